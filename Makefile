@@ -8,7 +8,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-vllm test-browser gallery lint clean
+.PHONY: scan test test-vllm test-browser gallery study lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -23,6 +23,14 @@ test-browser: $(VENV)/browser $(AXE)
 # The pictures of docs/gallery.md, by the commands that the page names.
 gallery: $(VENV)/browser
 	$(BIN)/python benchmarks/gallery.py
+
+# The study of docs/what-predicts.md: about 75 minutes on one core; stopped, it goes on.
+study: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/what_predicts.py \
+	  --out benchmarks/results/what_predicts.json
+	$(BIN)/python benchmarks/what_predicts_page.py --picture docs/images/what-predicts.png \
+	  > docs/what-predicts.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m study
 
 $(VENV)/browser: $(VENV)/installed
 	command -v chromium || command -v google-chrome \
