@@ -28,8 +28,8 @@ gallery: $(VENV)/browser
 study: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/what_predicts.py \
 	  --out benchmarks/results/what_predicts.json
-	$(BIN)/python benchmarks/what_predicts_page.py --picture docs/images/what-predicts.png \
-	  > docs/what-predicts.md
+	$(BIN)/python benchmarks/what_predicts_picture.py
+	$(BIN)/python benchmarks/what_predicts_page.py > docs/what-predicts.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m study
 
 $(VENV)/browser: $(VENV)/installed

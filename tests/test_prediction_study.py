@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -158,10 +158,22 @@ def test_the_sign_says_what_is_safer() -> None:
     assert "plain" not in found["views"]["beyond_plain"]["harmful"]
 
 
-def test_the_command_runs_and_writes_its_result(tmp_path: Path) -> None:
-    source = ROOT / "benchmarks" / "what_predicts.py"
-    out = tmp_path / "result.json"
-    command = [sys.executable, source, "--quick", "--work", tmp_path / "work", "--out", out]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert "3 of 3 checkpoints" in done.stderr
-    assert len(json.loads(out.read_text(encoding="utf-8"))["checkpoints"]) == 3
+def test_the_command_writes_a_result_and_the_page_and_the_picture_take_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    result, picture = tmp_path / "result.json", tmp_path / "picture.png"
+    for name, *arguments in (
+        ("what_predicts", "--quick", "--work", tmp_path / "work", "--out", result),
+        ("what_predicts_picture", "--result", result, "--out", picture),
+        ("what_predicts_page", "--result", result),
+    ):
+        monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+        importlib.import_module(name).main()
+    written = capsys.readouterr()
+    assert "3 of 3 checkpoints" in written.err
+    assert len(json.loads(result.read_text(encoding="utf-8"))["checkpoints"]) == 3
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    # The tiny model is never safe, so nothing varies and nothing is claimed.
+    assert "no measure predicts" in written.out
+    assert "not defined" in written.out

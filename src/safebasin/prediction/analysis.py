@@ -134,7 +134,7 @@ def analyse(records: Sequence[Record], seed: int = 0) -> dict[str, Any]:
             tune: {
                 name: _associated(aligned, name, tune, seed) for name in MEASURES
             }
-            for tune in (records[0]["after"] if aligned else ())
+            for tune in records[0]["after"]
         },
         "by_base": {
             group: {
@@ -152,7 +152,6 @@ def analyse(records: Sequence[Record], seed: int = 0) -> dict[str, Any]:
                 name: _against_plain(part, name, seed) for name in MEASURES if name != "plain"
             }
             for group, part in (("all", records), ("well_aligned", aligned))
-            if part
         },
         "across_bases": {
             name: _value(
@@ -168,8 +167,6 @@ def analyse(records: Sequence[Record], seed: int = 0) -> dict[str, Any]:
 
 
 def _view(records: Sequence[Record], view: View, seed: int) -> dict[str, dict[str, Any]]:
-    if not records:
-        return {}
     group = groups(records)
     given = measured(records, "plain") if view.beyond_plain else None
     found = {
