@@ -175,5 +175,5 @@ def test_the_command_writes_a_result_and_the_page_and_the_picture_take_it(
     assert len(json.loads(result.read_text(encoding="utf-8"))["checkpoints"]) == 3
     assert picture.read_bytes().startswith(b"\x89PNG")
     # The tiny model is never safe, so nothing varies and nothing is claimed.
-    assert "no measure predicts" in written.out
+    assert "no measure is shown to predict" in written.out
     assert "not defined" in written.out
