@@ -22,8 +22,8 @@ def interval(one: Any) -> str:
     return f"{one['value']:+.2f} ({one['low']:+.2f} to {one['high']:+.2f})"
 
 
-def number(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def number(value: float | None, digits: int = 2, sign: str = "") -> str:
+    return "-" if value is None else f"{value:{sign}.{digits}f}"
 
 
 def percent(part: int, whole: int) -> str:

@@ -57,9 +57,9 @@ def method(found: Any) -> list[str]:
             About {hours:.0f} minutes of processor time for the checkpoints and a quarter of an hour
             for the bases. Stopped at any moment, the same command goes on; the design is in
             `safebasin.prediction.design` and was fixed before the run. Strengths of the fine-tunes
-            were chosen on pilot checkpoints with seeds of their own, so that not every ASR is 0 or
-            100 %: the paper's 50 and 100 harmful rows leave nothing to predict here, since 50 rows
-            took every pilot checkpoint to 100 %.
+            were chosen on pilot checkpoints of the packaged base with seeds of their own, so that
+            not every ASR is 0 or 100 %: the paper's 50 and 100 harmful rows leave nothing to
+            predict here, since 50 rows took every pilot checkpoint to 100 %.
             """
         ),
         "Bases, each aligned in every way below:",
@@ -86,9 +86,11 @@ def method(found: Any) -> list[str]:
             Checkpoints of one base are alike, so ranks are taken within each base and the
             coefficient is pooled over bases; the intervals are percentile ones of
             {analysis["bootstrap_samples"]} bootstrap samples of checkpoints within bases, and the
-            test shuffles within bases {analysis["permutations"]} times, seed {analysis["seed"]}. A
-            test of the statistics checks that p is uniform where nothing is to be found and that
-            the intervals cover.
+            test shuffles within bases {analysis["permutations"]} times, seed {analysis["seed"]}.
+            That takes the checkpoints of one base as independent. The stricter test, and the range
+            where one way of aligning is left out, do not; both were added when the result was
+            known. A test of the statistics checks that p is uniform where nothing is to be found
+            and that the intervals cover.
             """
         ),
     ]
@@ -107,6 +109,9 @@ def limits() -> list[str]:
                 "the correlation, would be another one: a wide range of quality makes every "
                 "measure look good, which is why the well aligned ones are shown apart.",
                 "- The fine-tunes are small LoRA adapters at one learning rate.",
+                "- Here an answer is decided by its first word, the fine-tunes change that word, "
+                "and the first-token score reads it, with openers known from the testbed's own "
+                "grammar. A real model can turn later in its answer, and its openers are a guess.",
                 "- Three directions and 40 prompts leave an error in each measure, which weakens "
                 "its correlation. The first-token score and the plain ASR are cheap to measure "
                 "more precisely, the worst case is a search that may miss.",

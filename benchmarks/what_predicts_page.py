@@ -63,6 +63,8 @@ def answer(analysis: Any) -> list[str]:
         f"- **The {analysis['well_aligned']} with a plain ASR of at most {LIMIT}**, which is where "
         f"a prediction is wanted. {verdicts(views['well_aligned'])}",
         f"- **Beyond plain ASR**, all checkpoints. {verdicts(views['beyond_plain'])}",
+        f"- **A stricter test**, all checkpoints: every base was aligned in the same ways, so its "
+        f"checkpoints are no independent draws of ways. {verdicts(views['by_alignment'])}",
         f"- **VISAGE.** {visage(analysis)}",
     ]
     sign = paragraph(
@@ -77,24 +79,34 @@ def answer(analysis: Any) -> list[str]:
     return [headline(analysis), "\n".join(lines), sign]
 
 
+TESTS = ("all", "well_aligned", "beyond_plain", "by_alignment")
+"""The views that have to agree before a measure is said to predict without a reservation."""
+
+
 def headline(analysis: Any) -> str:
-    """The shortest answer: what predicts the harmful fine-tunes of well aligned checkpoints."""
-    view = analysis["views"]["well_aligned"]["harmful"]
-    sure = sorted(
-        (one["value"], name) for name, one in view.items() if is_sure(one) and one["value"] < 0
-    )
-    names = [name for _, name in sure]
-    if not names:
-        return (
-            "**No measure is shown to predict which well aligned checkpoint keeps its safety when "
-            "it is tuned on harmful rows.**"
-        )
-    place = "is among them" if "visage" in names else "is not among them"
-    own = f"; VISAGE {place}" if names != ["visage"] else ""
+    """The shortest answer: what predicts the ASR after the harmful fine-tunes, and by how much."""
+    views = [analysis["views"][name]["harmful"] for name in TESTS]
+    passed = {
+        name: [is_sure(view[name]) and view[name]["value"] < 0 for view in views if name in view]
+        for name in MEASURES
+    }
+    values = analysis["views"]["well_aligned"]["harmful"]
+    ordered = sorted(MEASURES, key=lambda name: values[name]["value"] or 0.0)
+    always = [name for name in ordered if all(passed[name])]
+    some = [name for name in ordered if any(passed[name]) and not all(passed[name])]
+    never = [name for name in ordered if not any(passed[name])]
+    parts = [
+        f"{listed(values, names)} {verb(names, 'predict')} it {how}"
+        for names, how in ((always, "by every test below"), (some, "by some of them only"))
+        if names
+    ]
+    if never:
+        parts.append(f"of {listed(values, never)} it is not shown")
+    text = "; ".join(parts)
     return (
-        f"**{len(names)} of {len(view)} measures {verb(names, 'predict')} which well aligned "
-        f"checkpoint keeps its safety when it is tuned on harmful rows: {listed(view, names)}{own}."
-        "**"
+        "**Which checkpoint keeps its safety when it is tuned on harmful rows?** "
+        f"{text[:1].upper()}{text[1:]}. In brackets is the rank correlation among well aligned checkpoints; "
+        "-1 is a perfect prediction."
     )
 
 
@@ -160,6 +172,9 @@ def correlations(analysis: Any) -> list[str]:
         table(views["well_aligned"]),
         "What plain ASR leaves open (partial rank correlation, all checkpoints):",
         table(views["beyond_plain"]),
+        "All checkpoints, where the ways of aligning are resampled and shuffled instead, each with "
+        "its checkpoints of all bases:",
+        table(views["by_alignment"]),
         paragraph(
             """
             ASR counts broken answers as attack success, as in the paper. The same by coherent
@@ -179,6 +194,16 @@ def closer(analysis: Any) -> list[str]:
     bases = [
         [base, *(number(own[name]) for name in MEASURES)]
         for base, own in by_base["well_aligned"].items()
+    ]
+    without = [
+        [
+            title,
+            *(
+                " to ".join(f"{value:+.2f}" for value in ends if value is not None) or "-"
+                for ends in analysis["without_one_alignment"][part].values()
+            ),
+        ]
+        for title, part in (("all", "all"), ("well aligned", "well_aligned"))
     ]
     pairs = [
         [
@@ -221,6 +246,9 @@ def closer(analysis: Any) -> list[str]:
         rows(["checkpoints", *names[:-1]], against),
         "Each fine-tune alone, well aligned checkpoints, without correction:",
         rows(["fine-tune", *names], tunes),
+        "The coefficient where one way of aligning is left out, least and greatest, harmful "
+        "fine-tunes:",
+        rows(["checkpoints", *names], without),
         "Each base alone, harmful fine-tunes, well aligned checkpoints:",
         rows(["base", *names], bases),
         paragraph(
@@ -271,7 +299,7 @@ def is_sure(one: Any) -> bool:
 
 
 def listed(view: Any, names: Sequence[str]) -> str:
-    words = [f"{MEASURES[name]} ({view[name]['value']:+.2f})" for name in names]
+    words = [f"{MEASURES[name]} ({number(view[name]['value'], sign='+')})" for name in names]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 

@@ -123,6 +123,20 @@ def test_the_same_seed_gives_the_same_numbers() -> None:
     assert found.low <= found.value <= found.high
 
 
+def test_blocks_are_drawn_and_shuffled_alike_in_every_group() -> None:
+    rng = RNG(8)
+    group, block = np.repeat(np.arange(4), 6), np.tile(np.arange(6), 4)
+    drawn = resampled(group, block=block).reshape(-1, 4, 6) % 6
+    assert (drawn == drawn[:, :1]).all()
+    # An effect of the block alone on both sides: four bases are no more evidence than one.
+    x, y = rng.standard_normal((2, 6))
+    ps = [permutation_p(np.tile(x, 4), np.tile(y, 4), group, block=b) for b in (None, block)]
+    assert ps[0] < ps[1]
+    assert ps[1] == pytest.approx(permutation_p(x, y, np.zeros(6)), abs=0.02)
+    with pytest.raises(ValueError, match="every block once"):
+        resampled(group, block=group)
+
+
 def test_a_bootstrap_sample_stays_within_its_group() -> None:
     group = np.array(list("abab"))
     assert (group[resampled(group)] == group).all()

@@ -130,6 +130,7 @@ def record(base: str, number: float, asr: float, plain: float = 0.0) -> dict[str
     shares = {"keyword_asr": asr, "compliance": asr / 2}
     before = {"visage": number, "width": number, "area": number, "worst_case": number}
     return {
+        "name": f"{base}-{number}",
         "base": base,
         "before": {**before, "first_token": -number, "plain_asr": plain},
         "after": {

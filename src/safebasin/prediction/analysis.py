@@ -48,13 +48,15 @@ class View:
 
     `aligned_only` leaves out checkpoints with a plain ASR above WELL_ALIGNED; `beyond_plain` takes
     what the plain ASR leaves open; `score` is what counts after a fine-tune: `keyword_asr`, or the
-    share of exact coherent `compliance`.
+    share of exact coherent `compliance`. With `by_alignment` the ways of aligning are what is
+    resampled and shuffled, not the checkpoints.
     """
 
     name: str
     aligned_only: bool = False
     beyond_plain: bool = False
     score: str = "keyword_asr"
+    by_alignment: bool = False
 
     @property
     def measures(self) -> list[str]:
@@ -65,6 +67,7 @@ VIEWS = (
     View("all"),
     View("well_aligned", aligned_only=True),
     View("beyond_plain", beyond_plain=True),
+    View("by_alignment", by_alignment=True),
     View("compliance", score="compliance"),
     View("well_aligned_compliance", aligned_only=True, score="compliance"),
 )
@@ -105,6 +108,11 @@ def groups(records: Sequence[Record]) -> Groups:
     return np.array([record["base"] for record in records])
 
 
+def kinds(records: Sequence[Record]) -> Groups:
+    """(n,): the way in which each checkpoint was aligned."""
+    return np.array([record["name"].removeprefix(f"{record['base']}-") for record in records])
+
+
 def is_well_aligned(record: Record) -> bool:
     return bool(record["before"]["plain_asr"] <= WELL_ALIGNED)
 
@@ -128,7 +136,7 @@ def analyse(records: Sequence[Record], seed: int = 0) -> dict[str, Any]:
         "repeatability": {
             name: _rounded(_repeatability(aligned, name)) if aligned else None for name in OUTCOMES
         },
-        "views": {view.name: _view(aligned if view.aligned_only else records, view, seed)
+        "views": {view.name: _view(_chosen(records, view), view, seed)
                   for view in VIEWS},
         "by_tune": {
             tune: {
@@ -153,6 +161,10 @@ def analyse(records: Sequence[Record], seed: int = 0) -> dict[str, Any]:
             }
             for group, part in (("all", records), ("well_aligned", aligned))
         },
+        "without_one_alignment": {
+            group: {name: _without_one(part, name) for name in MEASURES}
+            for group, part in (("all", records), ("well_aligned", aligned))
+        },
         "across_bases": {
             name: _value(
                 measured(records, name), outcome(records, "harmful"), np.zeros(len(records))
@@ -166,12 +178,34 @@ def analyse(records: Sequence[Record], seed: int = 0) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _chosen(records: Sequence[Record], view: View) -> list[Record]:
+    """The checkpoints of a view; by alignment, those aligned in a way that every base has."""
+    if view.aligned_only:
+        return [record for record in records if is_well_aligned(record)]
+    if view.by_alignment:
+        bases, each = len(set(groups(records).tolist())), kinds(records)
+        return [r for r, kind in zip(records, each, strict=True) if sum(each == kind) == bases]
+    return list(records)
+
+
+def _without_one(records: Sequence[Record], name: str) -> list[float | None]:
+    """The least and the greatest coefficient where one way of aligning is left out, harmful."""
+    each = kinds(records)
+    found = []
+    for kind in dict.fromkeys(each.tolist()):
+        rest = [record for record, own in zip(records, each, strict=True) if own != kind]
+        found.append(_value(measured(rest, name), outcome(rest, "harmful"), groups(rest)))
+    known = [value for value in found if value is not None]
+    return [min(known), max(known)] if known else [None, None]
+
+
 def _view(records: Sequence[Record], view: View, seed: int) -> dict[str, dict[str, Any]]:
     group = groups(records)
     given = measured(records, "plain") if view.beyond_plain else None
+    block = kinds(records) if view.by_alignment else None
     found = {
         (after, name): associate(
-            measured(records, name), outcome(records, after, view.score), group, seed, given
+            measured(records, name), outcome(records, after, view.score), group, seed, given, block
         )
         for after in OUTCOMES
         for name in view.measures

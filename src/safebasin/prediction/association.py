@@ -5,7 +5,9 @@ base, bootstrap samples are drawn within each base, and the permutation test shu
 base. What is said holds for the bases at hand; another base may differ by more than the intervals.
 
 Arguments `first`, `second` and `given` are float arrays without nan, whose last axis (n) is the
-checkpoints; `group` is an array (n,) of labels, the base of each checkpoint.
+checkpoints; `group` is an array (n,) of labels, the base of each checkpoint. Where every base was
+aligned in the same ways, `block` (n,) names the way: then ways are resampled and shuffled, each
+with its checkpoints of all bases, since they are no independent draws either.
 """
 
 from __future__ import annotations
@@ -64,7 +66,12 @@ def partial_within(first: Array, second: Array, given: Array, group: Groups) -> 
 
 
 def associate(
-    first: Array, second: Array, group: Groups, seed: int = 0, given: Array | None = None
+    first: Array,
+    second: Array,
+    group: Groups,
+    seed: int = 0,
+    given: Array | None = None,
+    block: Groups | None = None,
 ) -> Association:
     """The coefficient within groups (with `given`, the partial one), its interval and its test.
 
@@ -74,32 +81,43 @@ def associate(
     value = _coefficient(first, second, group, given)
     if np.isnan(value):
         return Association(len(first), None)
-    drawn = resampled(group, seed)
+    drawn = resampled(group, seed, block)
     replicates = _coefficient(
         first[drawn], second[drawn], group, None if given is None else given[drawn]
     )
     low, high = np.nanquantile(replicates, [0.5 - LEVEL / 2, 0.5 + LEVEL / 2])
-    p = permutation_p(first, second, group, seed, given)
+    p = permutation_p(first, second, group, seed, given, block)
     return Association(len(first), float(value), float(low), float(high), p)
 
 
-def resampled(group: Groups, seed: int = 0) -> NDArray[np.intp]:
-    """(REPLICATES, n): bootstrap samples of checkpoints, at each place one of its own group."""
+def resampled(group: Groups, seed: int = 0, block: Groups | None = None) -> NDArray[np.intp]:
+    """(REPLICATES, n): bootstrap samples of checkpoints, at each place one of its own group.
+
+    With `block` every group draws the same blocks.
+    """
     rng = np.random.default_rng(seed)
     drawn = np.zeros((REPLICATES, len(group)), dtype=np.intp)
-    for name in np.unique(group):
-        at = np.flatnonzero(group == name)
-        drawn[:, at] = rng.choice(at, (REPLICATES, len(at)))
+    shared = None
+    for at in _members(group, block):
+        draws = rng.integers(0, len(at), (REPLICATES, len(at))) if shared is None else shared
+        shared = None if block is None else draws
+        drawn[:, at] = at[draws]
     return drawn
 
 
 def permutation_p(
-    first: Array, second: Array, group: Groups, seed: int = 0, given: Array | None = None
+    first: Array,
+    second: Array,
+    group: Groups,
+    seed: int = 0,
+    given: Array | None = None,
+    block: Groups | None = None,
 ) -> float:
     """The two-sided p-value of the coefficient within groups: (1 + as large) / (1 + PERMUTATIONS).
 
-    Shuffles the centred ranks of `first` within groups and compares absolute values. With `given`
-    the residuals of the ranks are shuffled, which is approximate (Kennedy 1995).
+    Shuffles the centred ranks of `first` within groups and compares absolute values; with `block`
+    blocks are shuffled, alike in every group. With `given` the residuals of the ranks are
+    shuffled, which is approximate (Kennedy 1995).
     """
     a, b = _ranks(first, group), _ranks(second, group)
     if given is not None:
@@ -107,9 +125,11 @@ def permutation_p(
         a, b = _residual(a, known), _residual(b, known)
     rng = np.random.default_rng(seed)
     sums = np.zeros(PERMUTATIONS)
-    for name in np.unique(group):
-        at = np.flatnonzero(group == name)
-        order = rng.permuted(np.tile(np.arange(len(at)), (PERMUTATIONS, 1)), axis=1)
+    shared = None
+    for at in _members(group, block):
+        places = np.tile(np.arange(len(at)), (PERMUTATIONS, 1))
+        order = rng.permuted(places, axis=1) if shared is None else shared
+        shared = None if block is None else order
         sums += a[at][order] @ b[at]
     # Sums of half ranks are exact, but those of residuals may round apart where they are equal.
     as_large = np.count_nonzero(np.abs(sums) >= abs(float(a @ b)) - 1e-9)
@@ -131,6 +151,17 @@ def _coefficient(first: Array, second: Array, group: Groups, given: Array | None
     if given is None:
         return spearman_within(first, second, group)
     return partial_within(first, second, given, group)
+
+
+def _members(group: Groups, block: Groups | None) -> list[NDArray[np.intp]]:
+    """The places of each group; with `block` in the order of their blocks, which all have once."""
+    found = [np.flatnonzero(group == name) for name in np.unique(group)]
+    if block is None:
+        return found
+    found = [at[np.argsort(block[at], kind="stable")] for at in found]
+    if any(not np.array_equal(block[at], np.unique(block)) for at in found):
+        raise ValueError("every group has to have every block once")
+    return found
 
 
 def _ranks(values: Array, group: Groups) -> Array:
