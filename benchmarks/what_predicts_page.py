@@ -105,8 +105,8 @@ def headline(analysis: Any) -> str:
     text = "; ".join(parts)
     return (
         "**Which checkpoint keeps its safety when it is tuned on harmful rows?** "
-        f"{text[:1].upper()}{text[1:]}. In brackets is the rank correlation among well aligned checkpoints; "
-        "-1 is a perfect prediction."
+        f"{text[:1].upper()}{text[1:]}. In brackets is the rank correlation among well aligned "
+        "checkpoints; -1 is a perfect prediction."
     )
 
 
