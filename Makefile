@@ -24,7 +24,7 @@ test-browser: $(VENV)/browser $(AXE)
 gallery: $(VENV)/browser
 	$(BIN)/python benchmarks/gallery.py
 
-# The study of docs/what-predicts.md: about 75 minutes on one core; stopped, it goes on.
+# The study of docs/what-predicts.md: about an hour on one core; stopped, it goes on.
 study: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/what_predicts.py \
 	  --out benchmarks/results/what_predicts.json

@@ -3,7 +3,7 @@
     python benchmarks/what_predicts.py --out benchmarks/results/what_predicts.json
 
 Aligns testbed bases in many ways, measures every checkpoint, fine-tunes it and measures again.
-About 75 minutes on one core; stopped at any moment, the same command goes on.
+About an hour on one core; stopped at any moment, the same command goes on.
 """
 
 from __future__ import annotations
