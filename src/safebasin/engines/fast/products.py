@@ -15,11 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
-TOKENS_STEP = 8
+TOKENS_STEP = 16
 """oneDNN makes a kernel for every number of tokens: numbers are rounded up to multiples of this."""
 
 SMALL = 2**20
 """Multiplications of a product that is too small to be worth oneDNN's call."""
+
+LARGE = 2**24
+"""Elements of a weight for which oneDNN's own memory, one block a kernel, is no longer small."""
 
 WORTH = 0.85
 """The share of BLAS's time that oneDNN has to stay under."""
@@ -103,7 +106,8 @@ def _suits(x: Tensor, weight: Tensor) -> bool:
 
 
 def _may_suit(weight: Tensor) -> bool:
-    return weight.dtype == torch.float32 and weight.device.type == "cpu"
+    fits = weight.dtype == torch.float32 and weight.numel() <= LARGE
+    return fits and weight.device.type == "cpu"
 
 
 def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
