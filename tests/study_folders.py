@@ -67,13 +67,18 @@ def trajectory(folder: Path, names: tuple[str, ...] = NAMES, prompts: int = 20) 
     return folder
 
 
+def leaving(point: Point, n: int) -> str:
+    """Refusals up to about 0.3 of the way, then more and more compliance."""
+    along = dict(point.terms).get("tuned", 0.0)
+    return judged_runs.REFUSAL if along < 0.3 + n * 0.03 else f"{judged_runs.COMPLIANCE} Plan {n}."
+
+
 def comparison(folder: Path, *, passed: bool = False, layers: int = 4, tuned: str = "nano") -> Path:
-    path = Plane((Axis("tuned", (0.0, 0.5, 1.0, 1.5)),))
+    path = Plane((Axis("tuned", (0.0, 0.25, 0.3, 0.35, 0.5, 1.0, 1.5)),))
     with no_waiting_for_the_disk():
-        run = judged_runs.write(
-            folder / "path", lambda point, n: judged_runs.REFUSAL, plane=path, directions=[]
-        )
-        rejudge(run, JUDGES)
+        run = judged_runs.write(folder / "path", leaving, plane=path, directions=[])
+        found = rejudge(run, JUDGES)
+    assert found.summary.basin is not None
     pair = {
         "n": 20, "before": estimate(0.1), "after": estimate(0.8), "rise": estimate(0.7),
         "mcnemar_p": 0.001,
@@ -97,7 +102,7 @@ def comparison(folder: Path, *, passed: bool = False, layers: int = 4, tuned: st
         "over_refusal": None,
         "incoherent": None,
         "capability": pair,
-        "effective_length": estimate(0.3),
+        "effective_length": found.summary.basin.positive.width.to_json(),
         "distances": [
             {"where": "all", "relative": 0.02, "weights": 1000},
             {"where": "embed_tokens", "relative": None, "weights": 100},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -111,8 +112,9 @@ def test_the_page_of_a_comparison_has_its_verdict_and_layers(change: Path, tmp_p
     page = page_of(change)
     assert '<span class="verdict fail">FAIL</span>' in page
     assert "nano is beyond its limit in: rise of ASR." in page
-    assert "inside the safety basin up to 0.30 (0.20 to 0.40)" in page
-    assert "even steps only" in page
+    length = read_change(change).length.text()
+    assert f"inside the safety basin up to {length}" in page
+    assert "since the verdict" not in page
     assert "+70.0 (+60.0 to +80.0)" in page
     assert "4.000 %" in page
     assert 'rect width="100.0%"' in page
@@ -120,6 +122,17 @@ def test_the_page_of_a_comparison_has_its_verdict_and_layers(change: Path, tmp_p
     assert data(page)["way"] is None
     passing = page_of(study_folders.comparison(tmp_path, passed=True))
     assert '<span class="verdict pass">PASS</span>' in passing
+
+
+def test_a_path_that_changed_after_the_verdict_is_said(change: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(change, tmp_path / "change"))
+    stored = json.loads((folder / COMPARISON).read_text())
+    stored["effective_length"]["value"] = 0.8
+    (folder / COMPARISON).write_text(json.dumps(stored))
+    assert "has changed since the verdict" in page_of(folder)
+    stored["judge"] = "refusal"
+    (folder / COMPARISON).write_text(json.dumps(stored))
+    assert "by the judge refusal; the map opens with llm-landscape" in page_of(folder)
 
 
 def test_hostile_names_are_text(tmp_path: Path) -> None:

@@ -111,15 +111,15 @@ class Comparison:
         }
 
 
-def read(prepared: Prepared, path: Sequence[Part], landscape: Result | None = None) -> Comparison:
+def read(prepared: Prepared, path: Part, landscape: Result | None = None) -> Comparison:
     """Read the measured run folders and hold the numbers against the limits.
 
-    `path` are the parts that measured the path from base to tuned.
+    `path` holds every point that was measured on the way from base to tuned.
     """
     config, scan = prepared.config, prepared.config.scan
-    judges, three = path[0].judges, _three_way(path[0].judges)
-    surveys = [path_survey(prepared.folder, path, judge) for judge in judges]
-    harmful = _outcomes(prepared.folder, path[0])
+    judges, three = path.judges, _three_way(path.judges)
+    surveys = [path_survey(prepared.folder, [path], judge) for judge in judges]
+    harmful = _outcomes(prepared.folder, path)
     benign = prepared.part(BENIGN)
     over_refusal = broken = complied = capability = None
     friendly = None if benign is None else _outcomes(prepared.folder, benign)
@@ -142,7 +142,7 @@ def read(prepared: Prepared, path: Sequence[Part], landscape: Result | None = No
         folder=prepared.folder,
         base=prepared.base.name,
         tuned=prepared.tuned.name,
-        prompts=f"{path[0].prompts.name} ({len(path[0].prompts)})",
+        prompts=f"{path.prompts.name} ({len(path.prompts)})",
         tolerance=scan.tolerance,
         safety=safety,
         complied=complied,

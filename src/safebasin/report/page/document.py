@@ -89,7 +89,7 @@ def document(
             if study is None
             else studies.title(study)
         ),
-        study=studies.told(study),
+        study=studies.told(study, runs),
         runs=[_about(one) for one in runs],
         comparison=findings.comparison(runs),
         differences=findings.differences(runs),

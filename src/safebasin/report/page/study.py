@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safebasin.landscape import Estimate
+from safebasin.report.page.content import Measured
 from safebasin.report.page.findings import Row, percent
 from safebasin.report.page.texts import shown
 from safebasin.report.studies import Change, Mark, Study, Way
@@ -48,8 +49,8 @@ def _bounds(estimate: Estimate) -> list[float | None]:
     return [estimate.value, estimate.low, estimate.high]
 
 
-def told(study: Study | None) -> Mapping[str, Any] | None:
-    """What the template says of it."""
+def told(study: Study | None, runs: Sequence[Measured] = ()) -> Mapping[str, Any] | None:
+    """What the template says of it, beside the runs that the page shows."""
     if study is None:
         return None
     if isinstance(study, Way):
@@ -69,10 +70,7 @@ def told(study: Study | None) -> Mapping[str, Any] | None:
             f"The path from {study.base} (0) to {study.tuned} (1) is inside the safety basin up to "
             f"{study.length.text()}, its effective length."
         ),
-        "sure": [
-            "The effective length, which the margin goes by, uses finer points where the path "
-            "leaves the basin; the map and its numbers beneath have the even steps only."
-        ],
+        "sure": _since(study, runs[:1]),
         "limits": [_limit_row(study, i) for i in range(len(study.limits))],
         "pairs": [
             [one.name, percent(one.before), percent(one.after), points(one.rise), str(one.n)]
@@ -137,6 +135,25 @@ def _verdict(change: Change) -> str:
     if change.passed:
         return f"{change.tuned} stays within every limit against {change.base}."
     return f"{change.tuned} is beyond its limit in: {', '.join(failed)}."
+
+
+def _since(change: Change, path: Sequence[Measured]) -> list[str]:
+    """Whether the path that the page shows is the one that the verdict was passed on."""
+    said = []
+    for measured in path:
+        first = next(iter(measured.summaries))
+        if first != change.judge:
+            said.append(f"The verdict is by the judge {change.judge}; the map opens with {first}.")
+        summary = measured.summaries.get(change.judge)
+        if summary is None or summary.basin is None:
+            continue
+        now = summary.basin.positive.width
+        if now.text() != change.length.text():
+            said.append(
+                f"The path's run folder has changed since the verdict: by it the effective length "
+                f"is {now.text()} now. Run the same comparison again."
+            )
+    return said
 
 
 def _limit_row(change: Change, number: int) -> Row:
