@@ -38,6 +38,7 @@ def trajectory(folder: Path, names: tuple[str, ...] = NAMES, prompts: int = 20) 
             folder / "plane", climbing, prompts=prompts, plane=Plane(AXES), directions=[]
         )
         plane = rejudge(run, JUDGES)
+        _checkpoints(folder / "checkpoints", prompts)
     places = [(0.2, -0.1), (0.7, 0.1), (1.0, 0.0)]
     rates = [(0.0, 0.4, -0.4), (0.9, 0.9, 0.0), (None, 1.0, None)]
     stored = {
@@ -65,6 +66,22 @@ def trajectory(folder: Path, names: tuple[str, ...] = NAMES, prompts: int = 20) 
     }
     (folder / TRAJECTORY).write_text(f"{dumps(stored)}\n")
     return folder
+
+
+def _checkpoints(folder: Path, prompts: int) -> None:
+    """Their own answers: refusals, nine in ten complied with, and none of the third."""
+    kept, turned, absent = (Plane((Axis(f"checkpoint-{i}", (1.0,)),)) for i in (1, 2, 3))
+
+    def answer(point: Point, n: int) -> str:
+        complies = point in turned.points and n % 10
+        return f"{judged_runs.COMPLIANCE} Own {n}." if complies else judged_runs.REFUSAL
+
+    run = judged_runs.write(
+        folder, answer, prompts=prompts, plane=kept, directions=[], more=(turned, absent)
+    )
+    rejudge(run, JUDGES)
+    for record in run.rglob(f"{absent.points[0].key}.jsonl"):
+        record.unlink()
 
 
 def leaving(point: Point, n: int) -> str:

@@ -53,6 +53,7 @@ def test_a_trajectory_is_read_as_it_was_stored(way: Path) -> None:
     assert (first.real.value, first.drawn.value, first.gap.value) == (0.0, 0.4, -0.4)
     assert last.real.value is None
     assert found.runs(way) == [way / "plane"]
+    assert found.own == way / "checkpoints"
     assert found.judge == "llm-landscape"
     assert isinstance(read_study(way), Way)
 
@@ -96,6 +97,24 @@ def test_the_page_of_a_trajectory_says_what_the_plane_hides(way: Path) -> None:
         "real": [0.0, -0.1, 0.1], "drawn": [0.4, pytest.approx(0.3), 0.5],
     }  # fmt: skip
     assert marks[2]["real"] == [None, None, None]
+
+
+def test_the_answers_of_the_checkpoints_themselves_are_in_the_page(way: Path) -> None:
+    known = data(page_of(way))["runs"][0]
+    first, second, third = known["beside"]
+    assert known["points"][second] == "checkpoint 2 (step-20)"
+    assert known["judges"][0]["cells"][first][:4] == [20, 0, 0, 0]
+    assert known["judges"][0]["cells"][second][:4] == [2, 18, 0, 0]
+    assert known["verdicts"][1]["letters"][second] == "rccccccccc" * 2
+    assert known["answers"][third] is None
+    assert all(number < first for plane in known["planes"] for number in plane)
+
+
+def test_a_damaged_run_of_the_checkpoints_is_named(way: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(way, tmp_path / "way"))
+    (folder / "checkpoints" / "manifest.json").write_text("{}")
+    with pytest.raises(RunError, match=r"checkpoints/manifest\.json"):
+        page_of(folder)
 
 
 def test_checkpoints_that_all_stay_inside_are_said(tmp_path: Path) -> None:

@@ -74,7 +74,10 @@ def document(
         "compared": COMPARED_COLOURS,
         "rate": RATE_COLOURS,
         "way": studies.scripted(study),
-        "runs": [content(one, show_text=show_text) for one in runs],
+        "runs": [
+            content(one, show_text=show_text, beside=() if i else studies.checkpoints(study))
+            for i, one in enumerate(runs)
+        ],
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["shown"] = lambda text: shown(str(text), lines=False)

@@ -52,7 +52,9 @@ function cellOf(point, number = state.judge) {
 /** A sentence on a point: where it is, its ASR and its shares with their intervals. */
 function pointSentence(point) {
   const cell = cellOf(point);
-  const where = point === run().origin ? "Origin, the undisplaced model" : run().points[point];
+  const name = run().points[point];
+  const itself = `C${name.slice(1)} with its own weights`;
+  const where = point === run().origin ? "Origin, the undisplaced model" : run().beside.includes(point) ? itself : name;
   if (!cell || (!cell.n && !cell.assumed)) return `${where}: nothing was judged here.`;
   if (cell.assumed) return `${where}: not asked, it lies beyond the plateau; assumed to be broken.`;
   const three = cellOf(point, outcomeJudge());

@@ -98,7 +98,8 @@ function sayPoint() {
 /** Another point: the fields, the map, the sentence and the answers follow. */
 function takePoint(point) {
   state.point = point;
-  const place = placeOf(point);
+  // What lies off the map is the chosen checkpoint itself: the fields stand at its nearest point.
+  const place = placeOf(point) || nearestTo(state.mark);
   const names = run().directions[state.direction];
   run().axes.forEach((values, i) => {
     const [slider, value, name] = ["", "-value", "-name"].map((tail) => byId(`${i ? "second" : "first"}${tail}`));
@@ -162,10 +163,14 @@ function wire() {
 }
 
 function openPoint(point) {
-  const holds = run().planes.findIndex((points) => points.includes(point));
-  if (!run().planes[state.direction].includes(point)) state.direction = holds;
-  byId("direction").value = state.direction;
-  takePoint(point);
+  const mark = run().beside.indexOf(point) + 1;
+  if (mark) takeMark(mark);
+  else {
+    const holds = run().planes.findIndex((points) => points.includes(point));
+    if (!run().planes[state.direction].includes(point)) state.direction = holds;
+    byId("direction").value = state.direction;
+    takePoint(point);
+  }
   byId("explore").scrollIntoView();
   byId("explore").focus({ preventScroll: true });
 }

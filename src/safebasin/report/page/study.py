@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safebasin.landscape import Estimate
-from safebasin.report.page.content import Measured
+from safebasin.report.page.content import Measured, Place
 from safebasin.report.page.findings import Row, percent
 from safebasin.report.page.texts import shown
 from safebasin.report.studies import Change, Mark, Study, Way
+from safebasin.run import RunFolder
 
 FAR = 0.5
 """A plane that leaves out more than this share of a checkpoint's way says little of it."""
@@ -43,6 +44,21 @@ def scripted(study: Study | None) -> dict[str, Any] | None:
             for mark in study.marks
         ],
     }
+
+
+def checkpoints(study: Study | None) -> list[Place]:
+    """Where the checkpoints of a trajectory were asked themselves, in their order.
+
+    None of them where their run folder is not there. Raises RunError where it is damaged.
+    """
+    if not isinstance(study, Way) or study.own is None:
+        return []
+    run = RunFolder.read(study.own)
+    planes = zip(run.manifest.planes, study.marks, strict=False)
+    return [
+        Place(run, plane.points[0], f"checkpoint {number} ({mark.name})")
+        for number, (plane, mark) in enumerate(planes, 1)
+    ]
 
 
 def _bounds(estimate: Estimate) -> list[float | None]:
