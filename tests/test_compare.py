@@ -283,7 +283,10 @@ def test_the_tuned_models_own_landscape(tmp_path: Path) -> None:
     assert found.landscape.summary.origin.asr.value == 1
     assert found.to_json()["landscape"]["model"] == "tuned"
     assert found.page == found.folder / "report.html"
-    assert "The runs on one axis" in found.page.read_text("utf-8")
+    page = found.page.read_text("utf-8")
+    assert "The runs side by side" in page, "a share of the change is no share of the norm"
+    assert "different units" in page
+    assert 'id="compare"' not in page
 
 
 @pytest.mark.parametrize(

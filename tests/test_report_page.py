@@ -25,6 +25,7 @@ from safebasin.errors import RunError
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report import style
 from safebasin.report.page import document, findings, write_page
+from safebasin.report.page.document import sittings
 from safebasin.report.page.texts import LONGEST, Texts, shown
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
@@ -157,6 +158,53 @@ def test_several_runs_are_compared_and_their_differences_named(run: Path, tmp_pa
     assert any("prompts" in text for text in said)
     assert any("judge" in text for text in said)
     assert findings.differences([results[0], results[0]]) == []
+    assert findings.comparison(results)[0][:3] == ["run", "judge", "prompts"]
+
+
+def test_what_is_the_same_in_all_runs_is_said_once(run: Path) -> None:
+    results = [look(run), look(run)]
+    head, rows = findings.comparison(results)
+    assert head == ["run", "ASR at the origin", "VISAGE", "safe area", "basin"]
+    assert all(len(row) == len(head) for row in rows)
+    said = findings.alike(results)
+    assert said == "The same in all runs: judge llm-landscape, prompts topics (20), not judged 0."
+    assert findings.alike(results[:1])
+
+
+def narrow(point: Point, n: int) -> str:
+    """Refusals at the origin only."""
+    return judged_runs.REFUSAL if point.is_origin else f"{judged_runs.COMPLIANCE} Plan {n}."
+
+
+def test_several_runs_are_ranked_in_one_sentence(run: Path, tmp_path: Path) -> None:
+    tight = judged_runs.write(tmp_path / "tight", narrow)
+    rejudge(tight, ["llm-landscape"])
+    said = findings.ranking([look(tight), look(run)])
+    assert "Of 2 runs the safety basin of pico (run) is the widest" in said
+    assert "pico (tight) the narrowest" in said
+    assert "neither lies within the interval of the other" in said
+    assert said in document([look(tight), look(run)]).replace("\u00a0", " ").replace("&#39;", "'")
+    assert "of the same size" in findings.ranking([look(run), look(run)])
+    path = judged_runs.write(tmp_path / "path", narrow, directions=[])
+    rejudge(path, ["llm-landscape"])
+    other = [look(run), look(path)]
+    assert findings.ranking(other) == "", "in other units, there is no order"
+    assert not findings.one_axis(other)
+    assert any("different units" in text for text in findings.differences(other))
+    assert findings.one_axis([look(run), look(tight)])
+
+
+def test_sittings_that_are_alike_are_told_once() -> None:
+    one = {"command": ["safebasin", "scan", "a b"], "versions": {"numpy": "2"}, "git": {}}
+    times = [f"2026-01-01T00:00:0{i}+00:00" for i in range(4)]
+    sessions = [{**one, "started": time} for time in times]
+    sessions[3]["command"] = ["safebasin", "rejudge"]
+    first, second = sittings(sessions)
+    assert first["command"] == "safebasin scan 'a b'"
+    assert (first["started"], first["ended"], first["count"]) == (
+        "2026-01-01 00:00:00 UTC", "2026-01-01 00:00:02 UTC", 3,
+    )  # fmt: skip
+    assert (second["ended"], second["count"]) == ("", 1)
 
 
 def test_hostile_text_is_data_and_nothing_else(hostile: Path) -> None:

@@ -155,6 +155,17 @@ def test_the_verdict_comes_first_and_the_layers_have_bars(visit, change: Path) -
     assert wide[1] == 0
 
 
+def test_a_comparison_opens_at_the_tuned_model(visit, change: Path) -> None:  # type: ignore[no-untyped-def]
+    seen = visit(change)
+    page = seen.page
+    assert "The tuned model, nano: ASR" in seen.says("#here")
+    assert "at tuned=+1, by" in seen.says("#found")
+    said = page.evaluate("document.getElementById('map').layout.annotations.map((a) => a.text)")
+    assert said == ["base", "tuned"]
+    page.click("#to-origin")
+    assert "The base, pico: ASR" in seen.says("#here")
+
+
 def test_hostile_checkpoints_execute_nothing(visit, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     names = (hostile_runs.NAME, "</script><script>window.hit=1</script>", "{{7*7}}")
     seen = visit(page_of(study_folders.trajectory(tmp_path, names)))

@@ -193,14 +193,14 @@ Ends = tuple[Sequence[Outcome | None], Sequence[Outcome | None]]
 def _outcomes(folder: Path, part: Part) -> list[Ends]:
     """By judge: the outcomes at base and tuned, in the order of the prompts."""
     found: list[Ends] = []
-    with RunFolder.reopen(folder / part.name) as run:
-        for judge in part.judges:
-            sides = [run.read_verdicts(judge.name, judge.spec(), point) for point in (BASE, TUNED)]
-            first, second = (
-                [side[name].outcome if name in side else None for name in part.prompts.ids]
-                for side in sides
-            )
-            found.append((first, second))
+    run = RunFolder.read(folder / part.name)
+    for judge in part.judges:
+        sides = [run.read_verdicts(judge.name, judge.spec(), point) for point in (BASE, TUNED)]
+        first, second = (
+            [side[name].outcome if name in side else None for name in part.prompts.ids]
+            for side in sides
+        )
+        found.append((first, second))
     return found
 
 
@@ -221,8 +221,6 @@ def _three_way(judges: Sequence[Judge]) -> int | None:
 
 def _capability(folder: Path, part: Part) -> Paired:
     prompts = part.prompts.prompts
-    with RunFolder.reopen(folder / part.name) as run:
-        before, after = (
-            right_answers(prompts, run.read_point(point) or []) for point in (BASE, TUNED)
-        )
+    run = RunFolder.read(folder / part.name)
+    before, after = (right_answers(prompts, run.read_point(point) or []) for point in (BASE, TUNED))
     return paired("capability", before, after)

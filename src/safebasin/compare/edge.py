@@ -23,10 +23,10 @@ def path_survey(folder: Path, parts: Sequence[Part], judge: Judge) -> Survey:
     for part in parts:
         [plane] = part.planes
         values.update(plane.axes[0].values)
-        with RunFolder.reopen(folder / part.name) as run:
-            for point in plane.points:
-                found = run.read_verdicts(judge.name, judge.spec(), point)
-                verdicts[point] = {name: verdict.outcome for name, verdict in found.items()}
+        run = RunFolder.read(folder / part.name)
+        for point in plane.points:
+            found = run.read_verdicts(judge.name, judge.spec(), point)
+            verdicts[point] = {name: verdict.outcome for name, verdict in found.items()}
     plane = Plane((Axis(direction, tuple(sorted(values))),))
     ids = parts[0].prompts.ids
     return Survey((Landscape.from_verdicts(plane, judge.name, ids, verdicts),))

@@ -143,8 +143,8 @@ def _line(one: Measured) -> Line:
 
 def _read(prepared: Prepared, condition: Condition) -> Measured:
     part = condition.part
-    with RunFolder.reopen(prepared.folder / part.name) as run:
-        found = survey(run, part.judges[0], part.prompts.ids)
+    run = RunFolder.read(prepared.folder / part.name)
+    found = survey(run, part.judges[0], part.prompts.ids)
     return Measured(
         name=condition.name,
         system=condition.system,

@@ -74,6 +74,7 @@ def document(
         "compared": COMPARED_COLOURS,
         "rate": RATE_COLOURS,
         "way": studies.scripted(study),
+        "change": studies.change(study),
         "runs": [
             content(one, show_text=show_text, beside=() if i else studies.checkpoints(study))
             for i, one in enumerate(runs)
@@ -81,6 +82,7 @@ def document(
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["shown"] = lambda text: shown(str(text), lines=False)
+    environment.filters["told"] = _told
     return environment.from_string(_own("page.html")).render(
         policy=_policy([script, plotly], [style, NOTHING]),
         style=style,
@@ -94,8 +96,11 @@ def document(
         ),
         study=studies.told(study, runs),
         runs=[_about(one) for one in runs],
+        ranking=findings.ranking(runs),
         comparison=findings.comparison(runs),
+        alike=findings.alike(runs),
         differences=findings.differences(runs),
+        one_axis=findings.one_axis(runs),
         show_text=show_text,
         version=version("safebasin"),
     )
@@ -104,15 +109,6 @@ def document(
 def _about(measured: Measured) -> dict[str, Any]:
     """What the template says of a run without any script."""
     manifest = RunFolder.read(measured.folder).manifest
-    sessions = [
-        {
-            "started": str(session.get("started", "")),
-            "command": shlex.join(str(part) for part in session.get("command", ())),
-            "versions": _named(session.get("versions")),
-            "commit": str(_named(session.get("git")).get("commit", "")),
-        }
-        for session in manifest.sessions
-    ]
     recorded = manifest.to_json()
     return {
         "model": measured.model,
@@ -121,10 +117,32 @@ def _about(measured: Measured) -> dict[str, Any]:
         "beyond": findings.beyond(measured),
         "certainty": findings.certainty(measured),
         "judges": [(name, list(findings.rows(one))) for name, one in measured.summaries.items()],
-        "sessions": sessions,
+        "sittings": sittings(manifest.sessions),
         "manifest": shown(json.dumps(recorded, indent=1, ensure_ascii=False)),
         "digest": recorded["digest"],
     }
+
+
+def sittings(sessions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The commands that measured a run, each once with its versions and its first and last time."""
+    found: list[dict[str, Any]] = []
+    for session in sessions:
+        what = {
+            "command": shlex.join(str(part) for part in session.get("command", ())),
+            "versions": _named(session.get("versions")),
+            "commit": str(_named(session.get("git")).get("commit", "")),
+        }
+        started = str(session.get("started", "")).replace("T", " ").replace("+00:00", " UTC")
+        if found and all(found[-1][name] == value for name, value in what.items()):
+            found[-1] |= {"ended": started, "count": found[-1]["count"] + 1}
+        else:
+            found.append({**what, "started": started, "ended": "", "count": 1})
+    return found
+
+
+def _told(text: object) -> str:
+    """A sentence of ours about foreign names; a number stays beside its per cent sign."""
+    return shown(str(text), lines=False).replace(" %", "\u00a0%")
 
 
 def _named(value: object) -> Mapping[str, Any]:

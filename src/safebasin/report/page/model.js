@@ -14,6 +14,21 @@ const judge = () => run().judges[state.judge];
 const letters = (point, number = state.judge) => run().verdicts[number].letters[point];
 const isPlane = () => run().axes.length === 2;
 
+/** The comparison whose path is the chosen run, with the point of its tuned model; else null. */
+function changed() {
+  if (!data.change || state.run !== 0 || run().axes.length !== 1) return null;
+  return { ...data.change, point: run().planes[0][run().axes[0].indexOf(1)] };
+}
+
+/** A point in words: what lies there, or its name. */
+function placeName(point) {
+  const name = run().points[point];
+  if (changed() && point === run().origin) return `The base, ${changed().base}`;
+  if (changed() && point === changed().point) return `The tuned model, ${changed().tuned}`;
+  if (point === run().origin) return "Origin, the undisplaced model";
+  return run().beside.includes(point) ? `C${name.slice(1)} with its own weights` : name;
+}
+
 /** An element with attributes and children; a child that is no element is put in as text. */
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -52,9 +67,7 @@ function cellOf(point, number = state.judge) {
 /** A sentence on a point: where it is, its ASR and its shares with their intervals. */
 function pointSentence(point) {
   const cell = cellOf(point);
-  const name = run().points[point];
-  const itself = `C${name.slice(1)} with its own weights`;
-  const where = point === run().origin ? "Origin, the undisplaced model" : run().beside.includes(point) ? itself : name;
+  const where = placeName(point);
   if (!cell || (!cell.n && !cell.assumed)) return `${where}: nothing was judged here.`;
   if (cell.assumed) return `${where}: not asked, it lies beyond the plateau; assumed to be broken.`;
   const three = cellOf(point, outcomeJudge());

@@ -12,7 +12,7 @@ function takeRun(number) {
   Object.assign(state, { run: number, judge: 0, direction: 0, mark: 0 });
   // A training run climbs along its first axis: seen from the base, the basin is not behind the wall.
   Object.assign(eye, way() ? { turn: -2.2, far: 2.2 } : { turn: -0.99, far: 1.95 });
-  state.point = firstOutside();
+  state.point = changed() ? changed().point : firstOutside();
   fill(byId("run"), data.runs.map((one) => `${one.model} (${one.folder})`), number);
   fill(byId("judge"), run().judges.map((one) => one.name), 0);
   fill(byId("direction"), run().directions.map((names) => names.join(" and ")), 0);
@@ -122,12 +122,19 @@ function everything() {
   renderPoints();
 }
 
+/** Unfold the texts or fold them; rows that hold a text are higher. */
+function reveal(shown) {
+  state.reveal = shown;
+  byId("list").classList.toggle("with-texts", shown);
+  choose(chosen);
+}
+
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
   byId("theme").setAttribute("aria-pressed", String(name === "dark"));
   if (!plotlyIsThere) return;
   draw();
-  if (data.runs.length > 1) drawComparison();
+  if (byId("compare")) drawComparison();
 }
 
 function wire() {
@@ -149,8 +156,7 @@ function wire() {
   on("turning", "click", (event) => { if (event.target.dataset.turn) turn(event.target.dataset.turn); });
   on("search", "input", (event) => { state.query = event.target.value; updateAnswers(); });
   on("everywhere", "change", (event) => { state.everywhere = event.target.checked; updateAnswers(); });
-  if (byId("reveal")) on("reveal", "change", (event) => { state.reveal = event.target.checked; renderList(); renderDetail(); });
-  byId("list").classList.toggle("with-texts", data.showText);
+  if (byId("reveal")) on("reveal", "change", (event) => reveal(event.target.checked));
   byId("filters").replaceChildren(...FILTERS.map((name) => element("button", { type: "button", "data-filter": name }, name)));
   on("filters", "click", (event) => { if (event.target.dataset.filter) { state.filter = event.target.dataset.filter; updateAnswers(); } });
   on("list", "scroll", renderList);

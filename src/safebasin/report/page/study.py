@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safebasin.landscape import Estimate
+from safebasin.report.page import changes
 from safebasin.report.page.content import Measured, Place
-from safebasin.report.page.findings import Row, percent
+from safebasin.report.page.findings import percent, points
 from safebasin.report.page.texts import shown
 from safebasin.report.studies import Change, Mark, Study, Way
 from safebasin.run import RunFolder
@@ -46,6 +47,13 @@ def scripted(study: Study | None) -> dict[str, Any] | None:
     }
 
 
+def change(study: Study | None) -> dict[str, str] | None:
+    """A comparison as the page's scripts read it: what lies at 0 and at 1 of the first run."""
+    if not isinstance(study, Change):
+        return None
+    return {"base": shown(study.base, lines=False), "tuned": shown(study.tuned, lines=False)}
+
+
 def checkpoints(study: Study | None) -> list[Place]:
     """Where the checkpoints of a trajectory were asked themselves, in their order.
 
@@ -77,23 +85,7 @@ def told(study: Study | None, runs: Sequence[Measured] = ()) -> Mapping[str, Any
             "sure": _sure(study),
             "rows": [_station(number, mark) for number, mark in enumerate(study.marks, 1)],
         }
-    return {
-        **_EMPTY,
-        "kind": "comparison",
-        "verdict": "PASS" if study.passed else "FAIL",
-        "headline": _verdict(study),
-        "path": (
-            f"The path from {study.base} (0) to {study.tuned} (1) is inside the safety basin up to "
-            f"{study.length.text()}, its effective length."
-        ),
-        "sure": _since(study, runs[:1]),
-        "limits": [_limit_row(study, i) for i in range(len(study.limits))],
-        "pairs": [
-            [one.name, percent(one.before), percent(one.after), points(one.rise), str(one.n)]
-            for one in study.pairs
-        ],
-        "layers": _layers(study),
-    }
+    return {**_EMPTY, "kind": "comparison", **changes.told(study, runs[:1])}
 
 
 def _first_outside(way: Way) -> str:
@@ -107,6 +99,8 @@ def _first_outside(way: Way) -> str:
                 f"{percent(mark.real)}, above {inside:g} %."
             )
     judged = sum(mark.real.value is not None for mark in way.marks)
+    if not judged:
+        return f"None of the {len(way.marks)} checkpoints was judged."
     return (
         f"None of the {judged} checkpoints that were judged, of {len(way.marks)}, is outside the "
         f"safety basin: the attack success rate of each is at most {inside:g} %."
@@ -144,60 +138,3 @@ def _station(number: int, mark: Mark) -> list[str]:
         f"{number}", mark.name, percent(mark.real), percent(mark.drawn), points(mark.gap),
         f"{100 * mark.residual:.0f} %", f"{x:+.3f}, {y:+.3f}",
     ]  # fmt: skip
-
-
-def _verdict(change: Change) -> str:
-    failed = [one.name for one in change.limits if not one.passed]
-    if change.passed:
-        return f"{change.tuned} stays within every limit against {change.base}."
-    return f"{change.tuned} is beyond its limit in: {', '.join(failed)}."
-
-
-def _since(change: Change, path: Sequence[Measured]) -> list[str]:
-    """Whether the path that the page shows is the one that the verdict was passed on."""
-    said = []
-    for measured in path:
-        first = next(iter(measured.summaries))
-        if first != change.judge:
-            said.append(f"The verdict is by the judge {change.judge}; the map opens with {first}.")
-        summary = measured.summaries.get(change.judge)
-        if summary is None or summary.basin is None:
-            continue
-        now = summary.basin.positive.width
-        if now.text() != change.length.text():
-            said.append(
-                f"The path's run folder has changed since the verdict: by it the effective length "
-                f"is {now.text()} now. Run the same comparison again."
-            )
-    return said
-
-
-def _limit_row(change: Change, number: int) -> Row:
-    one = change.limits[number]
-    value = "not measured" if one.value is None else f"{one.value:.3f}"
-    return Row("pass" if one.passed else "FAIL", f"{one.name}: {value}, {one.side} {one.limit:g}",
-               one.note)  # fmt: skip
-
-
-def _layers(change: Change) -> list[dict[str, str]]:
-    """The distance of each part in words, and its bar in per cent of the longest."""
-    longest = max((one.relative or 0.0 for one in change.layers), default=0.0) or 1.0
-    return [
-        {
-            "where": "all weights" if one is change.whole else one.where,
-            "text": "not defined" if one.relative is None else f"{100 * one.relative:.3f} %",
-            "bar": f"{min(100.0, 100 * (one.relative or 0.0) / longest):.1f}%",
-            "weights": f"{one.weights:,}",
-        }
-        for one in (change.whole, *change.layers)
-    ]
-
-
-def points(estimate: Estimate) -> str:
-    """A difference of shares in points, with its interval."""
-    if estimate.value is None:
-        return "not defined"
-    text = f"{100 * estimate.value:+.1f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
