@@ -44,9 +44,13 @@ class Measured(Protocol):
 
 @dataclass(frozen=True)
 class Place:
-    """Where answers were given: a point, the run folder that holds it, and its name on the page."""
+    """Where answers were given: a point, the run folder that holds it, and its name on the page.
+
+    `judges` are the specifications of those that the run was judged by.
+    """
 
     run: RunFolder
+    judges: Mapping[str, Mapping[str, Any]]
     point: Point
     label: str
 
@@ -65,7 +69,8 @@ def content(measured: Measured, *, show_text: bool, beside: Sequence[Place] = ()
     first = next(iter(measured.surveys.values()))
     ids = first.prompt_ids
     points = _points(first)
-    places = [*(Place(run, point, point.label) for point in points), *beside]
+    specs = run.judges()
+    places = [*(Place(run, specs, point, point.label) for point in points), *beside]
     judges = list(measured.surveys)
     return {
         "model": shown(measured.model, lines=False),
@@ -131,7 +136,7 @@ def _counted(place: Place, survey: Survey) -> Cell:
 
 def _stored(place: Place, judge: str) -> Mapping[str, Verdict]:
     """The verdicts of a judge there, none where that run was never judged by it."""
-    spec = place.run.judges().get(judge)
+    spec = place.judges.get(judge)
     return {} if spec is None else place.run.read_verdicts(judge, spec, place.point)
 
 

@@ -62,9 +62,10 @@ def checkpoints(study: Study | None) -> list[Place]:
     if not isinstance(study, Way) or study.own is None:
         return []
     run = RunFolder.read(study.own)
+    judges = run.judges()
     planes = zip(run.manifest.planes, study.marks, strict=False)
     return [
-        Place(run, plane.points[0], f"checkpoint {number} ({mark.name})")
+        Place(run, judges, plane.points[0], f"checkpoint {number} ({mark.name})")
         for number, (plane, mark) in enumerate(planes, 1)
     ]
 
