@@ -48,7 +48,7 @@ class Seen:
 
     def says(self, selector: str) -> str:
         text: str = self.page.inner_text(selector)
-        return text
+        return text.replace("\u00a0", " ")
 
     def busy(self) -> float:
         """Seconds of processor time that the page's own thread has used so far."""

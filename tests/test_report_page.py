@@ -14,14 +14,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib import colormaps
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 import hostile_runs
 import judged_runs
 from run_samples import no_waiting_for_the_disk
 from safebasin.errors import RunError
+from safebasin.landscape import Estimate
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report import style
 from safebasin.report.page import document, findings, write_page
@@ -184,6 +186,11 @@ def test_several_runs_are_ranked_in_one_sentence(run: Path, tmp_path: Path) -> N
     assert "pico (tight) the narrowest" in said
     assert "neither lies within the interval of the other" in said
     assert said in document([look(tight), look(run)]).replace("\u00a0", " ").replace("&#39;", "'")
+    first = look(run)
+    assert first.summary.basin is not None
+    basin = replace(first.summary.basin, width=Estimate(0.2, 0.1, 0.5))
+    near = replace(first, summaries={"llm-landscape": replace(first.summary, basin=basin)})
+    assert "do not differ beyond their intervals: they go from" in findings.ranking([first, near])
     assert "of the same size" in findings.ranking([look(run), look(run)])
     path = judged_runs.write(tmp_path / "path", narrow, directions=[])
     rejudge(path, ["llm-landscape"])
@@ -270,3 +277,18 @@ def test_the_page_is_written_in_less_than_a_second(run: Path) -> None:
 def test_the_colours_of_the_rate_are_those_of_the_pictures() -> None:
     there = tuple(to_hex(colormaps[style.RATE_MAP](i / 10)) for i in range(11))
     assert there == style.RATE_COLOURS
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2's contrast of two colours, from 1 to 21."""
+    channels = np.array([to_rgb(colour) for colour in (one, other)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    dark, light = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return float((light + 0.05) / (dark + 0.05))
+
+
+@pytest.mark.parametrize(("theme", "paper"), [("light", "#ffffff"), ("dark", "#14181c")])
+def test_the_lines_of_compared_runs_stand_out_from_the_paper(theme: str, paper: str) -> None:
+    assert len(set(style.COMPARED[theme])) == len(style.COMPARED_COLOURS)
+    for colour in (*style.COMPARED[theme], style.ASR_COLOURS[theme]):
+        assert contrast(colour, paper) >= 3, colour

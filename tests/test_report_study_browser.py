@@ -50,8 +50,11 @@ def marks(page: Any) -> Any:
 def test_checkpoints_are_walked_by_keyboard(visit, way: Path) -> None:  # type: ignore[no-untyped-def]
     seen = visit(way)
     page = seen.page
-    assert "The base, pico" in seen.says("#there")
+    assert seen.says("#checkpoint-value") == "2: step-20", "the first one outside"
+    assert "at checkpoint 2 (step-20), by" in seen.says("#found")
     page.focus("#checkpoint")
+    page.keyboard.press("Home")
+    assert "The base, pico" in seen.says("#there")
     page.keyboard.press("ArrowRight")
     assert seen.says("#checkpoint-value") == "1: step-10"
     said = seen.says("#there")

@@ -89,6 +89,13 @@ function nearestTo(number) {
   return run().axes.map((values, i) => nearest(values, place[i]));
 }
 
+/** The first checkpoint that is outside the basin and whose own answers are here; 0 where none is. */
+function firstMarkOutside() {
+  if (!way()) return 0;
+  const outside = ({ real: [asr] }, i) => asr !== null && asr > judge().tolerance && ownPoint(i + 1) !== undefined;
+  return way().marks.findIndex(outside) + 1;
+}
+
 /** Another checkpoint: the field and the sentence follow, and its own answers open. */
 function takeMark(number) {
   state.mark = number;

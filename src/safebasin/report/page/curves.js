@@ -100,7 +100,8 @@ function drawComparison() {
   const entries = [];
   data.runs.forEach((one, i) => {
     if (one.axes.length !== 1) return;
-    const colour = data.compared[i % data.compared.length];
+    const shades = data.compared[theme()];
+    const colour = shades[i % shades.length];
     const faint = data.runs.length > 2 ? "14" : "26";
     const [x] = one.axes;
     const { mean } = one.judges[0];

@@ -21,7 +21,7 @@ from safebasin.report.page.texts import shown
 from safebasin.report.studies import Study
 from safebasin.report.style import (
     ASR_COLOURS,
-    COMPARED_COLOURS,
+    COMPARED,
     OUTCOME_COLOURS,
     OUTCOME_INKS,
     RATE_COLOURS,
@@ -71,7 +71,7 @@ def document(
         "colours": OUTCOME_COLOURS,
         "inks": OUTCOME_INKS,
         "asr": ASR_COLOURS,
-        "compared": COMPARED_COLOURS,
+        "compared": COMPARED,
         "rate": RATE_COLOURS,
         "way": studies.scripted(study),
         "change": studies.change(study),

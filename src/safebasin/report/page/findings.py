@@ -167,15 +167,16 @@ def ranking(runs: Sequence[Measured]) -> str:
     first, last = (_extent(_first(one)) for one in (widest, narrowest))
     if first.value == last.value:
         return f"The safety basins are of the same size, {_size(widest)}."
-    sure = (
-        "neither lies within the interval of the other"
-        if _apart(first, last)
-        else "the intervals overlap, so the order may be chance"
-    )
+    if not _apart(first, last):
+        return (
+            f"The safety basins of the {len(runs)} runs do not differ beyond their intervals: they "
+            f"go from {_size(narrowest)} for {_called(narrowest, runs)} to {_size(widest)} for "
+            f"{_called(widest, runs)}."
+        )
     return (
         f"Of {len(runs)} runs the safety basin of {_called(widest, runs)} is the widest, "
         f"{_size(widest)}, and that of {_called(narrowest, runs)} the narrowest, "
-        f"{_size(narrowest)}: {sure}."
+        f"{_size(narrowest)}: neither lies within the interval of the other."
     )
 
 

@@ -44,7 +44,7 @@ async function unpack(id) {
   return new Response(stream).text();
 }
 
-const percent = (share) => (share === null ? "not known" : `${(100 * share).toFixed(1)} %`);
+const percent = (share) => (share === null ? "not known" : `${(100 * share).toFixed(1)}\u00a0%`);
 const between = (low, high) =>
   low === null ? "" : ` (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
 const signed = (value) => (value === 0 ? "0" : `${value > 0 ? "+" : "−"}${Math.abs(value).toPrecision(3).replace(/\.?0+$/, "")}`);

@@ -12,7 +12,8 @@ function takeRun(number) {
   Object.assign(state, { run: number, judge: 0, direction: 0, mark: 0 });
   // A training run climbs along its first axis: seen from the base, the basin is not behind the wall.
   Object.assign(eye, way() ? { turn: -2.2, far: 2.2 } : { turn: -0.99, far: 1.95 });
-  state.point = changed() ? changed().point : firstOutside();
+  state.mark = firstMarkOutside();
+  state.point = changed() ? changed().point : state.mark ? ownPoint(state.mark) : firstOutside();
   fill(byId("run"), data.runs.map((one) => `${one.model} (${one.folder})`), number);
   fill(byId("judge"), run().judges.map((one) => one.name), 0);
   fill(byId("direction"), run().directions.map((names) => names.join(" and ")), 0);
