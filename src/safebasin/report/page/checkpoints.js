@@ -58,7 +58,7 @@ function wayOnSurface() {
     },
     {
       type: "scatter3d", mode: "markers+text", x: x.slice(1), y: y.slice(1), z: marks.map(() => HEADS), hoverinfo: "none", meta: { marks: true },
-      marker: { size: 17, opacity: 1, color: marks.map(markColour), line: { color: "#ffffff", width: 2 } },
+      marker: { size: 17, opacity: 1, color: marks.map(markColour), line: { color: marks.map((_, i) => (i + 1 === state.mark ? data.asr.light : "#ffffff")), width: 3 } },
       text: numbers(), textposition: "middle center", textfont: { color: marks.map(markInk), size: 13, weight: 700 },
     },
   ];

@@ -11,7 +11,7 @@ function fill(select, texts, value) {
 function takeRun(number) {
   Object.assign(state, { run: number, judge: 0, direction: 0, mark: 0 });
   // A training run climbs along its first axis: seen from the base, the basin is not behind the wall.
-  Object.assign(eye, way() ? { turn: -2.2, far: 2.2 } : { turn: -0.99, far: 1.95 });
+  Object.assign(eye, way() ? { turn: -2.2, far: 2.35 } : { turn: -0.99, far: 2.1 });
   state.mark = firstMarkOutside();
   state.point = changed() ? changed().point : state.mark ? ownPoint(state.mark) : firstOutside();
   fill(byId("run"), data.runs.map((one) => `${one.model} (${one.folder})`), number);
