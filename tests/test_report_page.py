@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import html
 import json
+import random
 import re
 import shutil
 import time
@@ -236,6 +237,24 @@ def test_a_long_answer_is_cut_and_says_so(hostile: Path) -> None:
     [(number, left)] = texts["cut"].items()
     assert left == len(hostile_runs.LONG) - LONGEST
     assert len(texts["texts"][int(number)]) == LONGEST
+
+
+def test_a_page_of_long_answers_can_still_be_sent_by_mail(tmp_path: Path) -> None:
+    """Each answer is another one that does not compress: 400 of 40 kB."""
+    draw = random.Random(0)
+
+    def answer(point: Point, n: int) -> str:
+        return "Certainly. " + draw.randbytes(20_000).hex()
+
+    run = judged_runs.write(tmp_path / "run", answer, prompts=80)
+    with no_waiting_for_the_disk():
+        rejudge(run, ["llm-landscape"])
+    page = document([look(run)], show_text=True)
+    assert 4_000_000 < len(page.encode()) < 6_000_000
+    texts = data(page)["runs"][0]["answerTexts"]
+    [longest] = {len(text) for text in texts["texts"]}
+    assert set(texts["cut"].values()) == {40_011 - longest}
+    assert f"at most {longest} characters are here" in page
 
 
 def test_foreign_text_is_shown_as_escapes() -> None:

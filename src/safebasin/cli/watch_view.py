@@ -187,8 +187,8 @@ def _verdicts(watched: Watched) -> Text | Group:
         return Text("no point is finished yet", "dim")
     point, one = max(watched.points.items(), key=lambda item: item[1].finished)
     table = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        table.add_column(no_wrap=True, overflow="ellipsis")
+    for least in (8, len("not judged"), None):
+        table.add_column(no_wrap=True, overflow="ellipsis", min_width=least)
     for prompt_id, verdict in one.verdicts[:LAST]:
         outcome = verdict.outcome or "not judged"
         colour = TERMINAL_COLOURS[verdict.outcome] if verdict.outcome else ""

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from safebasin.exchange import OUTCOMES, Exchange, Outcome, Verdict
 from safebasin.landscape import TOLERANCE, Band, Cell, Side, Summary, Survey
 from safebasin.plane import Point
-from safebasin.report.page.texts import Texts, shown
+from safebasin.report.page.texts import LONGEST, Texts, shown
 from safebasin.run import RunFolder
 
 CODES: dict[Outcome | None, str] = {
@@ -55,11 +55,17 @@ class Place:
     label: str
 
 
-def content(measured: Measured, *, show_text: bool, beside: Sequence[Place] = ()) -> dict[str, Any]:
+def content(
+    measured: Measured,
+    *,
+    show_text: bool,
+    beside: Sequence[Place] = (),
+    longest: int = LONGEST,
+) -> dict[str, Any]:
     """A run as the page's scripts read it.
 
     `beside` are places off the map that were asked the same prompts; their numbers follow those
-    of the map's points.
+    of the map's points. No text has more than `longest` characters.
 
     Coefficients are in units of each tensor's norm, shares and ASR in [0, 1], None where unknown.
     Prompts, answers and the judges' reasons, which may quote them, are in it with `show_text`
@@ -93,8 +99,8 @@ def content(measured: Measured, *, show_text: bool, beside: Sequence[Place] = ()
             _judge(survey, measured.summaries[name], points, beside)
             for name, survey in measured.surveys.items()
         ],
-        **_answers(places, ids, show_text),
-        "verdicts": [_verdicts(places, ids, name, show_text) for name in judges],
+        **_answers(places, ids, show_text, longest),
+        "verdicts": [_verdicts(places, ids, name, show_text, longest) for name in judges],
     }
 
 
@@ -175,9 +181,11 @@ def _side(side: Side) -> dict[str, Any]:
     }
 
 
-def _answers(places: Sequence[Place], ids: tuple[str, ...], show_text: bool) -> dict[str, Any]:
+def _answers(
+    places: Sequence[Place], ids: tuple[str, ...], show_text: bool, longest: int
+) -> dict[str, Any]:
     """By place and prompt: the number of the answer's text, its tokens and why it ended."""
-    prompts, answers = Texts(show_text), Texts(show_text)
+    prompts, answers = Texts(show_text, longest), Texts(show_text, longest)
     asked: dict[str, int] = {}
     numbers: list[list[int] | None] = []
     tokens: list[list[int] | None] = []
@@ -207,10 +215,10 @@ def _number(answers: Texts, exchange: Exchange | None) -> int:
 
 
 def _verdicts(
-    places: Sequence[Place], ids: tuple[str, ...], judge: str, show_text: bool
+    places: Sequence[Place], ids: tuple[str, ...], judge: str, show_text: bool, longest: int
 ) -> dict[str, Any]:
     """By place: a letter a prompt, and the numbers of the judge's reasons."""
-    reasons = Texts(show_text)
+    reasons = Texts(show_text, longest)
     letters, why = [], []
     for place in places:
         given = _stored(place, judge)

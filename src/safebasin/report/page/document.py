@@ -17,7 +17,7 @@ from typing import Any
 from safebasin.report.page import findings
 from safebasin.report.page import study as studies
 from safebasin.report.page.content import Measured, content
-from safebasin.report.page.texts import shown
+from safebasin.report.page.texts import LONGEST, SHORTEST, shown
 from safebasin.report.studies import Study
 from safebasin.report.style import (
     ASR_COLOURS,
@@ -40,6 +40,8 @@ SCRIPTS = (
     "tables.js",
     "start.js",
 )
+ROOM = 3_700_000
+"""Bytes of packed data that leave the page, with plotly and the tables, below 6 MB."""
 NOTHING = ""
 """Plotly adds empty style elements and fills them through the style sheet's own interface."""
 
@@ -66,20 +68,7 @@ def document(
     from jinja2 import Environment, StrictUndefined
 
     script, plotly, style = _script(), _plotly(), _own("page.css")
-    data = {
-        "showText": show_text,
-        "colours": OUTCOME_COLOURS,
-        "inks": OUTCOME_INKS,
-        "asr": ASR_COLOURS,
-        "compared": COMPARED,
-        "rate": RATE_COLOURS,
-        "way": studies.scripted(study),
-        "change": studies.change(study),
-        "runs": [
-            content(one, show_text=show_text, beside=() if i else studies.checkpoints(study))
-            for i, one in enumerate(runs)
-        ],
-    }
+    data, longest = _data(runs, show_text, study)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["shown"] = lambda text: shown(str(text), lines=False)
     environment.filters["told"] = _told
@@ -88,7 +77,7 @@ def document(
         style=style,
         script=script,
         plotly=_packed_plotly(),
-        data=_packed(json.dumps(data, allow_nan=False, separators=(",", ":")).encode()),
+        data=data,
         title=(
             " and ".join(dict.fromkeys(one.model for one in runs))
             if study is None
@@ -102,8 +91,41 @@ def document(
         differences=findings.differences(runs),
         one_axis=findings.one_axis(runs),
         show_text=show_text,
+        cut=longest if show_text and longest < LONGEST else 0,
         version=version("safebasin"),
     )
+
+
+def _data(runs: Sequence[Measured], show_text: bool, study: Study | None) -> tuple[str, int]:
+    """What the scripts read, packed, and how many characters of a text are in it.
+
+    Texts are cut shorter and shorter until the file is one that can be sent by mail.
+    """
+    longest = LONGEST
+    while True:
+        told = [
+            content(
+                one, show_text=show_text, longest=longest,
+                beside=() if i else studies.checkpoints(study),
+            )
+            for i, one in enumerate(runs)
+        ]  # fmt: skip
+        data = {
+            "showText": show_text,
+            "colours": OUTCOME_COLOURS,
+            "inks": OUTCOME_INKS,
+            "asr": ASR_COLOURS,
+            "compared": COMPARED,
+            "rate": RATE_COLOURS,
+            "way": studies.scripted(study),
+            "change": studies.change(study),
+            "runs": told,
+        }
+        packed = _packed(json.dumps(data, allow_nan=False, separators=(",", ":")).encode())
+        if not show_text or len(packed) <= ROOM or longest == SHORTEST:
+            return packed, longest
+        texts = (text for run in told for text in run["answerTexts"]["texts"])
+        longest = max(SHORTEST, min(longest, max(map(len, texts), default=0)) // 2)
 
 
 def _about(measured: Measured) -> dict[str, Any]:
