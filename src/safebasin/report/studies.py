@@ -10,9 +10,11 @@ from typing import Any
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape import Estimate
 from safebasin.run import strictjson
+from safebasin.run.folder import MANIFEST
 from safebasin.terminal import printable
 
 TRAJECTORY, COMPARISON = "trajectory.json", "comparison.json"
+CONDITIONS = "conditions.json"
 PLANE, CHECKPOINTS, PATH, LANDSCAPE = "plane", "checkpoints", "path", "landscape"
 """The run folders inside that a page shows."""
 
@@ -142,6 +144,13 @@ def read_study(folder: Path) -> Study | None:
                 "Remove the file and run the same command again; it is made from the records.",
             ) from error
     return None
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The runs of a folder that `conditions` wrote, by their names; for any other, itself."""
+    if not (folder / CONDITIONS).is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
 
 
 def read_way(folder: Path) -> Way:
