@@ -93,7 +93,7 @@ function curveLegend(single) {
 }
 
 const outcomeEntries = (tail) =>
-  OUTCOMES.map((name, i) => [{ fill: data.colours[name], pattern: name === "complied" ? "#8a5f00" : "" }, i === OUTCOMES.length - 1 ? `${name}${tail}` : name]);
+  OUTCOMES.map((name, i) => [{ fill: data.colours[name], pattern: name === "complied" ? "#8a5f00" : "", dots: name === "incoherent" ? "#7d868e" : "" }, i === OUTCOMES.length - 1 ? `${name}${tail}` : name]);
 
 function drawComparison() {
   const traces = [];

@@ -255,16 +255,17 @@ def one_axis(runs: Sequence[Measured]) -> bool:
 def differences(runs: Sequence[Measured]) -> list[str]:
     """What makes several runs hard to compare."""
     said = []
-    kinds = (
+    kinds: list[tuple[str, list[object]]] = [
         ("prompts", [_first_survey(one).prompt_ids for one in runs]),
         ("judge", [_first(one).judge for one in runs]),
-        ("range", [_first(one).axes for one in runs]),
-    )
+    ]
+    if len({_unit(one) for one in runs}) > 1:
+        said.append("Their displacements are in different units: widths do not compare.")
+    else:
+        kinds.append(("range", [_first(one).axes for one in runs]))
     for what, values in kinds:
         if any(value != values[0] for value in values[1:]):
             said.append(f"The runs differ in their {what}; a difference may come from that.")
-    if len({_unit(one) for one in runs}) > 1:
-        said.append("Their displacements are in different units: widths do not compare.")
     return said
 
 
