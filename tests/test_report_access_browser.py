@@ -154,6 +154,17 @@ def test_several_runs_begin_with_which_is_wider(visit, both: Path) -> None:  # t
     assert seen.page.locator("#runs-table tbody tr").count() == 2
 
 
+def test_without_scripts_the_numbers_stand_and_nothing_empty_does(browser, line: Path) -> None:  # type: ignore[no-untyped-def]
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(line.resolve().as_uri())
+    assert "need JavaScript" in page.inner_text("main")
+    assert "basin width" in page.inner_text("main")
+    for part in ("#explore", "#answers", ".actions"):
+        assert not page.locator(part).is_visible()
+    context.close()
+
+
 @pytest.mark.skipif(shared.AXE is None, reason="AXE_CORE does not name axe-core's axe.min.js")
 @pytest.mark.parametrize("width", [380, 1920])
 @pytest.mark.parametrize("theme", ["light", "dark"])

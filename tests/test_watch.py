@@ -157,6 +157,21 @@ def test_a_terminal_without_blocks_gets_letters(run: Path) -> None:
     assert b"5 of 5, 0 left" in done.stdout
 
 
+def test_a_terminal_that_cannot_move_its_cursor_gets_one_look(run: Path) -> None:
+    remove(run, 0.2)
+    pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
+    screen, terminal = pty.openpty()
+    subprocess.run(
+        [*COMMAND, run], stdout=terminal, timeout=60, check=True,
+        env={**os.environ, "TERM": "dumb"},
+    )  # fmt: skip
+    os.close(terminal)
+    shown = os.read(screen, 100_000).decode()
+    os.close(screen)
+    assert shown.count("4 of 5, 1 left") == 1
+    assert "\x1b" not in shown
+
+
 def test_the_folder_of_a_study_names_its_runs(run: Path) -> None:
     done = subprocess.run([*COMMAND, run.parent], capture_output=True, text=True)
     assert done.returncode == 2

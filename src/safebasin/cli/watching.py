@@ -195,7 +195,8 @@ def run_watch(folder: Path, *, every: float, once: bool) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     watched = reader.read()
-    if once or not console.is_terminal:
+    # Without a cursor to move there is one look: into a file, or on the plainest terminal.
+    if once or not console.is_terminal or console.is_dumb_terminal:
         console.print(view(watched, width=console.width, look=look))
         return
 
