@@ -154,6 +154,26 @@ def test_several_runs_begin_with_which_is_wider(visit, both: Path) -> None:  # t
     assert seen.page.locator("#runs-table tbody tr").count() == 2
 
 
+def test_a_click_on_a_runs_curve_opens_it_there(visit, both: Path) -> None:  # type: ignore[no-untyped-def]
+    seen = visit(both)
+    page = seen.page
+    page.locator("#compare").scroll_into_view_if_needed()
+    x, y = page.evaluate(
+        """() => {
+          const chart = document.getElementById("compare");
+          const { xaxis, yaxis } = chart._fullLayout;
+          const { left, top } = chart.getBoundingClientRect();
+          return [left + xaxis._offset + xaxis.l2p(0.1), top + yaxis._offset + yaxis.l2p(100)];
+        }"""
+    )
+    page.mouse.move(x - 20, y)
+    page.mouse.move(x, y)
+    page.mouse.click(x, y)
+    assert page.input_value("#run") == "1", "the one that is broken at 0.1"
+    assert "at gaussian-0=+0.1, by" in seen.says("#found")
+    assert active(page)["name"] == "explore"
+
+
 def test_without_scripts_the_numbers_stand_and_nothing_empty_does(browser, line: Path) -> None:  # type: ignore[no-untyped-def]
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()

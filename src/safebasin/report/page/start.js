@@ -91,6 +91,19 @@ function wireMap(map) {
   map.on("plotly_unhover", sayPoint);
 }
 
+/** A click on a run's curve opens that run at that point. */
+function wireComparison(chart) {
+  if (chart.hidden || chart.dataset.wired) return;
+  chart.dataset.wired = "yes";
+  chart.on("plotly_click", (event) => {
+    const [hit] = event.points;
+    if (!hit.data.meta || hit.data.meta.run === undefined) return;
+    takeRun(hit.data.meta.run);
+    openPoint(pointAt(nearest(run().axes[0], hit.x)));
+    renderPoints();
+  });
+}
+
 function sayPoint() {
   byId("here").textContent = pointSentence(state.point);
   renderMark();
@@ -135,7 +148,10 @@ function setTheme(name) {
   byId("theme").setAttribute("aria-pressed", String(name === "dark"));
   if (!plotlyIsThere) return;
   draw();
-  if (byId("compare")) drawComparison();
+  if (byId("compare")) {
+    drawComparison();
+    wireComparison(byId("compare"));
+  }
 }
 
 function wire() {
