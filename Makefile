@@ -18,7 +18,8 @@ test: $(VENV)/installed lint
 
 # The page of a run in a real Chromium, with axe-core's check of its accessibility.
 test-browser: $(VENV)/browser $(AXE)
-	AXE_CORE=$(AXE) $(BIN)/python -m pytest tests/test_report_browser.py tests/test_report_study_browser.py
+	AXE_CORE=$(AXE) $(BIN)/python -m pytest tests/test_report_browser.py tests/test_report_study_browser.py \
+	  tests/test_report_access_browser.py
 
 # The pictures of docs/gallery.md, by the commands that the page names.
 gallery: $(VENV)/browser

@@ -27,7 +27,7 @@ from safebasin.run.names import default_folder
 from safebasin.scanner import build_engine, harmful_of
 from safebasin.weights import Weights
 
-PATH, EDGE, BENIGN, CAPABILITY, LANDSCAPE = "path", "edge", "benign", "capability", "landscape"
+PATH, BENIGN, CAPABILITY, LANDSCAPE = "path", "benign", "capability", "landscape"
 DIRECTION = "tuned"
 """The name of the direction from base to tuned in the run folders."""
 
@@ -92,7 +92,7 @@ def prepare(config: CompareConfig) -> Prepared:
     engine = engine_for(loaded, {DIRECTION: direction}, scan)
     sampling = sampling_of(engine, scan)
     ends = (Plane((Axis(DIRECTION, (0.0, 1.0)),)),)
-    parts = [Part(PATH, harmful, (Plane((config.path(DIRECTION),)),), judges)]
+    parts = [Part(PATH, harmful, (Plane((config.path(DIRECTION),)),), judges, grows=True)]
     for name, found in others:
         parts.append(Part(name, found, ends, () if name == CAPABILITY else judges))
     identity = {

@@ -168,10 +168,8 @@ class RunFolder:
             RunError: The record is damaged.
         """
         path = self._inside(POINTS) / f"{point.key}.jsonl"
-        record = records.load(path, "answers", point)
-        if record is None:
-            return None
-        return [records.exchange_from_json(row) for row in record.rows]
+        loaded = records.load(path, "answers", point, records.exchange_from_json)
+        return None if loaded is None else loaded[1]
 
     def missing(self, point: Point, prompt_ids: Iterable[str]) -> list[str]:
         """Those of the prompts that have no answer at the point yet.

@@ -6,7 +6,7 @@ altered, or had lines repeated or moved is recognised, and never read as a small
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
@@ -82,8 +82,10 @@ def decode(data: bytes) -> Record:
     return Record(header["kind"], point, tuple(rows), header.get("judge"), tuple(damage))
 
 
-def load(path: Path, kind: Kind, point: Point) -> Record | None:
-    """The undamaged record of a point, or None where the file does not exist.
+def load(
+    path: Path, kind: Kind, point: Point, read: Callable[[JSON], T]
+) -> tuple[Record, list[T]] | None:
+    """The undamaged record of a point and what `read` makes of each row; None without a file.
 
     Raises:
         RunError: The record is damaged; it names the file and the line.
@@ -92,7 +94,7 @@ def load(path: Path, kind: Kind, point: Point) -> Record | None:
         record = decode(read_plain(path))
         if record.damage:
             raise record.damage[0]
-        check(record, kind, point.key)
+        content = _sound(record, kind, point.key, read)
     except FileNotFoundError:
         return None
     except DamagedError as error:
@@ -101,7 +103,7 @@ def load(path: Path, kind: Kind, point: Point) -> Record | None:
             "`safebasin verify` on the run lists all damage; remove the file and run the same"
             " command again to redo this point alone.",
         ) from None
-    return record
+    return record, content
 
 
 def check(record: Record, kind: Kind, key: str) -> tuple[str, ...]:
@@ -110,21 +112,28 @@ def check(record: Record, kind: Kind, key: str) -> tuple[str, ...]:
     Raises:
         DamagedError: It is another point's or another kind of record, or its content is not sound.
     """
+    read = exchange_from_json if kind == "answers" else verdict_from_json
+    _sound(record, kind, key, read)
+    return tuple(row["prompt_id"] for row in record.rows)
+
+
+def _sound(record: Record, kind: Kind, key: str, read: Callable[[JSON], T]) -> list[T]:
+    """What `read` makes of each row, once the record is known to be what its place says it is."""
     if record.kind != kind:
         raise DamagedError(1, f"the header says that these are {record.kind}, not {kind}")
     if record.point.key != key:
         raise DamagedError(1, f"the header names another point ({shorten(record.point.label)})")
-    ids: dict[str, None] = {}
+    ids: set[str] = set()
+    found = []
     for line, row in enumerate(record.rows, start=2):
         try:
-            read = exchange_from_json if kind == "answers" else verdict_from_json
-            read(row)
+            found.append(read(row))
         except ValueError as error:
             raise DamagedError(line, f"is not readable: {error}") from None
         if row["prompt_id"] in ids:
             raise DamagedError(line, f"has the prompt {shorten(row['prompt_id'])} a second time")
-        ids[row["prompt_id"]] = None
-    return tuple(ids)
+        ids.add(row["prompt_id"])
+    return found
 
 
 def point_to_json(point: Point) -> list[list[object]]:
@@ -163,7 +172,7 @@ def exchange_from_json(row: Mapping[str, object]) -> Exchange:
     Raises:
         ValueError: A field is missing, unknown or of the wrong type.
     """
-    _only(row, Exchange)
+    _only(row, _EXCHANGE)
     return Exchange(
         prompt_id=_field(row, "prompt_id", str),
         prompt=_field(row, "prompt", str),
@@ -185,7 +194,7 @@ def verdict_from_json(row: Mapping[str, object]) -> tuple[str, Verdict]:
     Raises:
         ValueError: A field is missing, unknown or of the wrong type.
     """
-    _only(row, Verdict, "prompt_id")
+    _only(row, _VERDICT)
     outcome = _choice(row, "outcome", (*OUTCOMES, None))
     verdict = Verdict(
         outcome=cast("Outcome | None", outcome),
@@ -259,9 +268,12 @@ def _sentence(error: Exception) -> str:
     return text if text.startswith(("was", "is", "holds", "counts")) else f"is damaged ({text})"
 
 
-def _only(row: Mapping[str, object], kind: type[Exchange] | type[Verdict], *more: str) -> None:
-    unknown = set(row) - {field.name for field in fields(kind)} - set(more)
-    if unknown:
+_EXCHANGE = frozenset(field.name for field in fields(Exchange))
+_VERDICT = frozenset({"prompt_id", *(field.name for field in fields(Verdict))})
+
+
+def _only(row: Mapping[str, object], known: frozenset[str]) -> None:
+    if unknown := row.keys() - known:
         raise ValueError(f"it has the unknown field {shorten(min(unknown))}")
 
 
