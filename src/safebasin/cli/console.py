@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -19,6 +20,20 @@ def say(text: str = "") -> None:
 def tell(text: str) -> None:
     """A line about how it goes, on standard error."""
     print(printable(text), file=sys.stderr, flush=True)
+
+
+class _Teller(logging.Handler):
+    """Tells what the package logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell(f"warning: {record.getMessage()}")
+
+
+def tell_warnings() -> None:
+    """From here on the package's own warnings are lines on standard error."""
+    logger = logging.getLogger("safebasin")
+    logger.propagate = False
+    logger.addHandler(_Teller(logging.WARNING))
 
 
 def emit(value: Mapping[str, Any]) -> None:
