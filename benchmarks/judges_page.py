@@ -29,8 +29,13 @@ to measure how far judges agree, and what can be stated with a proof. It is gene
 
 `--prompts NAME` fetches a published set from the hub at its pinned commit, `NAME@REVISION` at
 another one, and `NAME=FILE` reads a local copy of the published file, which has to have the
-columns and the number of rows that it was published with. A gate is checked before anything else
-is done. The manifest of a run holds the name, the commit and the SHA-256 of the file.
+columns and the number of rows that it was published with; of `advbench`, `xstest` and `oktest` the
+SHA-256 of the publisher's file is known and checked. A gate is checked before anything else is
+done. The manifest of a run holds the name, the commit and the SHA-256 of the file.
+
+Where the table says "resolved at load", no commit was found pinned in public code: the main branch
+is resolved to a commit, which is fetched and recorded. A run keeps it: once the branch has moved,
+resuming lists the difference, and `NAME@COMMIT` goes on with the recorded one.
 
 ```console
 $ safebasin list prompts
@@ -89,7 +94,8 @@ with each other byte for byte. The commits are those that were read.
 
 FOUND: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("qwen3guard", (
-        "QwenLM/Qwen3Guard `Qwen3Guard_Technical_Report.pdf`, figure 11 `6a52eca94b3d` (the wording)",
+        "QwenLM/Qwen3Guard `Qwen3Guard_Technical_Report.pdf`, figure 11, `6a52eca94b3d` (the "
+        "wording)",
         "PursuitYP/MAGIC-Dace `test_qwen3_guard.py` `031f45bc883a` (printed from the tokenizer)",
         "ngocdai101004/GuardChat `src/Qwen3Guard/model.py` `088afa265633`",
     )),
@@ -111,8 +117,8 @@ FOUND: tuple[tuple[str, tuple[str, ...]], ...] = (
         "`44ccc7b258aa`, BermetSultangazieva/harmbench-experiments `d9b8546a2932`",
     )),
     ("harmbench-val", (
-        "`MISTRAL_CLS_PROMPT` of HarmBench's `notebooks/run_classifier_val_set.ipynb`, alike in the "
-        "same four",
+        "`MISTRAL_CLS_PROMPT` of HarmBench's `notebooks/run_classifier_val_set.ipynb`, alike in "
+        "the same four",
     )),
     ("shieldgemma", (
         "the chat template, quoted in the tests of a Rust inference server and printed from the "
@@ -215,7 +221,7 @@ def guard_table() -> str:
 def _revision(one: Published) -> str:
     if one.revision:
         return f"`{one.revision[:12]}`"
-    return "latest, recorded" if one.repository else ""
+    return "resolved at load" if one.repository else ""
 
 
 def three_judges(found: Any) -> list[str]:
