@@ -287,7 +287,8 @@ class TestCommand:
         assert code == 4
         assert "ASR not defined" in out
         assert "unjudged 3" in out
-        assert "100.0 % of the answers could not be judged" in err
+        assert "refusal could not judge 100.0 % of the answers: " in err
+        assert "(3)" in err
 
     def test_a_mistake_is_one_sentence(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         code, _, err = command("evaluate", tmp_path / "absent", "--samples", "3")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import typer
-
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
-from safebasin.cli.summary import UNJUDGED_LIMIT, percent
+from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
+from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.evaluate import EvaluateConfig, Evaluation, Prepared, Shares, evaluate, prepare
 from safebasin.evaluate.preparation import CAPABILITY
 from safebasin.exchange import OUTCOMES
@@ -28,9 +27,8 @@ def run_evaluation(config: EvaluateConfig, *, as_json: bool) -> None:
         emit(found.to_json() | {"run": str(found.folder)})
     else:
         print_evaluation(found)
-    if found.unjudged > UNJUDGED_LIMIT:
-        tell(f"warning: {100 * found.unjudged:.1f} % of the answers could not be judged")
-        raise typer.Exit(4)
+    folders = [path.parent for path in sorted(found.folder.glob("*/manifest.json"))]
+    end_where_unjudged(found.unjudged_shares, folders)
 
 
 def plan_lines(prepared: Prepared) -> list[str]:

@@ -53,10 +53,13 @@ class Evaluation:
         return next(iter(self.harmful))
 
     @property
-    def unjudged(self) -> float:
-        """The largest share of answers that a judge left unjudged, in [0, 1]."""
-        parts = [*self.harmful.values(), *self.benign.values()]
-        return max(part.unjudged / max(1, part.judged + part.unjudged) for part in parts)
+    def unjudged_shares(self) -> dict[str, float]:
+        """The share of answers that each judge left unjudged, in [0, 1], in its worst set."""
+        shares: dict[str, float] = {}
+        for part in [*self.harmful.values(), *self.benign.values()]:
+            share = part.unjudged / max(1, part.judged + part.unjudged)
+            shares[part.judge] = max(share, shares.get(part.judge, 0.0))
+        return shares
 
     def to_json(self) -> dict[str, Any]:
         return {
