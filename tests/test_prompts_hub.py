@@ -199,11 +199,21 @@ class TestCommands:
         hub.datasets[HARMBENCH.repository].commits["c" * 40] = {"harmbench.csv": OLDER}
         code, _, error = command(*arguments)
         assert code != 0
-        assert "prompts.revision" in error
+        assert "\n  prompts.revision: recorded" in error
         assert NEXT[:12] in error
         code, _, error = command(*[f"harmbench@{NEXT}" if a == "harmbench" else a
                                    for a in arguments])  # fmt: skip
         assert code == 0, error
+
+    @pytest.mark.usefixtures("hub", "reader")
+    def test_an_evaluation_records_the_commit(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        code, _, error = command(
+            "evaluate", "--prompts", "harmbench", "--limit", 2, "--benign", "none", "--capability",
+            "none", "--max-new-tokens", 2, "--out", tmp_path / "run",
+        )  # fmt: skip
+        assert code == 0, error
+        manifest = json.loads((tmp_path / "run" / "harmful" / "manifest.json").read_text())
+        assert manifest["identity"]["prompts"]["revision"] == NEXT
 
     def test_a_gate_costs_no_time(self, hub: Hub, command) -> None:  # type: ignore[no-untyped-def]
         code, out, error = command("scan", "org/absent", "--prompts", "harmbench")

@@ -43,7 +43,10 @@ def emit(value: Mapping[str, Any]) -> None:
 
 def fail(error: SafebasinError) -> int:
     """Print what is wrong and what to do; returns the exit code."""
-    tell(f"error: {error.message}")
+    first, *more = error.message.split("\n")
+    tell(f"error: {first}")
+    for line in more:
+        tell(f"  {line.strip()}")
     if error.hint:
         tell(f"  fix: {error.hint}")
     return error.exit_code

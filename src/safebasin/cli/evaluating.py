@@ -9,9 +9,8 @@ from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.evaluate import EvaluateConfig, Evaluation, Prepared, Shares, evaluate, prepare
-from safebasin.evaluate.preparation import CAPABILITY
 from safebasin.exchange import OUTCOMES
-from safebasin.judges import AsksAgain
+from safebasin.judges import AsksAgain, Judge
 
 
 def run_evaluation(config: EvaluateConfig, *, as_json: bool) -> None:
@@ -37,8 +36,6 @@ def plan_lines(prepared: Prepared) -> list[str]:
         f"{kind} {found.name} ({len(found)})" for kind, found in prepared.sets.items()
     )
     samples = prepared.config.samples
-    judged = [found for kind, found in prepared.sets.items() if kind != CAPABILITY]
-    answers = samples * sum(len(found) for found in judged)
     how = "greedy"
     if prepared.config.temperature:
         how = f"{samples} samples at temperature {prepared.config.temperature:g}"
@@ -47,12 +44,17 @@ def plan_lines(prepared: Prepared) -> list[str]:
         f"how      {how}, up to {prepared.target.sampling.max_new_tokens} tokens",
         f"judges   {', '.join(judge.name for judge in prepared.judges)}",
         *(
-            f"budget   {judge.budget(answers)}"
+            f"budget   {judge.budget(samples * _answers(prepared, judge))}"
             for judge in prepared.judges
             if isinstance(judge, AsksAgain)
         ),
         f"run      {prepared.folder}",
     ]
+
+
+def _answers(prepared: Prepared, judge: Judge) -> int:
+    """How many answers of a sample the judge reads."""
+    return sum(len(prepared.sets[kind]) for kind in prepared.read_by(judge))
 
 
 def print_evaluation(found: Evaluation) -> None:

@@ -32,7 +32,8 @@ def parse(text: str) -> GuardJudge:
     if unknown:
         raise UsageError(
             f"A guard has no option '{unknown[0][:40]}'.",
-            "There are dtype, device, batch and template.",
+            "There are dtype, device, batch and template; a model of your own follows an @, as in "
+            f"guard:{name}@FOLDER.",
         )
     if options.get("dtype") not in (None, *DTYPES):
         raise UsageError(
