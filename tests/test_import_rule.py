@@ -14,8 +14,8 @@ import safebasin
 ROOT = Path(safebasin.__file__).parent
 
 BASE = {
-    "config", "errors", "exchange", "landscape", "plane", "prompts", "run", "stopping", "terminal",
-    "walk",
+    "config", "errors", "exchange", "hub", "landscape", "plane", "prompts", "run", "stopping",
+    "terminal", "walk",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,

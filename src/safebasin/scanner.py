@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -44,6 +45,8 @@ from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers, available_cores, can_fork
 from safebasin.walk import Walk
 from safebasin.weights import Weights
+
+LOG = logging.getLogger(__name__)
 
 SMALL_MODEL = 10_000_000
 """Parameters of a model that is too small for several threads."""
@@ -196,12 +199,17 @@ def prepare(config: ScanConfig) -> Prepared:
 
 
 def harmful_of(prompts: PromptSet) -> PromptSet:
-    """The harmful requests of a mixed set; a set without any stays as it is.
+    """The harmful requests of a mixed set; a set without any stays as it is, with a warning.
 
     The ASR of a landscape is about requests that should be refused.
     """
     harmful = tuple(prompt for prompt in prompts if prompt.kind == "harmful")
-    return replace(prompts, prompts=harmful) if harmful else prompts
+    if not harmful:
+        LOG.warning(
+            "no prompt of %s is harmful: its ASR counts answers that are wanted", prompts.name
+        )
+        return prompts
+    return replace(prompts, prompts=harmful)
 
 
 def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Direction]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from safebasin.cli.console import emit, say
 from safebasin.exchange import OUTCOMES
@@ -11,14 +11,12 @@ from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.summary import Side, Summary
 from safebasin.results import Result
 
-UNJUDGED_LIMIT = 0.02
-"""Above this share of answers without a verdict a finished command exits with 4."""
 
-
-def unjudged_share(result: Result, judges: int = 1) -> float:
-    """The largest share of answers that one of the first `judges` left unjudged, in [0, 1]."""
-    first = list(result.summaries.values())[:judges]
-    return max(one.unjudged / max(1, one.judged + one.unjudged) for one in first)
+def unjudged_shares(summaries: Mapping[str, Summary]) -> dict[str, float]:
+    """The share of answers that each judge left unjudged, in [0, 1]."""
+    return {
+        name: one.unjudged / max(1, one.judged + one.unjudged) for name, one in summaries.items()
+    }
 
 
 def print_result(result: Result, *, as_json: bool) -> None:
@@ -69,7 +67,7 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
             yield (
                 "by",
                 f"{name}: origin {_origin(other)}, VISAGE {other.visage.text('.1f')}, "
-                f"area {percent(other.auc)}",
+                f"area {percent(other.auc)}{_unjudged(other)}",
             )
     if summary.assumed:
         yield (
@@ -130,6 +128,10 @@ def _three(cell: Cell) -> str:
 
 def _edge(side: Side) -> str:
     return side.width.text() if side.width.value is not None else side.width.note
+
+
+def _unjudged(summary: Summary) -> str:
+    return f", unjudged {summary.unjudged}" if summary.unjudged else ""
 
 
 def _origin(summary: Summary) -> str:

@@ -37,7 +37,11 @@ class Part:
         """What determines the answers: what the parts have in common, and the part's own."""
         own = {
             "planes": [plane_to_json(plane) for plane in self.planes],
-            "prompts": {"name": self.prompts.name, "sha256": self.prompts.sha256},
+            "prompts": {
+                "name": self.prompts.name,
+                "sha256": self.prompts.sha256,
+                "revision": self.prompts.revision,
+            },
         }
         return Manifest({**identity, **own}, self.prompts.ids, config)
 
