@@ -6,13 +6,14 @@ altered, or had lines repeated or moved is recognised, and never read as a small
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from safebasin.errors import RunError, UsageError
 from safebasin.exchange import OUTCOMES, Exchange, Finish, Outcome, Verdict
+from safebasin.landscape.capability import Item
 from safebasin.plane import Point
 from safebasin.run import strictjson
 from safebasin.run.atomic import read_plain
@@ -20,7 +21,7 @@ from safebasin.run.names import digest
 from safebasin.terminal import printable, shorten
 
 SCHEMA_VERSION = 1
-Kind = Literal["answers", "verdicts"]
+Kind = Literal["answers", "verdicts", "capability"]
 JSON = dict[str, Any]
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ class Record:
 
 
 def encode(kind: Kind, point: Point, rows: Sequence[JSON], judge: str | None = None) -> bytes:
-    """The bytes of a record; `judge` is the digest of the specification of verdicts' judge.
+    """The bytes of a record; `judge` is the digest of the specification of verdicts' judge, or of a
+    capability.
 
     Raises:
         ValueError: A number in a row is not finite.
@@ -117,13 +119,13 @@ def check(record: Record, kind: Kind, key: str) -> tuple[str, ...]:
     ids: dict[str, None] = {}
     for line, row in enumerate(record.rows, start=2):
         try:
-            read = exchange_from_json if kind == "answers" else verdict_from_json
-            read(row)
+            READERS[kind](row)
         except ValueError as error:
             raise DamagedError(line, f"is not readable: {error}") from None
-        if row["prompt_id"] in ids:
-            raise DamagedError(line, f"has the prompt {shorten(row['prompt_id'])} a second time")
-        ids[row["prompt_id"]] = None
+        name = str(row["name" if kind == "capability" else "prompt_id"])
+        if name in ids:
+            raise DamagedError(line, f"has the prompt {shorten(name)} a second time")
+        ids[name] = None
     return tuple(ids)
 
 
@@ -195,6 +197,41 @@ def verdict_from_json(row: Mapping[str, object]) -> tuple[str, Verdict]:
     return _field(row, "prompt_id", str), verdict
 
 
+def item_to_json(item: Item) -> JSON:
+    """What was measured of a capability, without the fields that say nothing."""
+    row = {"name": item.name, "value": item.value, "weight": item.weight}
+    more = {"stderr": item.stderr, "each": item.each, "answer": item.answer}
+    return row | {name: value for name, value in more.items() if value is not None}
+
+
+def item_from_json(row: Mapping[str, object]) -> Item:
+    """The item of a line.
+
+    Raises:
+        ValueError: A field is missing, unknown or of the wrong type.
+    """
+    _only(row, Item)
+    each = _field(row, "each", str) if "each" in row else None
+    weight = _field(row, "weight", int)
+    if weight < 1 or (each is not None and (set(each) - {"0", "1"} or not each)):
+        raise ValueError("it has no items that can be counted")
+    return Item(
+        name=_field(row, "name", str),
+        value=_number_or_none(row, "value"),
+        weight=weight,
+        stderr=_number_or_none(row, "stderr") if "stderr" in row else None,
+        each=each,
+        answer=_field(row, "answer", str) if "answer" in row else None,
+    )
+
+
+READERS: dict[Kind, Callable[[Mapping[str, object]], object]] = {
+    "answers": exchange_from_json,
+    "verdicts": verdict_from_json,
+    "capability": item_from_json,
+}
+
+
 def _header(line: bytes) -> JSON:
     try:
         header = _object(line)
@@ -259,7 +296,9 @@ def _sentence(error: Exception) -> str:
     return text if text.startswith(("was", "is", "holds", "counts")) else f"is damaged ({text})"
 
 
-def _only(row: Mapping[str, object], kind: type[Exchange] | type[Verdict], *more: str) -> None:
+def _only(
+    row: Mapping[str, object], kind: type[Exchange] | type[Verdict] | type[Item], *more: str
+) -> None:
     unknown = set(row) - {field.name for field in fields(kind)} - set(more)
     if unknown:
         raise ValueError(f"it has the unknown field {shorten(min(unknown))}")
