@@ -1,9 +1,10 @@
 """Tasks of lm-evaluation-harness, by its Python API, on the displaced model in memory.
 
-What has to be minded: it seeds `random`, numpy and torch for the whole process, so their states
-are put back; its cache of answers knows a request by its text alone and would repeat the first
-point's answers at every other point, so none is ever used; its wrapper ties weights and chooses a
-padding token, so it is made once, before anything is displaced, with a tokenizer of its own.
+What has to be minded: it draws from the random states of the whole process, so they are seeded as
+its own command does, and put back; its cache of answers knows a request by its text alone and
+would repeat the first point's answers at every other point, so none is ever used; its wrapper
+ties weights and chooses a padding token, so it is made once, before anything is displaced, with a
+tokenizer of its own.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ import random
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partialmethod
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,8 @@ PREFERRED = ("acc", "exact_match", "acc_norm")
 BOOTSTRAPS = 1000
 """Resamples for the standard error of a metric that is no mean."""
 DEFAULT_BATCH = 8
+SEED = 1234
+"""What lm-eval's own command seeds numpy, torch and the choice of examples with; `random` by 0."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class LmEvalTask:
     task: str
     fewshot: int | None
     limit: int
-    loaded: Sequence[Any]
+    loaded: Mapping[str, Any]
     parts: Mapping[str, Any]
     metric: str
     higher_is_better: bool
@@ -96,10 +98,14 @@ def load_lm_eval(spec: str, folder: str | None, limit: int) -> LmEvalTask:
         digest = _digest(parts)
     except Exception as error:  # the data are read here for the first time
         raise _no_data(task, error) from error
-    # A group is given whole, so that lm-eval sees what it is; a tag is its tasks one by one.
-    whole = found.get("groups", {}).get(task)
-    loaded = [whole] if whole is not None else list(parts.values())
-    return LmEvalTask(spec, task, fewshot, limit, loaded, parts, metric, better != {False}, digest)
+    for part in parts.values():
+        own = part.get_config("num_fewshot")
+        # As lm-eval's own command does: a task that says 0 means it.
+        if own is None or (fewshot is not None and own != 0):
+            part.set_config(key="num_fewshot", value=fewshot or 0)
+    return LmEvalTask(
+        spec, task, fewshot, limit, dict(found), parts, metric, better != {False}, digest
+    )
 
 
 class LmEvalProbe:
@@ -158,17 +164,19 @@ class LmEvalProbe:
 
     def _evaluate(self) -> list[Item]:
         """The task at the model as it stands. Nothing is cached: see the module's words."""
-        from lm_eval import simple_evaluate
+        from lm_eval import evaluate
 
         task, template = self.task, self.bench.template
-        results = simple_evaluate(
-            model=self._lm,
-            tasks=list(task.loaded),
-            num_fewshot=task.fewshot,
+        for part in task.parts.values():
+            part.set_fewshot_seed(seed=SEED)
+        results = evaluate(
+            lm=self._lm,
+            task_dict=dict(task.loaded),
             limit=task.limit or None,
             bootstrap_iters=BOOTSTRAPS,
             log_samples=True,
             apply_chat_template=template.source is not None,
+            fewshot_as_multiturn=template.source is not None,
             system_instruction=template.system,
         )
         return [_item(name, task.metric, results) for name in sorted(task.parts)]
@@ -263,8 +271,15 @@ def _undisturbed() -> Iterator[None]:
     on_gpu = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else None
     noisy = logging.getLogger("lm_eval")
     level, start = noisy.level, tqdm.__init__
+
+    def silent(bar: Any, *given: Any, **named: Any) -> None:
+        start(bar, *given, **{**named, "disable": True})
+
     noisy.setLevel(logging.CRITICAL)
-    tqdm.__init__ = partialmethod(start, disable=True)
+    tqdm.__init__ = silent
+    random.seed(0)
+    np.random.seed(SEED)
+    torch.manual_seed(SEED)
     try:
         yield
     finally:

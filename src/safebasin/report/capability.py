@@ -26,12 +26,15 @@ def drawn(one: Capability) -> tuple[Band, Array, str]:
     """What is drawn in shares of one: mean (plane's shape), each (directions, points), what it is.
 
     An accuracy stands for itself. A perplexity or a metric has no scale of its own beside a
-    share, so what is kept of the origin's is drawn.
+    share, so what is kept of the origin's is drawn, at most all of it.
     """
     if one.measure == "accuracy":
         return one.mean(), one.each(), one.metric or "accuracy"
     what = "likelihood a token" if one.perplexity else one.metric
-    return one.kept(), one.each_kept(), f"{what}, of the origin's"
+    kept = one.kept()
+    value, low, high = (np.minimum(part, 1.0) for part in (kept.value, kept.low, kept.high))
+    band = Band(value, low, high, kept.level, kept.method)
+    return band, np.minimum(one.each_kept(), 1.0), f"{what}, of the origin's"
 
 
 def add_capabilities(axes: Axes, capabilities: Sequence[Capability]) -> None:
@@ -100,7 +103,7 @@ def capability_map(
         for i, one in enumerate(shown):
             axes = figure.add_axes((0.085 + width * i, 0.26, width * 0.82, 0.50))
             _, each, what = drawn(one)
-            values = 100 * np.minimum(each[plane].reshape(len(x), len(y)), 1.0)
+            values = 100 * (each[plane].reshape(len(x), len(y)))
             axes.set_facecolor("#B0B0B0")
             filled = axes.contourf(
                 x, y, np.ma.masked_invalid(values.T), np.linspace(0, 100, 11), cmap=RATE_MAP
@@ -147,7 +150,7 @@ def _line(axes: Axes, one: Capability, i: int, *, each: bool = False) -> Any:
         clip_on=False, zorder=3,
     )  # fmt: skip
     axes.fill_between(
-        alpha[known], 100 * band.low[known], 100 * band.high[known], color=colour, alpha=0.15,
+        alpha[known], 100 * band.low[known], 100 * band.high[known], color=colour, alpha=0.12,
         linewidth=0,
     )  # fmt: skip
     for row in values if each and len(values) > 1 else ():
