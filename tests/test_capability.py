@@ -208,23 +208,31 @@ def test_how_far_a_capability_is_kept() -> None:
     rows = {-0.5: [1.0] * 5 + [0.0] * 5, 0.0: [1.0] * 10, 0.5: [1.0] * 8 + [0.0] * 2}
     found = line(rows)
     extent = found.extent()
-    assert extent.negative is not None and extent.negative.value == pytest.approx(0.1)
-    assert extent.positive is not None and extent.positive.value == pytest.approx(0.25)
-    assert extent.width is not None and extent.width.value == pytest.approx(0.35)
+    assert extent.negative is not None
+    assert extent.negative.value == pytest.approx(0.1)
+    assert extent.positive is not None
+    assert extent.positive.value == pytest.approx(0.25)
+    assert extent.width is not None
+    assert extent.width.value == pytest.approx(0.35)
     origin = found.origin
-    assert origin is not None and origin.value.method == "Wilson" and origin.value.low is not None
+    assert origin is not None
+    assert origin.value.method == "Wilson"
+    assert origin.value.low is not None
     assert 0.7 < origin.value.low < 0.73
 
 
 def test_a_capability_that_is_kept_to_the_end_is_at_least_that() -> None:
     extent = line({-0.5: [1.0] * 4, 0.0: [1.0] * 4, 0.5: [1.0] * 4}).extent()
-    assert extent.width is not None and extent.width.at_least and extent.width.high is None
+    assert extent.width is not None
+    assert extent.width.at_least
+    assert extent.width.high is None
     assert extent.width.value == 1.0
 
 
 def test_without_any_right_answer_at_the_origin_nothing_can_be_kept() -> None:
     extent = line({-0.5: [0.0] * 4, 0.0: [0.0] * 4, 0.5: [1.0] * 4}).extent()
-    assert extent.width is not None and extent.width.value is None
+    assert extent.width is not None
+    assert extent.width.value is None
 
 
 def test_a_perplexity_is_kept_as_the_likelihood_of_a_token_is() -> None:
@@ -238,12 +246,17 @@ def test_a_perplexity_is_kept_as_the_likelihood_of_a_token_is() -> None:
 def test_a_broken_text_is_infinitely_perplexing_and_says_so() -> None:
     found = line({0.0: [1.0, 1.0], 0.25: [1.0, None], 0.5: [900.0, 900.0]}, perplexity=True)
     broken, huge = (found.reading(Point.of({"d": a})) for a in (0.25, 0.5))
-    assert broken is not None and broken.value.value is None and broken.unscored == 1
+    assert broken is not None
+    assert broken.value.value is None
+    assert broken.unscored == 1
     assert "1 of 2 windows" in broken.value.note
-    assert huge is not None and huge.value.value is None and "larger" in huge.value.note
+    assert huge is not None
+    assert huge.value.value is None
+    assert "larger" in huge.value.note
     assert found.kept().value[1] == 0.0
     extent = found.extent()
-    assert extent.positive is not None and extent.positive.value is not None
+    assert extent.positive is not None
+    assert extent.positive.value is not None
     assert 0 < extent.positive.value < 0.25
     json.dumps(found.to_json(), allow_nan=False)
 
@@ -252,11 +265,13 @@ def test_a_harness_number_has_its_own_error() -> None:
     plane = Plane((Axis("d", (0.0, 0.5)),))
     items = {p: [Item("t", 0.4, weight=50, stderr=0.05)] for p in plane.points}
     found = Capability("lm-eval:t", (plane,), items, harness=True, metric="f1")
-    assert found.measure == "metric" and found.origin is not None
+    assert found.measure == "metric"
+    assert found.origin is not None
     assert found.origin.value.low == pytest.approx(0.4 - 1.96 * 0.05, abs=1e-3)
     whole = {p: [Item("t", 0.5, weight=2, stderr=0.5, each="10")] for p in plane.points}
     counted = Capability("lm-eval:t", (plane,), whole, harness=True, metric="acc")
-    assert counted.measure == "accuracy" and counted.size == 2
+    assert counted.measure == "accuracy"
+    assert counted.size == 2
 
 
 # -- the run
@@ -283,7 +298,8 @@ def test_a_scan_measures_once_and_resumes(finished: tuple[ScanConfig, Path]) -> 
     heard = Heard()
     result = scan(prepare(config), heard)
     assert heard.measured == []
-    assert result.complete and [one.name for one in result.capabilities] == ["testbed:choice-dev"]
+    assert result.complete
+    assert [one.name for one in result.capabilities] == ["testbed:choice-dev"]
     assert verify(folder).capabilities == {"testbed:choice-dev": 3}
     stored = json.loads((folder / "landscape.json").read_text())
     assert stored["capabilities"][0]["origin"]["value"] > 0.9
@@ -311,7 +327,8 @@ def test_damage_is_found(finished: tuple[ScanConfig, Path], tmp_path: Path) -> N
     [record] = (tmp_path / "run" / "capability").glob("*/origin.jsonl")
     record.write_bytes(record.read_bytes().replace(b'"value":1.0', b'"value":0.0', 1))
     [problem] = verify(tmp_path / "run").problems
-    assert "capability/" in problem.file and problem.what == "was changed after it was written"
+    assert "capability/" in problem.file
+    assert problem.what == "was changed after it was written"
     with pytest.raises(RunError, match="damaged"):
         look(tmp_path / "run")
     shutil.copytree(record.parent, tmp_path / "run" / "capability" / "other")
@@ -337,7 +354,8 @@ def test_without_capabilities_a_run_is_as_it_was(tmp_path: Path) -> None:
     config = replace(SMALL, capability=(), out=str(tmp_path / "run"))
     result = scan(prepare(config))
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
-    assert "capabilities" not in manifest and "capabilities" not in result.to_json()
+    assert "capabilities" not in manifest
+    assert "capabilities" not in result.to_json()
     assert not (tmp_path / "run" / "capability").exists()
     with RunFolder.open(tmp_path / "run", prepare(replace(config)).manifest()) as run:
         before = run.manifest.identity
@@ -373,7 +391,8 @@ def test_the_exact_answers_are_those_of_evaluate(tmp_path: Path) -> None:
     other = evaluate(
         prepare_evaluation(EvaluateConfig(whole, benign="none", capability=asked[0]))
     ).capability
-    assert one.origin is not None and other is not None
+    assert one.origin is not None
+    assert other is not None
     assert one.origin.value.value == other.value
 
 
@@ -419,7 +438,7 @@ metadata:
   version: 1.0
 """
     )
-    yield tmp_path
+    return tmp_path
 
 
 @pytest.mark.lm_eval
@@ -439,9 +458,11 @@ def test_a_task_of_lm_eval_is_measured_anew_at_every_point(local_task: Path, ben
         [(_, own)] = ours.answers([point])
         share = sum(item.value or 0 for item in own) / len(own)
         assert items[0].value == pytest.approx(share)
-        assert items[0].each is not None and items[0].each.count("1") == round(share * len(own))
+        assert items[0].each is not None
+        assert items[0].each.count("1") == round(share * len(own))
         shares.append(share)
-    assert shares[0] == shares[3] and len(set(shares[:3])) == 3
+    assert shares[0] == shares[3]
+    assert len(set(shares[:3])) == 3
     assert states == (
         random.getstate(), np.random.get_state()[1].tolist(), torch.get_rng_state().tolist(),
     )  # fmt: skip
@@ -464,7 +485,8 @@ def test_a_scan_with_a_task_of_lm_eval(local_task: Path) -> None:
     assert (one.measure, one.metric, one.size) == ("accuracy", "acc", 20)
     heard = Heard()
     scan(prepare(config), heard)
-    assert heard.measured == [] and not verify(local_task / "run").problems
+    assert heard.measured == []
+    assert not verify(local_task / "run").problems
 
 
 @pytest.mark.lm_eval

@@ -37,6 +37,36 @@ def drawn(one: Capability) -> tuple[Band, Array, str]:
     return band, np.minimum(one.each_kept(), 1.0), f"{what}, of the origin's"
 
 
+def packed(one: Capability) -> dict[str, Any]:
+    """What a page draws of a capability and says of it, in JSON values."""
+    band, _, what = drawn(one)
+
+    def numbers(array: Array) -> list[float | None]:
+        return [round(float(v), 5) if np.isfinite(v) else None for v in array.ravel()]
+
+    return {
+        "name": one.name,
+        "what": what,
+        "value": numbers(band.value),
+        "low": numbers(band.low),
+        "high": numbers(band.high),
+    }
+
+
+def told(one: Capability) -> tuple[str, str, str]:
+    """Its name, its value at the origin, and how far it is kept, with their intervals."""
+    origin, extent = one.origin, one.extent()
+    value = "not measured" if origin is None else origin.value.text(".4g")
+    scale = one.metric or ("perplexity" if one.perplexity else "accuracy")
+    if extent.area_share is not None:
+        kept = f"in {extent.area_share.text()} of the plane"
+    elif extent.negative is None or extent.positive is None:
+        kept = "not known"
+    else:
+        kept = f"to {extent.negative.text()} below, {extent.positive.text()} above"
+    return one.name, f"{scale} {value} of {one.size}", kept
+
+
 def add_capabilities(axes: Axes, capabilities: Sequence[Capability]) -> None:
     """Curves in the panel of the ASR, with their intervals and a legend above that one's."""
     axes.set_ylabel("ASR and capability (%)")

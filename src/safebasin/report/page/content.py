@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from safebasin.exchange import OUTCOMES, Exchange, Outcome, Verdict
 from safebasin.landscape import TOLERANCE, Band, Cell, Side, Summary, Survey
+from safebasin.landscape.capability import Capability
 from safebasin.plane import Point
+from safebasin.report.capability import packed
 from safebasin.report.page.texts import Texts, shown
 from safebasin.run import RunFolder
 
@@ -39,6 +41,8 @@ class Measured(Protocol):
     def summaries(self) -> Mapping[str, Summary]: ...
     @property
     def shares(self) -> Survey | None: ...
+    @property
+    def capabilities(self) -> Sequence[Capability]: ...
 
 
 def content(measured: Measured, *, show_text: bool) -> dict[str, Any]:
@@ -68,6 +72,9 @@ def content(measured: Measured, *, show_text: bool) -> dict[str, Any]:
         ],
         "origin": points.get(Point()),
         "outcomeJudge": None if measured.shares is None else measured.shares.judge,
+        "capabilities": [
+            {**packed(one), "name": shown(one.name, lines=False)} for one in measured.capabilities
+        ],
         "judges": [
             _judge(survey, measured.summaries[name], points)
             for name, survey in measured.surveys.items()

@@ -14,6 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from safebasin.landscape.capability import KEPT
+from safebasin.report.capability import told
 from safebasin.report.page import findings
 from safebasin.report.page import study as studies
 from safebasin.report.page.content import Measured, content
@@ -21,6 +23,7 @@ from safebasin.report.page.texts import shown
 from safebasin.report.studies import Study
 from safebasin.report.style import (
     ASR_COLOURS,
+    CAPABILITY_THEMES,
     COMPARED_COLOURS,
     OUTCOME_COLOURS,
     OUTCOME_INKS,
@@ -71,6 +74,7 @@ def document(
         "colours": OUTCOME_COLOURS,
         "inks": OUTCOME_INKS,
         "asr": ASR_COLOURS,
+        "capability": CAPABILITY_THEMES,
         "compared": COMPARED_COLOURS,
         "rate": RATE_COLOURS,
         "way": studies.scripted(study),
@@ -118,6 +122,8 @@ def _about(measured: Measured) -> dict[str, Any]:
         "beyond": findings.beyond(measured),
         "certainty": findings.certainty(measured),
         "judges": [(name, list(findings.rows(one))) for name, one in measured.summaries.items()],
+        "capabilities": [told(one) for one in measured.capabilities],
+        "kept": f"{100 * KEPT:.0f} %",
         "sessions": sessions,
         "manifest": shown(json.dumps(recorded, indent=1, ensure_ascii=False)),
         "digest": recorded["digest"],
