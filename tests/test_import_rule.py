@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     BASE,
     {"checkpoint", "weights", "directions"},
     {"engines", "judges"},
-    {"adaptive", "plan", "results", "scanner", "scout", "spread", "testbed"},
+    {"adaptive", "capability", "plan", "results", "scanner", "scout", "spread", "testbed"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},
     {"cli"},

@@ -71,7 +71,8 @@ def report(
 def figure(
     run: RunArgument,
     figure: Annotated[
-        str, typer.Option(help="curve, contour, surface or shares; trajectory or layers.")
+        str,
+        typer.Option(help="curve, contour, surface, shares, capability; trajectory or layers."),
     ] = "curve",
     format: Annotated[
         str | None, typer.Option(help="png, svg or pdf. [default: by --out, else png]")
@@ -131,6 +132,7 @@ def run_figure(run: Path, name: str, judge: str | None, plane: int) -> Figure:
         model=found.model,
         prompts=found.prompts,
         plane=plane,
+        capabilities=found.capabilities,
         **({} if part is None else {"tolerance": part.tolerance}),
     )
 

@@ -60,6 +60,7 @@ def verify(run: RunArgument, json: JsonOption = False) -> None:
 
     from safebasin.cli.console import emit, say
     from safebasin.run import verify as check
+    from safebasin.terminal import printable
 
     found = check(run)
     if json:
@@ -73,5 +74,7 @@ def verify(run: RunArgument, json: JsonOption = False) -> None:
         )
         for judge, verdicts in found.verdicts.items():
             say(f"{judge}: {verdicts} verdicts")
+        for name, points in found.capabilities.items():
+            say(f"{printable(name)}: measured at {points} points")
     if found.problems:
         raise typer.Exit(1)

@@ -17,6 +17,7 @@ from safebasin.plan import Plan
 from safebasin.results import Result
 from safebasin.scanner import Prepared, prepare, scan, scan_shard
 from safebasin.spread.shards import Shard
+from safebasin.terminal import printable
 
 
 def run_scan(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
@@ -81,6 +82,11 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
             f"budget   {judge.budget(plan.answers_missing)}"
             for judge in prepared.judges
             if isinstance(judge, AsksAgain)
+        ),
+        *(
+            f"{'capable' if i == 0 else '':<9}{printable(probe.name)} at every point; its time "
+            "comes on top"
+            for i, probe in enumerate(prepared.probes)
         ),
         *(f"{name:<9}{text}" for name, text in _way(plan)),
         *([f"workers  {plan.workers} processes"] if plan.workers > 1 else []),

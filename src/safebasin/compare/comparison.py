@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from safebasin.compare.capability import right_answers
 from safebasin.compare.distances import Distance
 from safebasin.compare.edge import path_survey
 from safebasin.compare.gates import Check, check
@@ -21,6 +20,7 @@ from safebasin.judges import Judge
 from safebasin.landscape import Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Point
+from safebasin.prompts.expected import right_answers
 from safebasin.results import Result
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION

@@ -9,7 +9,6 @@ from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
-from safebasin.compare.capability import require_expected
 from safebasin.compare.distances import Distance, distances
 from safebasin.compare.parts import Part
 from safebasin.compare.settings import CompareConfig
@@ -23,6 +22,7 @@ from safebasin.judges import Lexicon
 from safebasin.judges import build as build_judge
 from safebasin.plane import Axis, Plane
 from safebasin.prompts import PromptSet
+from safebasin.prompts.expected import require_expected
 from safebasin.run.names import default_folder
 from safebasin.scanner import build_engine, harmful_of
 from safebasin.weights import Weights

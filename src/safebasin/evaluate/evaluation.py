@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.compare.capability import right_answers
 from safebasin.compare.parts import measure
 from safebasin.evaluate.preparation import BENIGN, CAPABILITY, HARMFUL, Prepared
 from safebasin.evaluate.shares import Codes, Shares, gap, right, shares
@@ -18,6 +17,7 @@ from safebasin.judges import HoldsModel, Judge
 from safebasin.landscape.cells import CODES
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Point
+from safebasin.prompts.expected import right_answers
 from safebasin.results import judge_point
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic

@@ -9,7 +9,6 @@ from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
-from safebasin.compare.capability import require_expected
 from safebasin.compare.parts import Part
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.engines import Sampling
@@ -20,6 +19,7 @@ from safebasin.judges import Judge, Lexicon
 from safebasin.judges import build as build_judge
 from safebasin.plane import Axis, Plane
 from safebasin.prompts import PromptSet
+from safebasin.prompts.expected import require_expected
 from safebasin.run.names import default_folder
 from safebasin.scanner import harmful_of
 from safebasin.weights import Weights

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeVar, cast, get_args
 
 from safebasin.errors import RunError, UsageError
 from safebasin.exchange import OUTCOMES, Exchange, Finish, Outcome, Verdict
+from safebasin.landscape.capability import Item
 from safebasin.plane import Point
 from safebasin.run import strictjson
 from safebasin.run.atomic import read_plain
@@ -20,7 +21,7 @@ from safebasin.run.names import digest
 from safebasin.terminal import printable, shorten
 
 SCHEMA_VERSION = 1
-Kind = Literal["answers", "verdicts"]
+Kind = Literal["answers", "verdicts", "capability"]
 JSON = dict[str, Any]
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ class Record:
 
 
 def encode(kind: Kind, point: Point, rows: Sequence[JSON], judge: str | None = None) -> bytes:
-    """The bytes of a record; `judge` is the digest of the specification of verdicts' judge.
+    """The bytes of a record; `judge` is the digest of the specification of verdicts' judge, or of a
+    capability.
 
     Raises:
         ValueError: A number in a row is not finite.
@@ -107,14 +109,13 @@ def load(
 
 
 def check(record: Record, kind: Kind, key: str) -> tuple[str, ...]:
-    """The prompt ids of an undamaged record that is what its place says it is.
+    """The prompt ids, or names of items, of an undamaged record that is what its place says it is.
 
     Raises:
         DamagedError: It is another point's or another kind of record, or its content is not sound.
     """
-    read = exchange_from_json if kind == "answers" else verdict_from_json
-    _sound(record, kind, key, read)
-    return tuple(row["prompt_id"] for row in record.rows)
+    _sound(record, kind, key, READERS[kind])
+    return tuple(row[_named(kind)] for row in record.rows)
 
 
 def _sound(record: Record, kind: Kind, key: str, read: Callable[[JSON], T]) -> list[T]:
@@ -130,10 +131,16 @@ def _sound(record: Record, kind: Kind, key: str, read: Callable[[JSON], T]) -> l
             found.append(read(row))
         except ValueError as error:
             raise DamagedError(line, f"is not readable: {error}") from None
-        if row["prompt_id"] in ids:
-            raise DamagedError(line, f"has the prompt {shorten(row['prompt_id'])} a second time")
-        ids.add(row["prompt_id"])
+        name = row[_named(kind)]
+        if name in ids:
+            what = "item" if kind == "capability" else "prompt"
+            raise DamagedError(line, f"has the {what} {shorten(name)} a second time")
+        ids.add(name)
     return found
+
+
+def _named(kind: Kind) -> str:
+    return "name" if kind == "capability" else "prompt_id"
 
 
 def point_to_json(point: Point) -> list[list[object]]:
@@ -204,6 +211,41 @@ def verdict_from_json(row: Mapping[str, object]) -> tuple[str, Verdict]:
     return _field(row, "prompt_id", str), verdict
 
 
+def item_to_json(item: Item) -> JSON:
+    """What was measured of a capability, without the fields that say nothing."""
+    row = {"name": item.name, "value": item.value, "weight": item.weight}
+    more = {"stderr": item.stderr, "each": item.each, "answer": item.answer}
+    return row | {name: value for name, value in more.items() if value is not None}
+
+
+def item_from_json(row: Mapping[str, object]) -> Item:
+    """The item of a line.
+
+    Raises:
+        ValueError: A field is missing, unknown or of the wrong type.
+    """
+    _only(row, _ITEM)
+    each = _field(row, "each", str) if "each" in row else None
+    weight = _field(row, "weight", int)
+    if weight < 1 or (each is not None and (set(each) - {"0", "1"} or not each)):
+        raise ValueError("it has no items that can be counted")
+    return Item(
+        name=_field(row, "name", str),
+        value=_number_or_none(row, "value"),
+        weight=weight,
+        stderr=_number_or_none(row, "stderr") if "stderr" in row else None,
+        each=each,
+        answer=_field(row, "answer", str) if "answer" in row else None,
+    )
+
+
+READERS: dict[Kind, Callable[[Mapping[str, object]], object]] = {
+    "answers": exchange_from_json,
+    "verdicts": verdict_from_json,
+    "capability": item_from_json,
+}
+
+
 def _header(line: bytes) -> JSON:
     try:
         header = _object(line)
@@ -270,6 +312,7 @@ def _sentence(error: Exception) -> str:
 
 _EXCHANGE = frozenset(field.name for field in fields(Exchange))
 _VERDICT = frozenset({"prompt_id", *(field.name for field in fields(Verdict))})
+_ITEM = frozenset(field.name for field in fields(Item))
 
 
 def _only(row: Mapping[str, object], known: frozenset[str]) -> None:

@@ -9,7 +9,9 @@ from typing import Any, Protocol
 
 from safebasin.exchange import OUTCOMES, Exchange, Outcome, Verdict
 from safebasin.landscape import TOLERANCE, Band, Cell, Side, Summary, Survey
+from safebasin.landscape.capability import Capability
 from safebasin.plane import Point
+from safebasin.report.capability import packed
 from safebasin.report.page.texts import LONGEST, Texts, shown
 from safebasin.run import RunFolder
 
@@ -40,6 +42,8 @@ class Measured(Protocol):
     def summaries(self) -> Mapping[str, Summary]: ...
     @property
     def shares(self) -> Survey | None: ...
+    @property
+    def capabilities(self) -> Sequence[Capability]: ...
 
 
 @dataclass(frozen=True)
@@ -95,6 +99,9 @@ def content(
         "origin": points.get(Point()),
         "beside": list(range(len(points), len(places))),
         "outcomeJudge": None if measured.shares is None else measured.shares.judge,
+        "capabilities": [
+            {**packed(one), "name": shown(one.name, lines=False)} for one in measured.capabilities
+        ],
         "judges": [
             _judge(survey, measured.summaries[name], points, beside)
             for name, survey in measured.surveys.items()

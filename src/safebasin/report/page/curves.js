@@ -29,6 +29,7 @@ function drawCurve() {
       marker: { size: 15, color: "rgba(0,0,0,0)", line: { color: mark, width: 3 } },
     });
   }
+  traces.push(...capabilityLines(x));
   traces.push(...shareAreas(x));
   const shapes = basinShapes(one, x, quiet);
   for (const { x: at } of endsOfChange()) shapes.push({ type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0.36, y1: 1, line: { color: quiet, width: 1 } });
@@ -37,7 +38,7 @@ function drawCurve() {
   Plotly.react("map", traces, frame({
     shapes, annotations: endsOfChange(), margin: { l: 58, r: 14, t: changed() ? 30 : 12, b: 48 },
     xaxis: axis({ title: changed() ? "share of the change, from base (0) to tuned (1)" : DISPLACEMENT, range: [x[0] - pad, x[x.length - 1] + pad], anchor: "y2" }),
-    yaxis: axis({ title: "attack success rate (%)", range: [-3, 104], domain: [0.36, 1] }),
+    yaxis: axis({ title: run().capabilities.length ? "ASR and capability (%)" : "attack success rate (%)", range: [-3, 104], domain: [0.36, 1] }),
     yaxis2: axis({ title: "answers (%)", range: [0, 100], domain: [0, 0.27], nticks: 3 }),
   }), CONFIG);
   curveLegend(single);
@@ -49,6 +50,25 @@ function endsOfChange() {
   const { ink } = colours();
   return [["base", 0], ["tuned", 1]].map(([text, x]) => ({ text, x, y: 1, xref: "x", yref: "paper", yanchor: "bottom", showarrow: false, font: { color: ink, size: 12 } }));
 }
+
+/** What else was measured at the points, in the panel of the ASR. */
+function capabilityLines(x) {
+  return run().capabilities.flatMap((one, i) => {
+    const colour = capabilityColour(i);
+    return [
+      band(x, one.low, one.high, colour, { fillcolor: `${colour}1f` }),
+      {
+        type: "scatter", mode: "lines+markers", x, y: hundred(one.value), hoverinfo: "none", meta: {},
+        line: { color: colour, width: 2.4, dash: DASHES[(i + 1) % DASHES.length] }, marker: { size: 7, symbol: SIGNS[(i + 1) % SIGNS.length] },
+      },
+    ];
+  });
+}
+
+const capabilityColour = (i) => data.capability[theme()][i % 4];
+
+const capabilityEntries = () =>
+  run().capabilities.map((one, i) => [{ line: capabilityColour(i), dash: "7 3" }, one.what === "accuracy" ? one.name : `${one.name} (${one.what})`]);
 
 function shareAreas(x) {
   const shares = run().judges[outcomeJudge()].shares;
@@ -88,6 +108,7 @@ function curveLegend(single) {
     [{ fill: `${asrColour()}33` }, `${level} % interval`],
     [{ fill: `${BASIN}33`, line: BASIN }, `safety basin, its edges with ${level} % intervals`],
     [{ line: colours().quiet, dash: "5 3" }, `tolerance ${100 * judge().tolerance} %`],
+    ...capabilityEntries(),
     ...outcomeEntries(` (judge ${by})`),
   ]);
 }

@@ -14,6 +14,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from safebasin.landscape.capability import KEPT
+from safebasin.report.capability import told as told_capability
 from safebasin.report.page import findings
 from safebasin.report.page import study as studies
 from safebasin.report.page.content import Measured, content
@@ -21,6 +23,7 @@ from safebasin.report.page.texts import LONGEST, SHORTEST, shown
 from safebasin.report.studies import Study
 from safebasin.report.style import (
     ASR_COLOURS,
+    CAPABILITY_THEMES,
     COMPARED,
     OUTCOME_COLOURS,
     OUTCOME_INKS,
@@ -115,6 +118,7 @@ def _data(runs: Sequence[Measured], show_text: bool, study: Study | None) -> tup
             "colours": OUTCOME_COLOURS,
             "inks": OUTCOME_INKS,
             "asr": ASR_COLOURS,
+            "capability": CAPABILITY_THEMES,
             "compared": COMPARED,
             "rate": RATE_COLOURS,
             "way": studies.scripted(study),
@@ -140,6 +144,8 @@ def _about(measured: Measured) -> dict[str, Any]:
         "certainty": findings.certainty(measured),
         "judges": [(name, list(findings.rows(one))) for name, one in measured.summaries.items()],
         "sittings": sittings(manifest.sessions),
+        "capabilities": [told_capability(one) for one in measured.capabilities],
+        "kept": f"{100 * KEPT:.0f} %",
         "manifest": shown(json.dumps(recorded, indent=1, ensure_ascii=False)),
         "digest": recorded["digest"],
     }
