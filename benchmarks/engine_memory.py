@@ -87,7 +87,7 @@ def measure(folder: Path, mode: str) -> dict[str, Any]:
         plan = fast.plan(points, prompts, sampling)
         if plan.mode != mode:
             raise RuntimeError(f"planned {plan.mode}, not {mode}: {plan.text()}")
-        cache, engine = plan.cache + plan.logits, fast
+        cache, engine = plan.cache + plan.scores + plan.logits, fast
     answered = sum(len(e) for _, e in engine.answers(points, prompts, sampling))
     return {
         "mode": mode,

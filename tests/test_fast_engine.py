@@ -251,9 +251,9 @@ def test_the_plan_keeps_within_the_memory_there_is(monkeypatch: pytest.MonkeyPat
     assert roomy.mode == "pool"
     assert roomy.fits
     row = roomy.cache // roomy.rows
-    monkeypatch.setattr(
-        "safebasin.engines.fast.planning.free_bytes", lambda device: int(roomy.direction + 25 * row)
-    )
+    assert roomy.scores
+    free = roomy.direction + roomy.scores + 25 * row
+    monkeypatch.setattr("safebasin.engines.fast.planning.free_bytes", lambda device: free)
     tight = FastEngine(*made, mode="pool").plan(points, PROMPTS, LIMIT)
     assert tight.mode == "pool"
     assert 8 <= tight.rows < roomy.rows

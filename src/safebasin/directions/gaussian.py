@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Iterator
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +15,8 @@ from safebasin.directions.base import along_rows
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
-from safebasin.weights.sums import fp32, norm, row_inner
+from safebasin.weights.streaming import PIECE
+from safebasin.weights.sums import fp32, norm, norm_of_pieces, row_inner
 
 Normalise = Literal["tensor", "row"]
 
@@ -45,6 +48,7 @@ class Gaussian:
         self.weights = weights
         self.normalise: Normalise = normalise
         self.name = name or f"gaussian-{self.seed}"
+        self._factors: dict[str, float] = {}
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -57,20 +61,46 @@ class Gaussian:
     def tensor(self, parameter: Parameter) -> Tensor | None:
         if parameter.name not in self.weights:
             return None
-        noise = _noise(self.seed, parameter.name, parameter.shape)
-        if self.normalise == "tensor" or len(parameter.shape) < 2:
-            own = norm(noise)
-            return noise.mul_(fp32(self.weights.norm(parameter.name) / own) if own else 0.0)
+        noise = torch.from_numpy(
+            _generator(self.seed, parameter).standard_normal(parameter.shape, dtype=np.float32)
+        )
+        if self._is_one_row(parameter):
+            return noise.mul_(self._factor(parameter, norm(noise)))
         dim, pristine = parameter.output_dim, self.weights.pristine(parameter.name)
         own_rows = row_inner(noise, noise, dim).sqrt()
         wanted = row_inner(pristine, pristine, dim).sqrt().cpu()
         factors = torch.where(own_rows > 0, wanted / own_rows, 0.0)
         return noise.mul_(along_rows(factors.float(), parameter))
 
+    def pieces(self, parameter: Parameter) -> Iterator[Tensor] | None:
+        """The same numbers as `tensor`, drawn PIECE at a time; None where rows are normalised."""
+        if parameter.name not in self.weights or not self._is_one_row(parameter):
+            return None
+        factor = self._factors.get(parameter.name)
+        if factor is None:  # the noise is drawn once more, for its norm
+            factor = self._factor(parameter, norm_of_pieces(self._noise(parameter)))
+        return (noise.mul_(factor) for noise in self._noise(parameter))
 
-def _noise(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
-    """Standard normal noise, float32 on the CPU, from the seed, name and shape alone."""
-    text = f"safebasin gaussian 1\0{seed}\0{name}\0{'x'.join(map(str, shape))}"
+    def _is_one_row(self, parameter: Parameter) -> bool:
+        return self.normalise == "tensor" or len(parameter.shape) < 2
+
+    def _factor(self, parameter: Parameter, own: float) -> float:
+        """What scales noise of the norm `own` to the parameter."""
+        factor = fp32(self.weights.norm(parameter.name) / own) if own else 0.0
+        self._factors[parameter.name] = factor
+        return factor
+
+    def _noise(self, parameter: Parameter) -> Iterator[Tensor]:
+        generator = _generator(self.seed, parameter)
+        count = math.prod(parameter.shape)
+        for begin in range(0, count, PIECE):
+            size = min(PIECE, count - begin)
+            yield torch.from_numpy(generator.standard_normal(size, dtype=np.float32))
+
+
+def _generator(seed: int, parameter: Parameter) -> np.random.Generator:
+    """What draws the noise of a parameter, from the seed, its name and its shape alone."""
+    shape = "x".join(map(str, parameter.shape))
+    text = f"safebasin gaussian 1\0{seed}\0{parameter.name}\0{shape}"
     entropy = int.from_bytes(hashlib.sha256(text.encode()).digest(), "big")
-    generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(entropy)))
-    return torch.from_numpy(generator.standard_normal(shape, dtype=np.float32))
+    return np.random.Generator(np.random.SFC64(np.random.SeedSequence(entropy)))

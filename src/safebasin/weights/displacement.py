@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from safebasin.errors import CheckpointError, DirectionError, UsageError
 from safebasin.weights.parameters import Parameter, Survey, layer_set
+from safebasin.weights.streaming import add_pieces, streams
 from safebasin.weights.sums import fp32, norm, raw
 
 if TYPE_CHECKING:
@@ -221,6 +222,13 @@ class Weights:
         overflow: dict[torch.device, Tensor] = {}
         for parameter in self.parameters:
             target = self._store.survey.tensors[parameter.name]
+            origin = self._store.pristine[parameter.name]
+            pieces = None if self.tied != "once" else streams(moves, parameter, target)
+            if pieces is not None:
+                written.append(parameter.name)
+                rounded = [(fp32(coefficient), each) for coefficient, each in pieces]
+                self._note(overflow, add_pieces(target, origin, rounded))
+                continue
             steps = []
             for coefficient, direction in moves:
                 for view in self._views(parameter):
@@ -231,16 +239,19 @@ class Weights:
             if not steps:
                 continue
             written.append(parameter.name)
-            finite = _add(target, self._store.pristine[parameter.name], steps)
+            self._note(overflow, _add(target, origin, steps))
             del steps, step
-            seen = overflow.get(target.device)
-            overflow[target.device] = finite if seen is None else seen & finite
         if not all(bool(finite) for finite in overflow.values()):
             bad = next(n for n in written if not self._store.survey.tensors[n].isfinite().all())
             raise DirectionError(
                 f"The displaced '{bad}' is too large for {self._tensor(bad).dtype}.",
                 "Give a smaller radius, or run in float32 or bfloat16.",
             )
+
+    @staticmethod
+    def _note(overflow: dict[torch.device, Tensor], finite: Tensor) -> None:
+        seen = overflow.get(finite.device)
+        overflow[finite.device] = finite if seen is None else seen & finite
 
     def _restore(self, written: Sequence[str]) -> None:
         store = self._store

@@ -8,6 +8,7 @@ reduction may take another order on another machine.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import Tensor
@@ -20,17 +21,26 @@ def norm(tensor: Tensor) -> float:
     return math.sqrt(inner(tensor, tensor))
 
 
+def norm_of_pieces(pieces: Iterable[Tensor]) -> float:
+    """The same, bit for bit, of a tensor that comes flat and in consecutive pieces.
+
+    All but the last have to be of a multiple of BLOCK elements.
+    """
+    return math.sqrt(math.fsum(total for piece in pieces for total in _block_sums(piece, piece)))
+
+
 def inner(a: Tensor, b: Tensor) -> float:
     """The inner product of two tensors of one shape, accumulated in float64."""
-    b = b.to(a.device)
-    sums: list[float] = []
+    return math.fsum(_block_sums(a, b.to(a.device)))
+
+
+def _block_sums(a: Tensor, b: Tensor) -> Iterator[float]:
     size = at_once(a)
     for x, y in zip(*(torch.split(t.reshape(-1), size) for t in (a, b)), strict=True):
         product = x.double() * y.double()
         whole = product.numel() // BLOCK * BLOCK
-        sums += _halve(product[:whole].reshape(-1, BLOCK)).tolist()
-        sums += _halve(product[whole:].reshape(1, -1)).tolist()
-    return math.fsum(sums)
+        yield from _halve(product[:whole].reshape(-1, BLOCK)).tolist()
+        yield from _halve(product[whole:].reshape(1, -1)).tolist()
 
 
 def row_inner(a: Tensor, b: Tensor, output_dim: int = 0) -> Tensor:

@@ -16,6 +16,10 @@ from safebasin.engines.fast.layout import Group, Layout
 
 NAME = "safebasin_slots"
 
+FEW_PAIRS = 2**20
+"""On a CPU, so many pairs of a query and a key, over all heads, are attended to by plain products:
+for many short rows torch's own kernel spends its time on calls."""
+
 _layout: ContextVar[Layout] = ContextVar("layout of the pass")
 
 
@@ -65,15 +69,30 @@ def _attend(
     rows = group.mask.shape[0]
     # Query heads that share keys become further queries of one head.
     query = query.reshape(rows, group.queries, shared, repeats, size).permute(0, 2, 3, 1, 4)
-    attended = scaled_dot_product_attention(
-        query.reshape(rows, shared, repeats * group.queries, size),
-        key[group.slots, :, : group.length],
-        value[group.slots, :, : group.length],
-        attn_mask=group.mask_for(repeats),
-        scale=scaling,
-    )
+    query = query.reshape(rows, shared, repeats * group.queries, size)
+    key = key[group.slots, :, : group.length]
+    value = value[group.slots, :, : group.length]
+    mask = group.mask_for(repeats)
+    pairs = rows * shared * repeats * group.queries * group.length
+    if query.device.type == "cpu" and pairs <= FEW_PAIRS:
+        attended = _by_products(query, key, value, mask, scaling)
+    else:
+        attended = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
     attended = attended.view(rows, shared, repeats, group.queries, size).permute(0, 3, 1, 2, 4)
     return attended.reshape(rows * group.queries, heads, size)
+
+
+def _by_products(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None
+) -> Tensor:
+    """The same in three steps, all heads of all rows in one batch of products."""
+    rows, heads, queries, size = query.shape
+    scale = size**-0.5 if scaling is None else scaling
+    # Rows and heads lie evenly apart, so that both can be seen as one dimension without a copy.
+    keys, values = key.flatten(0, 1), value.flatten(0, 1)
+    scores = torch.bmm((query * scale).flatten(0, 1), keys.transpose(1, 2))
+    scores = scores.view(rows, heads, queries, -1).add_(mask).softmax(-1)
+    return torch.bmm(scores.flatten(0, 1), values).view(query.shape)
 
 
 AttentionInterface.register(NAME, slot_attention)

@@ -12,9 +12,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, linear
+from torch.nn.functional import embedding
 from transformers.pytorch_utils import Conv1D
 
+from safebasin.engines.fast.products import product
 from safebasin.weights.sums import fp32
 
 
@@ -100,20 +101,16 @@ def _multiply(module: Any, part: Part, x: Tensor, tokens: Tokens, transposed: bo
     if not tokens.runs:
         y = _pooled(module, part, flat, column, transposed)
         return y.view(*x.shape[:-1], y.shape[-1])
-    outputs = module.weight.shape[1 if transposed else 0]
-    y = flat.new_empty((len(flat), outputs))
+    parts = []
     done = 0
     for begin, end, coefficient in tokens.runs:
         weight, bias = part.ready[coefficient]
-        matrix = weight if transposed else weight.t()
-        if bias is None:
-            torch.mm(flat[begin:end], matrix, out=y[begin:end])
-        else:
-            torch.addmm(bias, flat[begin:end], matrix, out=y[begin:end])
+        parts.append(product(flat[begin:end], weight.t() if transposed else weight, bias))
         done = end
     if done < len(flat):
-        y[done:] = _pooled(module, part, flat[done:], column[done:], transposed)
-    return y.view(*x.shape[:-1], outputs)
+        parts.append(_pooled(module, part, flat[done:], column[done:], transposed))
+    y = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return y.view(*x.shape[:-1], y.shape[-1])
 
 
 def _pooled(module: Any, part: Part, flat: Tensor, column: Tensor, transposed: bool) -> Tensor:
@@ -121,7 +118,7 @@ def _pooled(module: Any, part: Part, flat: Tensor, column: Tensor, transposed: b
     if transposed:
         y = torch.addmm(module.bias, flat, module.weight)
     else:
-        y = linear(flat, module.weight, module.bias)
+        y = product(flat, module.weight, module.bias)
     if part.factors is not None:
         up, down = part.factors
         y.addmm_(_scaled(flat @ down.t(), column), up.t())

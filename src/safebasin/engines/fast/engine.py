@@ -74,7 +74,7 @@ class FastEngine:
         self.rows = rows
         self.drafts = drafts
         self.scores = scores
-        self.planner = Planner(model, weights, self.directions, mode, rows, drafts)
+        self.planner = Planner(model, weights, self.directions, mode, rows, drafts, scores)
         self.notes: list[str] = []  # what happened that a user should know of
         self._table: StopTable | None = None
 

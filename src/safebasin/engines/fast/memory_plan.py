@@ -23,6 +23,7 @@ class MemoryPlan:
     direction   the pooled direction
     cache       keys and values of all rows
     logits      the output of one pass
+    scores      keys and values while answers are scored, where they are
     ready       displaced weights of `kept` points, kept for the rows of a pool
     free        what is free on the device before any of it
     reasons     why a faster way was not chosen, or anything else worth knowing
@@ -39,10 +40,12 @@ class MemoryPlan:
     reasons: tuple[str, ...] = ()
     ready: int = 0
     kept: int = 0
+    scores: int = 0
 
     @property
     def total(self) -> int:
-        return self.pristine + self.direction + self.ready + self.cache + self.logits
+        held = self.pristine + self.direction + self.ready
+        return held + self.cache + self.scores + self.logits
 
     @property
     def fits(self) -> bool:
@@ -62,7 +65,7 @@ class MemoryPlan:
             "weights": self.pristine,
             "direction": self.direction,
             "points": self.ready,
-            "cache": self.cache,
+            "cache": self.cache + self.scores,
             "logits": self.logits,
         }
         sizes = ", ".join(f"{name} {_size(value)}" for name, value in parts.items() if value)

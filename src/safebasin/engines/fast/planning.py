@@ -23,6 +23,7 @@ from safebasin.engines.fast.grouping import along_lines
 from safebasin.engines.fast.memory_plan import SHARE_OF_FREE, MemoryPlan, Mode, fitting_rows
 from safebasin.engines.fast.pooled import direction_bytes, not_poolable
 from safebasin.engines.fast.prefixes import shared_prefix
+from safebasin.engines.fast.scoring import cache_bytes
 from safebasin.engines.fast.slots import CacheShape
 from safebasin.engines.fast.support import mismatch, pool_mismatch, unsupported
 from safebasin.engines.memory import free_bytes
@@ -53,6 +54,7 @@ class Planner:
         mode: Mode,
         rows: int | None,
         drafts: bool | None,
+        scores: bool,
     ) -> None:
         self.model = model
         self.weights = weights
@@ -60,6 +62,7 @@ class Planner:
         self.mode: Mode = mode
         self.rows = rows
         self.drafts = drafts
+        self.scores = scores
         self.forward: Forward | None = None
         self._checked: dict[str, str | None] = {}
         self._plain: Cost | None = None
@@ -78,10 +81,12 @@ class Planner:
         vocabulary = self.model.config.get_text_config().vocab_size
         row = (longest + len(shared_prefix(encoded))) * shape.bytes_per_token + 12 * vocabulary
         pristine = self.weights.pristine_bytes
+        scores = cache_bytes(shape, encoded, sampling.max_new_tokens) if self.scores else 0
 
         def planned(mode: Mode, wanted: int, direction: int, *reasons: str) -> MemoryPlan:
             taken = direction + (0 if mode == "pool" and self._is_line(points) else pristine)
-            count = fitting_rows(SHARE_OF_FREE * free - taken, row, self.rows or wanted)
+            budget = SHARE_OF_FREE * free - taken - scores
+            count = fitting_rows(budget, row, self.rows or wanted)
             rows = max(1, count) if mode == "in-place" else count
             logits = 12 * vocabulary * rows
             return MemoryPlan(
@@ -94,6 +99,7 @@ class Planner:
                 logits,
                 free,
                 reasons,
+                scores=scores,
             )
 
         in_place = planned("in-place", len(encoded), 0)

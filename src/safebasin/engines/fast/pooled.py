@@ -6,8 +6,7 @@ themselves stay as they are. A coefficient of 0 adds exact zeros.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -76,13 +75,14 @@ class Pool:
     kept     for how many coefficients displaced weights are kept ready, as memory allows
     tokens   the coefficients of the current pass's tokens
     wanted   the same for the tokens that reach the output layer
+    forwards the displaced modules, and what they compute for such tokens
     """
 
     kept: int = 0
     tokens: Tokens = field(default_factory=Tokens)
     wanted: Tokens = field(default_factory=Tokens)
     _parts: list[tuple[nn.Module, Part]] = field(default_factory=list)
-    _forwards: list[tuple[nn.Module, Callable[..., Tensor]]] = field(default_factory=list)
+    forwards: list[tuple[nn.Module, Callable[..., Tensor]]] = field(default_factory=list)
     _ready: list[float] = field(default_factory=list)
 
     @classmethod
@@ -104,19 +104,8 @@ class Pool:
         head = model.get_output_embeddings()
         for owner, part in pool._parts:
             tokens = pool.wanted if owner is head else pool.tokens
-            pool._forwards.append((owner, displaced_forward(owner, part, tokens)))
+            pool.forwards.append((owner, displaced_forward(owner, part, tokens)))
         return pool
-
-    @contextmanager
-    def attached(self) -> Iterator[None]:
-        """The model's modules take tokens of many points while the context lasts."""
-        try:
-            for module, forward in self._forwards:
-                module.forward = forward
-            yield
-        finally:
-            for module, _ in self._forwards:
-                module.__dict__.pop("forward", None)
 
     def forget(self) -> None:
         """Drop the displaced weights that are kept ready, as the weights under them change."""

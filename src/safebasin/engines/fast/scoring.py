@@ -12,11 +12,23 @@ from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
 
-LOGITS_BYTES = {"cpu": 32 * 2**20, "cuda": 256 * 2**20}
-"""The most memory that the logits of one pass may take, and their copies each."""
+LOGITS_BYTES = {"cpu": 12 * 2**20, "cuda": 256 * 2**20}
+"""The most memory that the logits of one pass may take."""
+
+ROWS_BYTES = {"cpu": 2**20, "cuda": 64 * 2**20}
+"""How much of the logits is turned into probabilities at a time."""
 
 CACHE_BYTES = 256 * 2**20
 """The most memory that the keys and values of one pass, and those of the prompts, may take."""
+
+
+def cache_bytes(shape: CacheShape, prompts: Sequence[Sequence[int]], new_tokens: int) -> int:
+    """The most memory that keys and values take while answers of so many tokens are scored."""
+    longest = max(map(len, prompts))
+    kept, scored = (
+        len(prompts) * length * shape.bytes_per_token for length in (longest, longest + new_tokens)
+    )
+    return (kept if kept <= CACHE_BYTES else 0) + min(CACHE_BYTES, scored)
 
 
 class OriginScores:
@@ -98,7 +110,15 @@ class OriginScores:
 def _means(logits: Tensor, answers: Sequence[Sequence[int]]) -> list[float | None]:
     """The mean log-probability of each answer, given all logits [tokens, vocabulary] in order."""
     targets = torch.tensor([token for answer in answers for token in answer], device=logits.device)
-    losses = torch.nn.functional.cross_entropy(logits.float(), targets, reduction="none")
+    rows = max(1, ROWS_BYTES.get(logits.device.type, 2**20) // (4 * logits.shape[-1]))
+    losses = torch.cat(
+        [
+            torch.nn.functional.cross_entropy(part.float(), target, reduction="none")
+            for part, target in zip(
+                torch.split(logits, rows), torch.split(targets, rows), strict=True
+            )
+        ]
+    )
     parts = torch.split(losses, [len(answer) for answer in answers])
     means = torch.stack([part.mean() for part in parts])
     return [round(-mean, 4) if math.isfinite(mean) else None for mean in means.tolist()]

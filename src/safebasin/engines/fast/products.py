@@ -1,0 +1,116 @@
+"""Products of tokens and weights in float32 on the CPU, by the faster of torch's two libraries.
+
+torch multiplies float32 matrices by its BLAS. On some processors oneDNN, which comes with torch
+too, takes half the time; which one does is measured once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear, pad
+
+TOKENS_STEP = 16
+"""oneDNN makes a kernel for every number of tokens: numbers are rounded up to multiples of this."""
+
+SMALL = 2**20
+"""Multiplications of a product that is too small to be worth oneDNN's call."""
+
+LARGE = 2**24
+"""Elements of a weight for which oneDNN's own memory, one block a kernel, is no longer small."""
+
+WORTH = 0.85
+"""The share of BLAS's time that oneDNN has to stay under."""
+
+TRIED = (96, 256, 256)
+"""Tokens, inputs and outputs of the product that is timed."""
+
+
+def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """x·Wᵀ + b for x [..., in], weight [out, in] and bias [out]."""
+    if not _suits(x, weight):
+        return linear(x, weight, bias)
+    flat = x.reshape(-1, x.shape[-1])
+    tokens = len(flat)
+    missing = -tokens % TOKENS_STEP
+    if missing:
+        flat = pad(flat, (0, 0, 0, missing))
+    y = _by_onednn(flat, weight, bias)[:tokens]
+    return y.view(*x.shape[:-1], y.shape[-1])
+
+
+Forward = tuple[nn.Module, Callable[..., Tensor]]
+"""A module, and what is to be its forward."""
+
+
+@contextmanager
+def replaced(forwards: Sequence[Forward]) -> Iterator[None]:
+    """The modules have these forwards while the context lasts, and their own ones after it."""
+    try:
+        for module, forward in forwards:
+            module.__dict__["forward"] = forward
+        yield
+    finally:
+        for module, _ in forwards:
+            module.__dict__.pop("forward", None)
+
+
+def faster_forwards(model: nn.Module) -> list[Forward]:
+    """The plain linear modules of a model with a faster forward each; none where there is none."""
+    return [
+        (module, _forward(module))
+        for module in model.modules()
+        if isinstance(module, nn.Linear)
+        and type(module).forward is nn.Linear.forward
+        and _may_suit(module.weight)
+        and onednn_is_faster()
+    ]
+
+
+@cache
+def onednn_is_faster() -> bool:
+    """Whether oneDNN multiplies float32 matrices faster than BLAS here, by a measurement."""
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
+    tokens, inputs, outputs = TRIED
+    x, weight = torch.ones(tokens, inputs), torch.ones(outputs, inputs)
+    with torch.inference_mode():
+        try:
+            return _seconds(_by_onednn, x, weight) < WORTH * _seconds(linear, x, weight)
+        except RuntimeError:  # built without the operator for this processor
+            return False
+
+
+def _seconds(multiply: Callable[..., Tensor], x: Tensor, weight: Tensor) -> float:
+    best = float("inf")
+    for _ in range(8):
+        start = time.perf_counter()
+        multiply(x, weight, None)
+        best = min(best, time.perf_counter() - start)
+    return best
+
+
+def _forward(module: nn.Linear) -> Callable[[Tensor], Tensor]:
+    return lambda x: product(x, module.weight, module.bias)
+
+
+def _suits(x: Tensor, weight: Tensor) -> bool:
+    if x.numel() // x.shape[-1] * weight.numel() < SMALL:
+        return False
+    return _may_suit(weight) and x.dtype == torch.float32 and onednn_is_faster()
+
+
+def _may_suit(weight: Tensor) -> bool:
+    fits = weight.dtype == torch.float32 and weight.numel() <= LARGE
+    return fits and weight.device.type == "cpu"
+
+
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    # The operator that torch's compiler uses for linear layers; there is no public name for it.
+    y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return y
