@@ -19,6 +19,7 @@ from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part, measure
 from safebasin.compare.preparation import EDGE, LANDSCAPE, PATH, Prepared, prepare
 from safebasin.compare.settings import CompareConfig
+from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.report.page import PAGE, write_page
 from safebasin.report.path import draw_path
 from safebasin.report.studies import COMPARISON, read_change
@@ -90,5 +91,7 @@ def _measure(prepared: Prepared, parts: Sequence[Part], observer: Observer) -> N
 
 def _landscape(prepared: Prepared, observer: Observer) -> Result:
     """The tuned model's own basin, in a run folder of its own, along random directions."""
+    if isinstance(prepared.engine, VllmEngine):
+        prepared.engine.close()  # another vLLM starts, and wants its memory
     scan = prepared.config.tuned_scan(str(prepared.folder / LANDSCAPE))
     return scanner.scan(scanner.prepare(scan), observer)
