@@ -18,8 +18,8 @@ from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm import session as vllm_session
-from safebasin.engines.vllm.engine import VllmEngine, named_tensors
-from safebasin.engines.vllm.weight_stream import offered, received
+from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.engines.vllm.weight_stream import named_tensors, offered, received
 from safebasin.engines.vllm.worker import WeightReceiver
 from safebasin.errors import DirectionError, EngineError
 from safebasin.exchange import Exchange

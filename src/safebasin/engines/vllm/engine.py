@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,7 +12,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Sampling, Wanted
@@ -21,7 +19,9 @@ from safebasin.engines.fast.support import differ
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.lora_requests import adapter_line
+from safebasin.engines.vllm.scores import mean_logprobs
 from safebasin.engines.vllm.session import Generated, Session, Slots, require_vllm
+from safebasin.engines.vllm.weight_stream import named_tensors
 from safebasin.errors import EngineError
 from safebasin.exchange import Exchange, Finish
 from safebasin.plane import Point
@@ -144,24 +144,19 @@ class VllmEngine:
                         sampling,
                         [adapter for adapter in adapters for _ in prompts],
                     )
-                exchanges = [
-                    self._exchange(prompt, tokens, row)
-                    for (prompt, tokens), row in zip(
-                        [*zip(prompts, encoded, strict=True)] * len(asked), rows, strict=True
-                    )
-                ]
+                found = self._exchanges(asked, prompts, encoded, rows)
                 if progress is not None:
-                    for i, point in enumerate(asked):
-                        progress(point, exchanges[i * len(prompts) : (i + 1) * len(prompts)])
+                    for point, exchanges in found:
+                        progress(point, exchanges)
                 if self.scores:
                     self._load(session, Point(), probe)
-                    scores = _scored(session, encoded * len(asked), [row.tokens for row in rows])
-                    exchanges = [
-                        replace(exchange, origin_logprob=score)
-                        for exchange, score in zip(exchanges, scores, strict=True)
+                    answers = [row.tokens for row in rows]
+                    scores = iter(mean_logprobs(session, encoded * len(asked), answers))
+                    found = [
+                        (point, [replace(one, origin_logprob=next(scores)) for one in exchanges])
+                        for point, exchanges in found
                     ]
-            for i, point in enumerate(asked):
-                yield point, exchanges[i * len(prompts) : (i + 1) * len(prompts)]
+            yield from found
 
     def start(self, prompts: Sequence[Prompt], sampling: Sampling) -> Session:
         """The running vLLM, started, or started anew where it takes shorter rows only."""
@@ -343,40 +338,34 @@ class VllmEngine:
                 rows[i] = row
         return rows
 
-    def _exchange(self, prompt: Prompt, encoded: list[int], row: Generated) -> Exchange:
-        return Exchange(
-            prompt.id,
-            prompt.text,
-            self._decode(row.tokens),
-            _FINISH[row.end],
-            len(encoded),
-            len(row.tokens),
-        )
+    def _exchanges(
+        self,
+        points: Sequence[Point],
+        prompts: Sequence[Prompt],
+        encoded: Sequence[list[int]],
+        rows: Sequence[Generated],
+    ) -> list[tuple[Point, list[Exchange]]]:
+        """The rows, of all prompts at each point in turn, as exchanges."""
+        count = len(prompts)
+        return [
+            (
+                point,
+                [
+                    Exchange(
+                        prompt.id,
+                        prompt.text,
+                        self._decode(row.tokens),
+                        _FINISH[row.end],
+                        len(tokens),
+                        len(row.tokens),
+                    )
+                    for prompt, tokens, row in zip(
+                        prompts, encoded, rows[i * count : (i + 1) * count], strict=True
+                    )
+                ],
+            )
+            for i, point in enumerate(points)
+        ]
 
     def _decode(self, tokens: list[int]) -> str:
         return str(self.template.tokenizer.decode(tokens, skip_special_tokens=True))
-
-
-def named_tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a model's state under its first name, as a checkpoint holds it."""
-    seen: set[int] = set()
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            yield name, tensor.detach()
-
-
-def _scored(
-    session: Session, encoded: Sequence[list[int]], answers: Sequence[list[int]]
-) -> list[float | None]:
-    """The mean log-probability (nats a token) of each answer; None where there is none to take."""
-    scores: list[float | None] = [None] * len(answers)
-    rows = {
-        i: prompt + answer
-        for i, (prompt, answer) in enumerate(zip(encoded, answers, strict=True))
-        if answer and len(prompt) + len(answer) < session.length
-    }
-    for i, values in zip(rows, session.score(list(rows.values())), strict=True):
-        mean = math.fsum(values[len(encoded[i]) - 1 :]) / len(answers[i])
-        scores[i] = round(mean, 4) if math.isfinite(mean) else None
-    return scores
