@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +279,57 @@ def test_the_plan_says_that_points_are_requests(tmp_path: Path, stand: list[Stan
     assert "'tuned'" in plan.way
     assert "twice a point" not in plan.way
     assert plan.batch_size == MOST_POINTS * len(PROMPTS)
+
+
+def compared(tmp_path: Path, **changes: Any) -> CompareConfig:
+    """A comparison of a pico model with an adapter over it, by vLLM."""
+    base = pico.save(tmp_path / "base")
+    adapter = pico.adapter(base, tmp_path / "adapter")
+    (tmp_path / "prompts.txt").write_text("one\ntwo two\nthree\n", encoding="utf-8")
+    scan = ScanConfig(
+        model=str(base), prompts=str(tmp_path / "prompts.txt"), max_new_tokens=4, steps=2,
+        seeds=(0,), engine="vllm", judges=("llm-landscape",), out=str(tmp_path / "out"),
+    )  # fmt: skip
+    return CompareConfig(str(adapter), scan, steps=4, refine=0, **changes)
+
+
+def test_a_comparison_asks_by_requests_and_says_so(
+    tmp_path: Path, stand: list[Stand], command: Callable[..., tuple[int, str, str]]
+) -> None:
+    config = compared(tmp_path)
+    code, _, err = command(
+        "compare", config.scan.model, config.tuned, "--engine", "vllm", "--steps", 4, "--refine", 0,
+        "--prompts", config.scan.prompts, "--max-new-tokens", 4, "--judge", "llm-landscape",
+        "--out", tmp_path / "out",
+    )  # fmt: skip
+    assert code in (0, 3), err
+    assert "each is a LoRA request" in err
+    assert [one.loads for one in stand] == [1]
+
+
+def test_the_tuned_models_own_landscape_has_vllms_memory_to_itself(
+    tmp_path: Path, stand: list[Stand]
+) -> None:
+    found = compare(prepare_compare(compared(tmp_path, landscape=True)))
+    assert found.landscape is not None
+    assert found.landscape.complete
+    assert [one.slots is None for one in stand] == [False, True]
+    assert stand[0].closed
+
+
+def test_a_comparison_leaves_the_device_to_vllm(
+    tmp_path: Path, stand: list[Stand], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    opened = Checkpoint.load
+
+    def load_noted(self: Checkpoint, *given: Any, keep_on_host: bool = False) -> tuple[Any, Any]:
+        asked.append(keep_on_host)
+        return opened(self, *given, keep_on_host=keep_on_host)
+
+    monkeypatch.setattr(Checkpoint, "load", load_noted)
+    prepare_compare(compared(tmp_path))
+    assert asked == [True]
 
 
 # --- with vLLM itself -----------------------------------------------------------------------------

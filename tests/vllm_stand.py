@@ -17,6 +17,7 @@ from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm import engine as vllm_engine
+from safebasin.engines.vllm import session as vllm_session
 from safebasin.engines.vllm.session import Generated, Slots
 from safebasin.errors import EngineError
 from safebasin.weights import Weights
@@ -126,5 +127,5 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[Stand]:
         return started[-1]
 
     monkeypatch.setattr(vllm_engine, "Session", start)
-    monkeypatch.setattr(vllm_engine, "require_vllm", lambda: None)
+    monkeypatch.setattr(vllm_session, "find_spec", lambda name: object())
     return started

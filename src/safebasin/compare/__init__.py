@@ -93,5 +93,8 @@ def _landscape(prepared: Prepared, observer: Observer) -> Result:
     """The tuned model's own basin, in a run folder of its own, along random directions."""
     if isinstance(prepared.engine, VllmEngine):
         prepared.engine.close()  # another vLLM starts, and wants its memory
-    scan = prepared.config.tuned_scan(str(prepared.folder / LANDSCAPE))
+    config = prepared.config
+    scan = config.tuned_scan(str(prepared.folder / LANDSCAPE))
+    if prepared.tuned.adapter == config.tuned:  # the folder of an adapter, which is no model
+        scan = dataclasses.replace(scan, model=f"{config.scan.model}+{config.tuned}")
     return scanner.scan(scanner.prepare(scan), observer)

@@ -209,7 +209,8 @@ class VllmEngine:
         rows = "" if session is None else f", {session.rows} rows at a time"
         if self.line is not None:
             lines = [
-                f"up to {MOST_POINTS} points at a time with vLLM{where}{rows}; each is a LoRA request",
+                f"up to {MOST_POINTS} points at a time with vLLM{where}{rows}; "
+                "each is a LoRA request",
                 f"weights are streamed once: '{self.line.name}' is an adapter that vLLM's LoRA "
                 f"covers, of rank {self.line.rank}",
             ]
