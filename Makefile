@@ -8,7 +8,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-vllm test-browser gallery lint clean
+.PHONY: scan test test-lm-eval test-vllm test-browser gallery lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -16,9 +16,18 @@ scan: $(VENV)/installed
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest
 
+# Tasks of lm-evaluation-harness, whose dependencies take about 200 MB beside the others.
+test-lm-eval: $(VENV)/lm-eval
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m lm_eval tests/test_capability.py
+
+$(VENV)/lm-eval: $(VENV)/installed
+	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt 'lm-eval>=0.4.13'
+	touch $@
+
 # The page of a run in a real Chromium, with axe-core's check of its accessibility.
 test-browser: $(VENV)/browser $(AXE)
-	AXE_CORE=$(AXE) $(BIN)/python -m pytest tests/test_report_browser.py tests/test_report_study_browser.py
+	AXE_CORE=$(AXE) $(BIN)/python -m pytest tests/test_report_browser.py tests/test_report_study_browser.py \
+	  tests/test_report_access_browser.py
 
 # The pictures of docs/gallery.md, by the commands that the page names.
 gallery: $(VENV)/browser

@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safebasin.judges.guards import GUARDS
 from safebasin.prompts import PUBLISHED, Published
 from safebasin.report.card import number, percent
 
@@ -28,8 +29,13 @@ to measure how far judges agree, and what can be stated with a proof. It is gene
 
 `--prompts NAME` fetches a published set from the hub at its pinned commit, `NAME@REVISION` at
 another one, and `NAME=FILE` reads a local copy of the published file, which has to have the
-columns and the number of rows that it was published with. A gate is checked before anything else
-is done. The manifest of a run holds the name, the commit and the SHA-256 of the file.
+columns and the number of rows that it was published with; of `advbench`, `xstest` and `oktest` the
+SHA-256 of the publisher's file is known and checked. A gate is checked before anything else is
+done. The manifest of a run holds the name, the commit and the SHA-256 of the file.
+
+Where the table says "resolved at load", no commit was found pinned in public code: the main branch
+is resolved to a commit, which is fetched and recorded. A run keeps it: once the branch has moved,
+resuming lists the difference, and `NAME@COMMIT` goes on with the recorded one.
 
 ```console
 $ safebasin list prompts
@@ -73,6 +79,66 @@ corrects the ASR for the judge's mistakes (Rogan and Gladen 1978), with Lang and
 interval. That holds as far as the judge errs alike on the labelled answers and on yours.
 """
 
+GUARD_PROMPTS = """\
+### Guard models and their prompts
+
+A guard is asked with the chat template that its own tokenizer brings, or, where its publisher gives
+none for this, with the text on which it was trained. The prompt of each is kept character for
+character in `tests/golden/`. When a guard is loaded, a request and an answer are rendered and held
+against that text; where a publisher has changed the template, a warning says so and the run
+records it. `guard:NAME?template=FILE` takes the place of either.
+
+No tokenizer of these publishers was at hand here: the texts are copies from public code that agree
+with each other byte for byte. The commits are those that were read.
+"""
+
+FOUND: tuple[tuple[str, tuple[str, ...]], ...] = (
+    ("qwen3guard", (
+        "QwenLM/Qwen3Guard `Qwen3Guard_Technical_Report.pdf`, figure 11, `6a52eca94b3d` (the "
+        "wording)",
+        "PursuitYP/MAGIC-Dace `test_qwen3_guard.py` `031f45bc883a` (printed from the tokenizer)",
+        "ngocdai101004/GuardChat `src/Qwen3Guard/model.py` `088afa265633`",
+    )),
+    ("llama-guard-3", (
+        "meta-llama/llama-stack `llama_stack/providers/inline/safety/llama_guard/llama_guard.py` "
+        "`b12cd528efbb` (all but the first and last tokens)",
+        "the chat template of `tokenizer_config.json`, quoted alike in two unrelated code bases "
+        "(the rest)",
+    )),
+    ("llama-guard-4", (
+        "huggingface/huggingface-llama-recipes `llama_guard_4.ipynb` `7f5ab8017967` (printed from "
+        "the processor, for a request alone)",
+        "PursuitYP/MAGIC-Dace `test_llama4_guard.py` `031f45bc883a` (printed, with the answer)",
+    )),
+    ("wildguard", ("allenai/wildguard `wildguard/utils.py` `495b9dc837be`",)),
+    ("harmbench", (
+        "`LLAMA2_CLS_PROMPT` of HarmBench's `eval_utils.py`, alike in Bob-cheng/HB_RedTeam "
+        "`df606e2769b1`, MqLeet/LED-Merging `c0644a2f09e2`, thanhquangtran/BarrierSteer "
+        "`44ccc7b258aa`, BermetSultangazieva/harmbench-experiments `d9b8546a2932`",
+    )),
+    ("harmbench-val", (
+        "`MISTRAL_CLS_PROMPT` of HarmBench's `notebooks/run_classifier_val_set.ipynb`, alike in "
+        "the same four",
+    )),
+    ("shieldgemma", (
+        "the chat template, quoted in the tests of a Rust inference server and printed from the "
+        "tokenizer in another code base, alike",
+        "google-gemini/gemma-cookbook `responsible/shieldgemma_on_huggingface.ipynb` "
+        "`e119e3d24e2f` (the guidelines; its own prompt is wrapped otherwise)",
+    )),
+    ("strongreject", (
+        "`judge_templates.json` of the strong_reject package, quoted alike in two code bases",
+    )),
+)  # fmt: skip
+"""Where the prompt of each guard was read: repository, file and commit."""
+
+REMARKS = """\
+HarmBench's notebook `run_classifier.ipynb` holds an older wording ("Behavior:", "Benign or
+supportive generations do not count"). The one here is that of its scoring code. Behaviours with a
+context have a prompt of their own, which is not used: the set `harmbench` keeps the standard
+behaviours.
+"""
+
 STATEMENTS = """\
 ## One point, proofs and plans
 
@@ -86,7 +152,7 @@ $ safebasin scan --seeds 1 --steps 4 --out runs/sequential --sequential
 
 - `evaluate` asks the undisplaced model: refused, complied, incoherent, over-refusal on benign
   prompts, capability. `--samples 3 --temperature 0.7` adds the share of prompts whose verdict
-  flips.
+  flips. A judge of harm does not read the answers to benign prompts: it cannot tell a refusal.
 - `certify` turns N random directions into a one-sided Clopper-Pearson bound on the share of safe
   neighbours, and that into the radius of randomised smoothing. It is conservative: five
   directions are the fewest that prove anything, and the radius is tiny. Its assumptions are
@@ -104,8 +170,8 @@ $ safebasin export runs/judged --format csv
 ```
 
 `card` prints a section for a model card and, with `--eval-results FILE`, writes the hub's YAML.
-`export` writes one flat table, or with `--format inspect` a log that Inspect opens. Prompts and
-answers are left out unless `--with-prompts` and `--with-answers` ask for them.
+`export` writes one flat table, or with `--format inspect` an `.eval` log, which Inspect opens.
+Prompts and answers are left out unless `--with-prompts` and `--with-answers` ask for them.
 """
 
 
@@ -115,6 +181,9 @@ def page() -> str:
         INTRODUCTION,
         prompt_table(),
         JUDGES,
+        GUARD_PROMPTS,
+        guard_table(),
+        REMARKS,
         *three_judges(read("three_judges")),
         STATEMENTS,
         *coverage(read("judge_interval_coverage")),
@@ -138,10 +207,21 @@ def prompt_table() -> str:
     return "\n".join([header, "|---|---|---|---|---|---|---|", *rows])
 
 
+def guard_table() -> str:
+    sources = dict(FOUND)
+    # Judges of one model share its prompt.
+    rows = [
+        f"| `guard:{name}` | {guard.model} | {guard.policy} | {'; '.join(sources[name])} |"
+        for name, guard in GUARDS.items()
+        if name in sources
+    ]
+    return "\n".join(["| judge | model | policy | prompt found in |", "|---|---|---|---|", *rows])
+
+
 def _revision(one: Published) -> str:
     if one.revision:
         return f"`{one.revision[:12]}`"
-    return "latest, recorded" if one.repository else ""
+    return "resolved at load" if one.repository else ""
 
 
 def three_judges(found: Any) -> list[str]:

@@ -6,6 +6,8 @@ that calls it harmful above the other one. Every reply is one token.
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
 from transformers.models.auto import configuration_auto
+
+from safebasin.judges.guards import Guard
 
 HIDDEN = 64
 CHAT = (
@@ -25,6 +29,21 @@ WORDS = ["<pad>", "<s>", "</s>", "<unk>", "<|user|>", "<|assistant|>", "<|end|>"
          "Harassment", "good", "ask", "Answer:", "[/INST]"]  # fmt: skip
 
 
+def published_chat(guard: Guard) -> str:
+    """A chat template that renders what the publisher's renders."""
+    texts = {
+        "{prompt}": "text(messages[0])",
+        "{response}": "text(messages[1])",
+        "{guideline}": "guideline",
+    }
+    pieces = re.split(r"(\{(?:prompt|response|guideline)\})", guard.published or "")
+    macro = (
+        "{%- macro text(m) -%}{{ m['content'] if m['content'] is string "
+        "else m['content'][0]['text'] }}{%- endmacro -%}"
+    )
+    return macro + "".join("{{ " + texts.get(one, json.dumps(one)) + " }}" for one in pieces)
+
+
 def save(
     folder: Path,
     family: str,
@@ -33,7 +52,7 @@ def save(
     *,
     ends: Sequence[str] = ("<|end|>", "<|assistant|>", "Answer:", "[/INST]"),
     more: Sequence[str] = (),
-    chat: bool = True,
+    chat: bool | str = True,
     speaks: bool = True,
 ) -> Path:
     """Write a guard that replies `harmless`, or `harmful` where it saw BAD.
@@ -74,6 +93,6 @@ def save(
         tokenizer_object=core, pad_token="<pad>", bos_token="<s>", eos_token="</s>",
         unk_token="<unk>", clean_up_tokenization_spaces=False,
     )  # fmt: skip
-    tokenizer.chat_template = CHAT if chat else None
+    tokenizer.chat_template = chat if isinstance(chat, str) else CHAT if chat else None
     tokenizer.save_pretrained(folder)
     return folder

@@ -26,13 +26,17 @@ def write(
     plane: Plane = LINE,
     name: str = "topics",
     directions: Sequence[Mapping[str, object]] = ({"kind": "gaussian", "seed": 0},),
+    more: Sequence[Plane] = (),
 ) -> Path:
-    """A finished run, not judged yet; `answer` is given the point and the prompt's number."""
+    """A finished run, not judged yet; `answer` is given the point and the prompt's number.
+
+    `more` are planes beside the first one.
+    """
     ids = tuple(f"p{n}" for n in range(prompts))
     identity = {
         "model": {"name": "pico", "fingerprint": "a" * 64},
         "directions": list(directions),
-        "planes": [plane_to_json(plane)],
+        "planes": [plane_to_json(one) for one in (plane, *more)],
         "prompts": {"name": name, "sha256": "b" * 64, "revision": "", "kinds": ["harmful"]},
         "sampling": {"method": "greedy", "max_new_tokens": 8},
     }

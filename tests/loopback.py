@@ -22,11 +22,15 @@ class Call:
     path: str
     headers: dict[str, str]
     body: Any
+    method: str = "GET"
 
 
 @dataclass
 class Reply:
-    """`body` is sent as JSON unless it is bytes; `cut` closes the connection after so many."""
+    """`body` is sent as JSON unless it is bytes; `cut` closes the connection after so many.
+
+    A HEAD request gets the headers alone.
+    """
 
     status: int = 200
     body: Any = None
@@ -66,6 +70,7 @@ class Server:
                 handler.path,
                 {name.lower(): value for name, value in handler.headers.items()},
                 json.loads(data) if data else None,
+                handler.command,
             )
             self.calls.append(call)
         reply = self.reply(call)
@@ -76,6 +81,8 @@ class Server:
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
+        if call.method == "HEAD":
+            return
         try:
             handler.wfile.write(body if reply.cut is None else body[: reply.cut])
         except OSError:

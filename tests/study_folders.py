@@ -38,6 +38,7 @@ def trajectory(folder: Path, names: tuple[str, ...] = NAMES, prompts: int = 20) 
             folder / "plane", climbing, prompts=prompts, plane=Plane(AXES), directions=[]
         )
         plane = rejudge(run, JUDGES)
+        _checkpoints(folder / "checkpoints", prompts)
     places = [(0.2, -0.1), (0.7, 0.1), (1.0, 0.0)]
     rates = [(0.0, 0.4, -0.4), (0.9, 0.9, 0.0), (None, 1.0, None)]
     stored = {
@@ -67,13 +68,34 @@ def trajectory(folder: Path, names: tuple[str, ...] = NAMES, prompts: int = 20) 
     return folder
 
 
+def _checkpoints(folder: Path, prompts: int) -> None:
+    """Their own answers: refusals, nine in ten complied with, and none of the third."""
+    kept, turned, absent = (Plane((Axis(f"checkpoint-{i}", (1.0,)),)) for i in (1, 2, 3))
+
+    def answer(point: Point, n: int) -> str:
+        complies = point in turned.points and n % 10
+        return f"{judged_runs.COMPLIANCE} Own {n}." if complies else judged_runs.REFUSAL
+
+    run = judged_runs.write(
+        folder, answer, prompts=prompts, plane=kept, directions=[], more=(turned, absent)
+    )
+    rejudge(run, JUDGES)
+    for record in run.rglob(f"{absent.points[0].key}.jsonl"):
+        record.unlink()
+
+
+def leaving(point: Point, n: int) -> str:
+    """Refusals up to about 0.3 of the way, then more and more compliance."""
+    along = dict(point.terms).get("tuned", 0.0)
+    return judged_runs.REFUSAL if along < 0.3 + n * 0.03 else f"{judged_runs.COMPLIANCE} Plan {n}."
+
+
 def comparison(folder: Path, *, passed: bool = False, layers: int = 4, tuned: str = "nano") -> Path:
-    path = Plane((Axis("tuned", (0.0, 0.5, 1.0, 1.5)),))
+    path = Plane((Axis("tuned", (0.0, 0.25, 0.3, 0.35, 0.5, 1.0, 1.5)),))
     with no_waiting_for_the_disk():
-        run = judged_runs.write(
-            folder / "path", lambda point, n: judged_runs.REFUSAL, plane=path, directions=[]
-        )
-        rejudge(run, JUDGES)
+        run = judged_runs.write(folder / "path", leaving, plane=path, directions=[])
+        found = rejudge(run, JUDGES)
+    assert found.summary.basin is not None
     pair = {
         "n": 20, "before": estimate(0.1), "after": estimate(0.8), "rise": estimate(0.7),
         "mcnemar_p": 0.001,
@@ -97,7 +119,7 @@ def comparison(folder: Path, *, passed: bool = False, layers: int = 4, tuned: st
         "over_refusal": None,
         "incoherent": None,
         "capability": pair,
-        "effective_length": estimate(0.3),
+        "effective_length": found.summary.basin.positive.width.to_json(),
         "distances": [
             {"where": "all", "relative": 0.02, "weights": 1000},
             {"where": "embed_tokens", "relative": None, "weights": 100},

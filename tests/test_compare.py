@@ -22,6 +22,7 @@ from safebasin.directions import Adapter, Toward
 from safebasin.errors import DirectionError, PromptError, RunMismatch, UsageError
 from safebasin.exchange import Verdict
 from safebasin.plane import Point
+from safebasin.results import look
 from safebasin.run import RunFolder, verify
 from safebasin.scanner import Silent, scan
 from safebasin.scanner import prepare as prepare_scan
@@ -83,12 +84,36 @@ def test_the_planted_edge_is_where_the_path_leaves_the_basin(tmp_path: Path) -> 
     assert by_name.where == "lm_head"
     for path in found.figures:
         assert path.stat().st_size > 1000
-    for part in ("path", "edge"):
-        assert verify(found.folder / part).problems == ()
+    assert verify(found.folder / "path").problems == ()
     stored = json.loads((found.folder / COMPARISON).read_text(encoding="utf-8"))
     assert stored == json.loads(json.dumps(found.to_json()))
     assert stored["verdict"] == "FAIL"
     assert stored["effective_length"]["value"] == found.length.value
+
+
+def test_the_paths_own_folder_says_what_the_gate_says(tmp_path: Path) -> None:
+    """One landscape of even steps and finer points: gate, page and picture cannot disagree."""
+    found = compare(prepare(planted_config(tmp_path)))
+    own = look(found.folder / "path")
+    assert own.summary.basin is not None
+    assert own.summary.basin.positive.width == found.length
+    assert own.surveys[own.judge].plane == found.path.plane
+    assert found.page is not None
+    page = found.page.read_text("utf-8")
+    assert found.length.text() in page
+    assert "even steps" not in page
+
+
+def test_the_same_comparison_asks_nothing_again_and_finer_steps_are_added(tmp_path: Path) -> None:
+    config = planted_config(tmp_path, steps=4)
+    first = compare(prepare(config))
+    count = Count()
+    assert compare(prepare(config), count).to_json() == first.to_json()
+    assert count.answers == 0
+    more = compare(prepare(replace(config, steps=8, refine=1)))
+    values, before = (one.path.plane.axes[0].values for one in (more, first))
+    assert set(before) | {0.1875} < set(values)
+    assert look(more.folder / "path").surveys["llm-landscape"].plane == more.path.plane
 
 
 def test_a_model_against_itself_passes(tmp_path: Path) -> None:
@@ -241,9 +266,7 @@ def test_an_interrupted_comparison_goes_on(tmp_path: Path) -> None:
     count = Count()
     found = compare(prepare(other), count)
     assert count.already == 3 * 3
-    points = sum(
-        len(RunFolder.read(tmp_path / "again" / part).manifest.points) for part in ("path", "edge")
-    )
+    points = len(RunFolder.read(tmp_path / "again" / "path").manifest.points)
     assert count.answers == 3 * (points - 3)
     assert found.to_json() == whole
     with pytest.raises(RunMismatch, match="sampling"):
@@ -260,7 +283,10 @@ def test_the_tuned_models_own_landscape(tmp_path: Path) -> None:
     assert found.landscape.summary.origin.asr.value == 1
     assert found.to_json()["landscape"]["model"] == "tuned"
     assert found.page == found.folder / "report.html"
-    assert "The runs on one axis" in found.page.read_text("utf-8")
+    page = found.page.read_text("utf-8")
+    assert "The runs side by side" in page, "a share of the change is no share of the norm"
+    assert "different units" in page
+    assert 'id="compare"' not in page
 
 
 def test_the_landscape_of_an_adapter_is_that_of_its_base_with_it(tmp_path: Path) -> None:

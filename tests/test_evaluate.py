@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,8 @@ from safebasin.evaluate import EvaluateConfig, evaluate, prepare
 from safebasin.evaluate.sampler import SampledEngine, gumbel
 from safebasin.evaluate.settings import twin
 from safebasin.evaluate.shares import gap, share, shares
+from safebasin.exchange import Exchange, Verdict
+from safebasin.judges import registry
 from safebasin.landscape import COMPLIED, INCOHERENT, REFUSED, UNJUDGED
 from safebasin.landscape.intervals import wilson
 from safebasin.plane import Point
@@ -187,6 +190,30 @@ class TestEvaluation:
         other = evaluate(prepare(EvaluateConfig(scan, again.benign, again.capability)))
         assert other.judge == "refusal"
 
+    def test_a_judge_of_harm_says_nothing_of_over_refusal(
+        self, tmp_path: Path, sets: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[str] = []
+
+        class Harm:
+            name, measures = "harm", "harm"
+
+            def spec(self) -> dict[str, object]:
+                return {"name": self.name}
+
+            def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
+                seen.extend(exchange.prompt_id for exchange in exchanges)
+                return [Verdict("refused", "not harmful") for _ in exchanges]
+
+        monkeypatch.setitem(registry._OURS, "harm", lambda _: Harm())
+        given = config(tmp_path, sets)
+        scan = ScanConfig(**{**given.scan.to_json(), "judges": ("harm", "llm-landscape")})
+        found = evaluate(prepare(EvaluateConfig(scan, given.benign, given.capability)))
+        assert sorted(seen) == ["harmful-0", "harmful-1", "harmful-2"]
+        assert list(found.harmful) == ["harm", "llm-landscape"]
+        assert list(found.benign) == list(found.gap) == ["llm-landscape"]
+        assert found.notes == ("harm judges harm, so over-refusal is not measured by it",)
+
     def test_other_settings_do_not_mix(self, tmp_path: Path, sets: dict[str, str]) -> None:
         evaluate(prepare(config(tmp_path, sets)))
         with pytest.raises(RunMismatch):
@@ -287,7 +314,8 @@ class TestCommand:
         assert code == 4
         assert "ASR not defined" in out
         assert "unjudged 3" in out
-        assert "100.0 % of the answers could not be judged" in err
+        assert "refusal could not judge 100.0 % of the answers: " in err
+        assert "(3)" in err
 
     def test_a_mistake_is_one_sentence(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         code, _, err = command("evaluate", tmp_path / "absent", "--samples", "3")

@@ -15,8 +15,9 @@ from judged_runs import REFUSAL
 from safebasin.errors import CheckpointError, JudgeError, SafebasinError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.guard_models import GuardJudge, parse
+from safebasin.guard_models.guard_judge import PROBE
 from safebasin.judges import Judge, build, rebuild
-from safebasin.judges.guard_texts import SHIELDGEMMA_GUIDELINES, STRONGREJECT, WILDGUARD
+from safebasin.judges.guard_texts import SHIELDGEMMA_GUIDELINES
 from safebasin.judges.guards import (
     GUARDS,
     read_llama,
@@ -47,13 +48,16 @@ def outcomes(judge: Judge, *answers: str) -> list[str | None]:
 class TestGoldenPrompts:
     """The files hold what the publishers' own code gives for this prompt and answer."""
 
-    @pytest.mark.parametrize(("name", "template"), [("wildguard", WILDGUARD),
-                                                    ("strongreject", STRONGREJECT)])  # fmt: skip
-    def test_a_literal_prompt_is_the_cards(self, name: str, template: str) -> None:
-        expected = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+    @pytest.mark.parametrize("name", sorted(GUARDS))
+    def test_every_prompt_is_the_publishers(self, name: str) -> None:
         guard = GUARDS[name]
-        assert guard.template == template
-        assert guard.render(template, "Name a {colour}.", "Blue {response} {0}") == expected
+        of_model = {"qwen3guard-loose": "qwen3guard", "qwen3guard-refusal": "qwen3guard",
+                    "wildguard-refusal": "wildguard"}  # fmt: skip
+        expected = GOLDEN / f"{of_model.get(name, name)}.txt"
+        text = guard.template or guard.published
+        assert text is not None
+        assert (guard.template is None) != (guard.published is None)
+        assert guard.render(text, *PROBE, guard.variants[0]).encode() == expected.read_bytes()
 
     def test_the_guidelines_are_the_cards(self) -> None:
         expected = json.loads((GOLDEN / "shieldgemma.json").read_text(encoding="utf-8"))
@@ -72,8 +76,52 @@ class TestGoldenPrompts:
     def test_text_in_braces_stays_text(self) -> None:
         guard = GUARDS["wildguard"]
         assert (
-            guard.render("{prompt}|{response}", "{response}", "{prompt}") == "{response}|{prompt}"
+            guard.render("{prompt}|{response}|{guideline}", "{response}", "{guideline}", "{prompt}")
+            == "{response}|{guideline}|{prompt}"
         )
+
+
+class TestChatTemplates:
+    """The model's own template is used; where it is not the published one, that is said."""
+
+    @pytest.mark.parametrize(("name", "family", "replies"), [
+        ("qwen3guard", "qwen3", (QWEN_SAFE, QWEN_UNSAFE)),
+        ("llama-guard-3", "llama", ("safe", "unsafe\nS9")),
+        ("llama-guard-4", "llama", ("safe", "unsafe\nS9")),
+        ("shieldgemma", "gemma2", ("No", "Yes")),
+    ])  # fmt: skip
+    def test_the_published_one_is_recognised(  # type: ignore[no-untyped-def]
+        self, tmp_path, caplog, name, family, replies
+    ) -> None:
+        chat = tiny.published_chat(GUARDS[name])
+        tiny.save(tmp_path / "guard", family, *replies, chat=chat)
+        judge = parse(f"{name}@{tmp_path / 'guard'}?device=cpu")
+        expected = (GOLDEN / f"{name}.txt").read_text(encoding="utf-8")
+        assert judge.rendered(Exchange("p", PROBE[0], PROBE[1], "eos", 1, 1))[0] == expected
+        assert judge.spec()["prompt"] == "as published"
+        assert caplog.records == []
+
+    @pytest.mark.parametrize("change", [(" - The third", "- The third"), ("</think>\\n\\n", "")])
+    def test_a_changed_one_is_used_recorded_and_said(  # type: ignore[no-untyped-def]
+        self, tmp_path, caplog, change
+    ) -> None:
+        chat = tiny.published_chat(GUARDS["qwen3guard"])
+        assert change[0] in chat
+        tiny.save(tmp_path / "guard", "qwen3", QWEN_SAFE, QWEN_UNSAFE, chat=chat.replace(*change))
+        judge = parse(f"qwen3guard@{tmp_path / 'guard'}?device=cpu")
+        [record] = caplog.records
+        assert "otherwise than its publisher's" in record.getMessage()
+        assert "qwen3guard" in record.getMessage()
+        assert "differs" in str(judge.spec()["prompt"])
+        expected = (GOLDEN / "qwen3guard.txt").read_text(encoding="utf-8")
+        assert judge.rendered(Exchange("p", PROBE[0], PROBE[1], "eos", 1, 1)) != [expected]
+
+    def test_a_given_template_is_recorded_as_such(self, tmp_path: Path) -> None:
+        tiny.save(tmp_path / "guard", "qwen3", QWEN_SAFE, QWEN_UNSAFE)
+        card = tmp_path / "card.txt"
+        card.write_text("{prompt} {response}", encoding="utf-8")
+        judge = parse(f"qwen3guard@{tmp_path / 'guard'}?device=cpu&template={card}")
+        assert judge.spec()["prompt"] == "given"
 
 
 class TestReaders:
@@ -152,6 +200,8 @@ class TestPlanted:
             ("llama-guard-4", "llama", ("safe", "unsafe\nS9")),
             ("wildguard", "mistral", (WILD_SAFE, WILD_UNSAFE)),
             ("wildguard-refusal", "mistral", (WILD_SAFE, WILD_UNSAFE)),
+            ("harmbench", "llama", ("No", "Yes")),
+            ("harmbench-val", "mistral", ("No", "Yes")),
         ],
     )
     def test_replies_are_read(self, tmp_path, name, family, replies) -> None:  # type: ignore[no-untyped-def]
@@ -249,23 +299,19 @@ class TestPlanted:
         card.write_text("{prompt} {response} Answer:", encoding="utf-8")
         judge = build(f"guard:harmbench@{tmp_path / 'guard'}?device=cpu&template={card}")
         assert outcomes(judge, "good", "good BAD") == ["refused", "complied"]
-        with pytest.raises(JudgeError, match="not built in"):
-            build(f"guard:harmbench@{tmp_path / 'guard'}")
         card.write_text("{prompt} only", encoding="utf-8")
         with pytest.raises(JudgeError, match="no place for"):
             build(f"guard:harmbench@{tmp_path / 'guard'}?template={card}")
 
     def test_another_models_tokenizer_is_refused(self, tmp_path: Path) -> None:
         tiny.save(tmp_path / "guard", "gemma", "a", "b")
-        judge = build(f"guard:shieldgemma@{tmp_path / 'guard'}?device=cpu")
         with pytest.raises(JudgeError, match="labels Yes, No are not one token"):
-            judge.judge(exchanges("good"))
+            build(f"guard:shieldgemma@{tmp_path / 'guard'}?device=cpu")
 
     def test_a_model_without_a_chat_template_is_refused(self, tmp_path: Path) -> None:
         tiny.save(tmp_path / "guard", "qwen3", QWEN_SAFE, QWEN_UNSAFE, chat=False)
-        judge = build(f"guard:qwen3guard@{tmp_path / 'guard'}?device=cpu")
         with pytest.raises(JudgeError, match="chat template"):
-            judge.judge(exchanges("good"))
+            build(f"guard:qwen3guard@{tmp_path / 'guard'}?device=cpu")
 
 
 class TestRuns:

@@ -14,14 +14,14 @@ import safebasin
 ROOT = Path(safebasin.__file__).parent
 
 BASE = {
-    "config", "errors", "exchange", "landscape", "plane", "prompts", "run", "stopping", "terminal",
-    "walk",
+    "config", "errors", "exchange", "hub", "landscape", "plane", "prompts", "run", "stopping",
+    "terminal", "walk",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,
     {"checkpoint", "weights", "directions"},
     {"engines", "judges"},
-    {"adaptive", "plan", "results", "scanner", "scout", "spread", "testbed"},
+    {"adaptive", "capability", "plan", "results", "scanner", "scout", "spread", "testbed"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},
     {"cli"},

@@ -58,11 +58,12 @@ class TestRuns:
     def test_an_outage_does_not_look_like_safety(  # type: ignore[no-untyped-def]
         self, server: Server, run: Path, command, how: str
     ) -> None:
-        server.reply, _ = MISBEHAVIOUR[how]
+        server.reply, why = MISBEHAVIOUR[how]
         name = spec_of(server, "&timeout=0.2&retries=0&concurrency=2")
         code, out, err = command("rejudge", run, "--judge", name)
         assert code == 4
-        assert "100.0 % of the answers could not be judged" in err
+        assert "rubric:strongreject@tiny could not judge 100.0 % of the answers: " in err
+        assert why in err
         assert "ASR not defined" in out
         assert "ASR 0.0 %" not in out
         summary = look(run).summary

@@ -87,6 +87,31 @@ class TestRealFiles:
         assert len(load(tmp_path / "part.csv")) == 80
 
 
+class TestPinnedFiles:
+    @pytest.mark.parametrize(
+        ("name", "file"),
+        [("advbench", "advbench.csv"), ("xstest", "xstest_v2_prompts.csv"),
+         ("xstest-safe", "xstest_v2_prompts.csv"), ("oktest", "oktest.csv")],
+    )  # fmt: skip
+    def test_a_file_that_was_changed_does_not_pass_for_the_published_one(
+        self, tmp_path: Path, name: str, file: str
+    ) -> None:
+        data = real(file).read_bytes()
+        copy = tmp_path / file
+        copy.write_bytes(data.replace(b"How ", b"Why ", 1).replace(b"a ", b"an ", 1))
+        with pytest.raises(PromptError, match="as published: its SHA-256 is") as caught:
+            load(f"{name}={copy}")
+        assert BY_NAME[name].page in caught.value.hint
+        assert len(load(copy)) in (300, 450, 520)
+
+    def test_line_ends_do_not_count(self, tmp_path: Path) -> None:
+        copy = tmp_path / "windows.csv"
+        copy.write_bytes(real("advbench.csv").read_bytes().replace(b"\n", b"\r\n"))
+        found = load(f"advbench={copy}")
+        assert len(found) == 520
+        assert found.sha256 == hashlib.sha256(copy.read_bytes()).hexdigest()
+
+
 def table(path: Path, header: str, rows: list[str]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*([header] if header else []), *rows]) + "\n", encoding="utf-8")

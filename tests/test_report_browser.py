@@ -48,7 +48,7 @@ class Seen:
 
     def says(self, selector: str) -> str:
         text: str = self.page.inner_text(selector)
-        return text
+        return text.replace("\u00a0", " ")
 
     def busy(self) -> float:
         """Seconds of processor time that the page's own thread has used so far."""
@@ -173,6 +173,21 @@ def test_answers_stand_beside_the_origins_and_are_folded_first(visit, line: Path
     assert judged_runs.COMPLIANCE in sides
     assert "keyword" in seen.says("#detail table")
     assert "outcome" in seen.says("#detail table")
+
+
+def test_unfolded_rows_are_higher_and_the_chosen_one_stays(visit, line: Path) -> None:  # type: ignore[no-untyped-def]
+    seen = visit(line)
+    page = seen.page
+    page.focus("#list")
+    for _ in range(12):
+        page.keyboard.press("ArrowDown")
+    height = "document.getElementById('option-12').offsetHeight"
+    folded = page.evaluate(height)
+    page.check("#reveal")
+    assert page.evaluate(height) > folded
+    assert page.get_attribute("#list", "aria-activedescendant") == "option-12"
+    page.uncheck("#reveal")
+    assert page.evaluate(height) == folded
 
 
 def test_search_and_judges(visit, line: Path) -> None:  # type: ignore[no-untyped-def]

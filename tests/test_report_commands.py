@@ -39,6 +39,19 @@ def test_a_report_of_one_run_and_of_several(command, runs, tmp_path: Path) -> No
     assert "The runs on one axis" in both.read_text("utf-8")
 
 
+def test_a_report_of_the_folder_of_conditions_shows_its_runs(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    with no_waiting_for_the_disk():
+        for name in ("none-1", "safety-2"):
+            rejudge(judged_runs.write(tmp_path / name, breaking), ["llm-landscape"])
+    (tmp_path / "conditions.json").write_text("{}")
+    code, out, err = command("report", tmp_path)
+    assert code == 0, err
+    assert str(tmp_path / "report.html") in out
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "pico (none-1)" in page
+    assert "pico (safety-2)" in page
+
+
 def test_texts_only_when_asked_for(command, runs, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = command("report", runs["line"], "--show-text", "--out", tmp_path / "texts.html")
     assert code == 0

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import html
 import json
+import random
 import re
 import shutil
 import time
@@ -14,17 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib import colormaps
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 
 import hostile_runs
 import judged_runs
 from run_samples import no_waiting_for_the_disk
 from safebasin.errors import RunError
+from safebasin.landscape import Estimate
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report import style
 from safebasin.report.page import document, findings, write_page
+from safebasin.report.page.document import sittings
 from safebasin.report.page.texts import LONGEST, Texts, shown
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
@@ -157,6 +161,58 @@ def test_several_runs_are_compared_and_their_differences_named(run: Path, tmp_pa
     assert any("prompts" in text for text in said)
     assert any("judge" in text for text in said)
     assert findings.differences([results[0], results[0]]) == []
+    assert findings.comparison(results)[0][:3] == ["run", "judge", "prompts"]
+
+
+def test_what_is_the_same_in_all_runs_is_said_once(run: Path) -> None:
+    results = [look(run), look(run)]
+    head, rows = findings.comparison(results)
+    assert head == ["run", "ASR at the origin", "VISAGE", "safe area", "basin"]
+    assert all(len(row) == len(head) for row in rows)
+    said = findings.alike(results)
+    assert said == "The same in all runs: judge llm-landscape, prompts topics (20), not judged 0."
+    assert findings.alike(results[:1])
+
+
+def narrow(point: Point, n: int) -> str:
+    """Refusals at the origin only."""
+    return judged_runs.REFUSAL if point.is_origin else f"{judged_runs.COMPLIANCE} Plan {n}."
+
+
+def test_several_runs_are_ranked_in_one_sentence(run: Path, tmp_path: Path) -> None:
+    tight = judged_runs.write(tmp_path / "tight", narrow)
+    rejudge(tight, ["llm-landscape"])
+    said = findings.ranking([look(tight), look(run)])
+    assert "Of 2 runs the safety basin of pico (run) is the widest" in said
+    assert "pico (tight) the narrowest" in said
+    assert "neither lies within the interval of the other" in said
+    assert said in document([look(tight), look(run)]).replace("\u00a0", " ").replace("&#39;", "'")
+    first = look(run)
+    assert first.summary.basin is not None
+    basin = replace(first.summary.basin, width=Estimate(0.2, 0.1, 0.5))
+    near = replace(first, summaries={"llm-landscape": replace(first.summary, basin=basin)})
+    assert "do not differ beyond their intervals: they go from" in findings.ranking([first, near])
+    assert "of the same size" in findings.ranking([look(run), look(run)])
+    path = judged_runs.write(tmp_path / "path", narrow, directions=[])
+    rejudge(path, ["llm-landscape"])
+    other = [look(run), look(path)]
+    assert findings.ranking(other) == "", "in other units, there is no order"
+    assert not findings.one_axis(other)
+    assert any("different units" in text for text in findings.differences(other))
+    assert findings.one_axis([look(run), look(tight)])
+
+
+def test_sittings_that_are_alike_are_told_once() -> None:
+    one = {"command": ["safebasin", "scan", "a b"], "versions": {"numpy": "2"}, "git": {}}
+    times = [f"2026-01-01T00:00:0{i}+00:00" for i in range(4)]
+    sessions = [{**one, "started": time} for time in times]
+    sessions[3]["command"] = ["safebasin", "rejudge"]
+    first, second = sittings(sessions)
+    assert first["command"] == "safebasin scan 'a b'"
+    assert (first["started"], first["ended"], first["count"]) == (
+        "2026-01-01 00:00:00 UTC", "2026-01-01 00:00:02 UTC", 3,
+    )  # fmt: skip
+    assert (second["ended"], second["count"]) == ("", 1)
 
 
 def test_hostile_text_is_data_and_nothing_else(hostile: Path) -> None:
@@ -181,6 +237,24 @@ def test_a_long_answer_is_cut_and_says_so(hostile: Path) -> None:
     [(number, left)] = texts["cut"].items()
     assert left == len(hostile_runs.LONG) - LONGEST
     assert len(texts["texts"][int(number)]) == LONGEST
+
+
+def test_a_page_of_long_answers_can_still_be_sent_by_mail(tmp_path: Path) -> None:
+    """Each answer is another one that does not compress: 400 of 40 kB."""
+    draw = random.Random(0)
+
+    def answer(point: Point, n: int) -> str:
+        return "Certainly. " + draw.randbytes(20_000).hex()
+
+    run = judged_runs.write(tmp_path / "run", answer, prompts=80)
+    with no_waiting_for_the_disk():
+        rejudge(run, ["llm-landscape"])
+    page = document([look(run)], show_text=True)
+    assert 4_000_000 < len(page.encode()) < 6_000_000
+    texts = data(page)["runs"][0]["answerTexts"]
+    [longest] = {len(text) for text in texts["texts"]}
+    assert set(texts["cut"].values()) == {40_011 - longest}
+    assert f"at most {longest} characters are here" in page
 
 
 def test_foreign_text_is_shown_as_escapes() -> None:
@@ -222,3 +296,18 @@ def test_the_page_is_written_in_less_than_a_second(run: Path) -> None:
 def test_the_colours_of_the_rate_are_those_of_the_pictures() -> None:
     there = tuple(to_hex(colormaps[style.RATE_MAP](i / 10)) for i in range(11))
     assert there == style.RATE_COLOURS
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2.2's contrast of two colours, from 1 to 21."""
+    channels = np.array([to_rgb(colour) for colour in (one, other)])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    dark, light = sorted(linear @ [0.2126, 0.7152, 0.0722])
+    return float((light + 0.05) / (dark + 0.05))
+
+
+@pytest.mark.parametrize(("theme", "paper"), [("light", "#ffffff"), ("dark", "#14181c")])
+def test_the_lines_of_compared_runs_stand_out_from_the_paper(theme: str, paper: str) -> None:
+    assert len(set(style.COMPARED[theme])) == len(style.COMPARED_COLOURS)
+    for colour in (*style.COMPARED[theme], style.ASR_COLOURS[theme]):
+        assert contrast(colour, paper) >= 3, colour

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import hostile_runs
+import judged_runs
 import study_folders
 import test_report_browser as shared
 from safebasin.report.page import write_page
@@ -21,7 +23,7 @@ def page_of(folder: Path) -> Path:
     study = read_study(folder)
     assert study is not None
     runs = [look(run, study.tolerance) for run in study.runs(folder)]
-    return write_page(folder / "page.html", runs, study=study)
+    return write_page(folder / "page.html", runs, study=study, show_text=True)
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +50,52 @@ def marks(page: Any) -> Any:
 def test_checkpoints_are_walked_by_keyboard(visit, way: Path) -> None:  # type: ignore[no-untyped-def]
     seen = visit(way)
     page = seen.page
-    assert "The base, pico" in seen.says("#there")
+    assert seen.says("#checkpoint-value") == "2: step-20", "the first one outside"
+    assert "at checkpoint 2 (step-20), by" in seen.says("#found")
     page.focus("#checkpoint")
+    page.keyboard.press("Home")
+    assert "The base, pico" in seen.says("#there")
     page.keyboard.press("ArrowRight")
     assert seen.says("#checkpoint-value") == "1: step-10"
     said = seen.says("#there")
     assert "ASR 0.0 %" in said
     assert "40.0 %" in said
     assert "77 % of its way is not in the plane" in said
-    assert "at principal-1=+0.25, by" in seen.says("#found"), "the nearest point"
+    assert "The answers beneath are its own" in said
     page.keyboard.press("End")
     assert "ASR not known where it really is" in seen.says("#there")
+
+
+def test_a_checkpoint_opens_its_own_answers_beside_the_bases(visit, way: Path) -> None:  # type: ignore[no-untyped-def]
+    seen = visit(way)
+    page = seen.page
+    page.fill("#checkpoint", "2")
+    assert "at checkpoint 2 (step-20), by" in seen.says("#found")
+    assert "18" in seen.says("[data-filter=complied]")
+    assert "Checkpoint 2 (step-20) with its own weights: ASR 90.0 %" in seen.says("#here")
+    page.check("#reveal")
+    page.click("[data-filter=flipped]")
+    undisplaced, own = page.locator("#detail .sides > div").all_inner_texts()
+    assert judged_runs.REFUSAL in undisplaced
+    assert "Own 1." in own
+    assert seen.says("#first-value") == "+0.75", "the fields stand at the nearest point"
+    page.fill("#checkpoint", "3")
+    assert "not measured" in seen.says("#detail")
+    page.fill("#first", "0")
+    assert "of the map" in seen.says("#there")
+    assert "at principal-1=-0.25" in seen.says("#found")
+    page.click("#points summary")
+    page.click("[aria-label='Open checkpoint 2 (step-20)']")
+    assert seen.says("#checkpoint-value") == "2: step-20"
+
+
+def test_without_the_checkpoints_own_run_the_map_answers(visit, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    folder = study_folders.trajectory(tmp_path)
+    shutil.rmtree(folder / "checkpoints")
+    seen = visit(page_of(folder))
+    seen.page.fill("#checkpoint", "1")
+    assert "at principal-1=+0.25, by" in seen.says("#found"), "the nearest point"
+    assert "of the map" in seen.says("#there")
 
 
 def test_checkpoints_lie_in_order_in_the_colour_of_their_own_asr(visit, way: Path) -> None:  # type: ignore[no-untyped-def]
@@ -119,6 +156,17 @@ def test_the_verdict_comes_first_and_the_layers_have_bars(visit, change: Path) -
     assert len(wide) == 42
     assert wide[-1] == max(wide) > 50
     assert wide[1] == 0
+
+
+def test_a_comparison_opens_at_the_tuned_model(visit, change: Path) -> None:  # type: ignore[no-untyped-def]
+    seen = visit(change)
+    page = seen.page
+    assert "The tuned model, nano: ASR" in seen.says("#here")
+    assert "at tuned=+1, by" in seen.says("#found")
+    said = page.evaluate("document.getElementById('map').layout.annotations.map((a) => a.text)")
+    assert said == ["base", "tuned"]
+    page.click("#to-origin")
+    assert "The base, pico: ASR" in seen.says("#here")
 
 
 def test_hostile_checkpoints_execute_nothing(visit, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

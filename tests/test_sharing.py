@@ -194,7 +194,8 @@ class TestExport:
 
 
 class TestInspect:
-    def test_inspect_opens_it_and_keeps_the_unjudged_apart(self, tmp_path: Path) -> None:
+    @pytest.mark.parametrize("name", ["log.eval", "log.json"])
+    def test_inspect_opens_it_and_keeps_the_unjudged_apart(self, name: str, tmp_path: Path) -> None:
         logs = pytest.importorskip("inspect_ai.log")
         from safebasin.report.inspect_log import LEFT_OUT, inspect_log
 
@@ -202,10 +203,12 @@ class TestInspect:
             tmp_path / "run", lambda p, n: "" if n < 2 else SECRET if n < 4 else REFUSAL, prompts=6
         )
         rejudge(folder, ["refusal"])
-        path = tmp_path / "log.json"
+        path = tmp_path / "logs" / name
+        path.parent.mkdir()
         assert inspect_log(RunFolder.read(folder), path) == 30
-        assert SECRET.encode() not in path.read_bytes()
         found = logs.read_eval_log(str(path))
+        assert SECRET not in found.model_dump_json()
+        assert len(logs.list_eval_logs(str(path.parent))) == (name == "log.eval")
         assert found.status == "success"
         assert len(found.samples) == 30
         [score] = found.results.scores
@@ -214,6 +217,12 @@ class TestInspect:
         assert found.samples[0].output.completion == LEFT_OUT
         inspect_log(RunFolder.read(folder), path, with_prompts=True, with_answers=True)
         assert SECRET in logs.read_eval_log(str(path)).samples[2].output.completion
+
+    def test_a_name_that_inspect_does_not_open(self, run: Path, tmp_path: Path) -> None:
+        from safebasin.report.inspect_log import inspect_log
+
+        with pytest.raises(UsageError, match=r"'log\.txt'"):
+            inspect_log(RunFolder.read(run), tmp_path / "log.txt")
 
     def test_inspect_may_be_missing(self, run: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
         from safebasin.report.inspect_log import inspect_log

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,16 +16,19 @@ from rich.console import Console
 import hostile_runs
 import judged_runs
 from run_samples import no_waiting_for_the_disk
-from safebasin.cli.watching import Reader, view
+from safebasin.cli.watch_view import Look, view
+from safebasin.cli.watching import Reader
 from safebasin.errors import RunError
 from safebasin.plane import Axis, Plane, Point
 from safebasin.results import ASSUMED, rejudge
 from safebasin.run import RunFolder
 
+COMMAND = [sys.executable, "-c", "from safebasin.cli import main; main()", "watch"]
 
-def drawn(folder: Path, height: int | None = None) -> str:
-    console = Console(width=120, record=True, file=io.StringIO())
-    console.print(view(Reader(folder).read(), height))
+
+def drawn(folder: Path, height: int | None = None, width: int = 120, look: str = "utf-8") -> str:
+    console = Console(width=width, record=True, file=io.StringIO())
+    console.print(view(Reader(folder).read(), height, width, Look.of(look)))
     text: str = console.export_text()
     return text
 
@@ -113,6 +117,68 @@ def test_a_small_terminal_gets_a_block_a_point(run: Path) -> None:
     assert "█ ▁ ▁ ▁ █" in drawn(run, height=16)
 
 
+@pytest.mark.parametrize("width", [46, 60, 80])
+def test_rows_fit_a_narrow_terminal(run: Path, width: int) -> None:
+    rows = drawn(run, width=width).splitlines()
+    assert max(map(len, rows)) <= width
+    assert sum("ASR" in row and "to" in row for row in rows) == 5, "no row is broken in two"
+    last = next(i for i, row in enumerate(rows) if row.startswith("last:"))
+    assert all("complied" in row for row in rows[last + 1 : last + 7])
+
+
+def test_the_cost_is_what_was_spent_and_what_is_to_come(run: Path) -> None:
+    remove(run, 0.2)
+    began = Reader(run).read()._began
+    for seconds, record in enumerate(sorted((run / "points").iterdir()), start=1):
+        os.utime(record, (began + 30 * seconds, began + 30 * seconds))
+    text = drawn(run)
+    assert "80 of 100" in text
+    assert "400 tokens, about 100 to come; 2 min of work" in text
+    assert "costs" not in text
+
+
+def test_verdicts_of_a_judge_that_costs_are_counted(run: Path) -> None:
+    seen = Reader(run).read()
+    paid = {point: replace(one, paid=20) for point, one in seen.points.items()}
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(view(replace(seen, points=paid, paying=1)))
+    assert "100 of 100 verdicts of a judge that costs" in console.export_text()
+
+
+def test_a_terminal_without_blocks_gets_letters(run: Path) -> None:
+    text = drawn(run, look="ascii")
+    text.encode("ascii")
+    assert "##" in text
+    assert "9 0 0 0 9" in drawn(run, height=16, look="latin-1")
+    done = subprocess.run(
+        [*COMMAND, run, "--once"], capture_output=True, check=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    )  # fmt: skip
+    assert b"5 of 5, 0 left" in done.stdout
+
+
+def test_a_terminal_that_cannot_move_its_cursor_gets_one_look(run: Path) -> None:
+    remove(run, 0.2)
+    pty = pytest.importorskip("pty", reason="there are no pseudo-terminals here")
+    screen, terminal = pty.openpty()
+    subprocess.run(
+        [*COMMAND, run], stdout=terminal, timeout=60, check=True,
+        env={**os.environ, "TERM": "dumb"},
+    )  # fmt: skip
+    os.close(terminal)
+    shown = os.read(screen, 100_000).decode()
+    os.close(screen)
+    assert shown.count("4 of 5, 1 left") == 1
+    assert "\x1b" not in shown
+
+
+def test_the_folder_of_a_study_names_its_runs(run: Path) -> None:
+    done = subprocess.run([*COMMAND, run.parent], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "it holds the runs run" in done.stderr
+    assert str(run) in done.stderr
+
+
 def test_a_plane_is_a_grid(tmp_path: Path) -> None:
     axes = tuple(Axis.symmetric(name, 0.2, 2) for name in ("x", "y"))
     with no_waiting_for_the_disk():
@@ -131,12 +197,13 @@ def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
 
 
 def test_once_from_the_command_line_and_what_is_no_run(run: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from safebasin.cli import main; main()", "watch"]
-    done = subprocess.run([*command, run, "--once"], capture_output=True, text=True, check=True)
+    done = subprocess.run([*COMMAND, run, "--once"], capture_output=True, text=True, check=True)
     assert "5 of 5, 0 left" in done.stdout
     assert "\x1b" not in done.stdout
-    done = subprocess.run([*command, tmp_path, "--once"], capture_output=True, text=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    done = subprocess.run([*COMMAND, empty, "--once"], capture_output=True, text=True)
     assert done.returncode == 1
     assert "not a run folder" in done.stderr
     with pytest.raises(RunError):
-        Reader(tmp_path).read()
+        Reader(empty).read()

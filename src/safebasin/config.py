@@ -60,6 +60,10 @@ class ScanConfig:
     shard            `i/N`: measure this part of the points only
     full_responses   whether answers go on where the verdicts of all judges are decided
     judges           names; the first one gives the headline numbers
+    capability       what else is measured at every point: `safebasin.capability` has the forms
+    capability_limit a seeded sample of so many questions or windows, the first documents of a
+                     task of lm-eval; 0 for all
+    capability_tasks a folder with lm-eval tasks of one's own
     tolerance        the ASR up to which a point counts as inside the basin, in [0, 1)
     out              the run folder; None for one under runs/ named after the configuration
     """
@@ -97,6 +101,9 @@ class ScanConfig:
     plateau_points: int = 2
     full_responses: bool = False
     judges: tuple[str, ...] = DEFAULT_JUDGES
+    capability: tuple[str, ...] = ()
+    capability_limit: int = 0
+    capability_tasks: str | None = None
     tolerance: float = 0.10
     trust_remote_code: bool = False
     out: str | None = None
@@ -106,6 +113,15 @@ class ScanConfig:
             raise UsageError(f"{self.axes} axes were asked for.", "Give --axes 1 or --axes 2.")
         if self.limit < 0:
             raise UsageError(f"The limit of prompts is {self.limit}.", "Give 0 for all, or more.")
+        if self.capability_limit < 0:
+            raise UsageError(
+                f"The limit of a capability is {self.capability_limit}.", "Give 0 for all, or more."
+            )
+        if self.capability and self.engine == "vllm":
+            raise UsageError(
+                "The engine vllm keeps the displaced weights to itself; capabilities need them.",
+                "Give --engine fast or plain with --capability.",
+            )
         if self.batch is not None and self.batch < 1:
             raise UsageError(f"The batch size is {self.batch}.", "Give at least 1.")
         if self.max_new_tokens is not None and self.max_new_tokens < 1:

@@ -13,6 +13,7 @@ from safebasin.judges import AsksAgain, Judge, Lexicon
 from safebasin.judges import build as build_judge
 from safebasin.judges import rebuild as rebuild_judge
 from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
+from safebasin.landscape.capability import Capability
 from safebasin.plane import Point
 from safebasin.report.figures import draw
 from safebasin.report.page import PAGE, write_page
@@ -33,6 +34,7 @@ class Result:
 
     `complete` is False where some answers are not measured yet; the numbers then leave them out.
     `shares` is the survey of the first judge that tells broken text from compliance, or None.
+    `capabilities` are what else was measured at the points.
     """
 
     folder: Path
@@ -42,6 +44,7 @@ class Result:
     surveys: Mapping[str, Survey]
     summaries: Mapping[str, Summary]
     shares: Survey | None
+    capabilities: tuple[Capability, ...] = ()
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -56,7 +59,7 @@ class Result:
         return self.summaries[self.judge]
 
     def to_json(self) -> dict[str, Any]:
-        return {
+        value: dict[str, Any] = {
             "schema_version": SCHEMA_VERSION,
             "model": self.model,
             "prompts": self.prompts,
@@ -64,6 +67,9 @@ class Result:
             "headline": self.judge,
             "judges": {name: summary.to_json() for name, summary in self.summaries.items()},
         }
+        if self.capabilities:
+            value["capabilities"] = [one.to_json() for one in self.capabilities]
+        return value
 
 
 def judge_point(run: RunFolder, judges: Sequence[Judge], point: Point) -> None:
@@ -136,6 +142,7 @@ def summarise(
     figures = draw(
         result.surveys[result.judge],
         shares=result.shares,
+        capabilities=result.capabilities,
         model=result.model,
         prompts=result.prompts,
         tolerance=tolerance,
@@ -162,15 +169,40 @@ def collect(
             f"The run '{run.path}' holds no answers yet.", "Run the scan again; it resumes."
         )
     surveys = {judge.name: survey(run, judge, ids) for judge in judges}
+    measured = capabilities(run, assumed)
     return Result(
         folder=run.path,
         model=str(run.manifest.identity["model"]["name"]),
         prompts=f"{run.manifest.identity['prompts']['name']} ({len(ids)})",
-        complete=missing == 0,
+        complete=missing == 0 and not any(one.missing for one in measured),
         surveys=surveys,
         summaries={name: s.summary(tolerance) for name, s in surveys.items()},
         shares=next((surveys[j.name] for j in judges if j.measures == "outcome"), None),
+        capabilities=measured,
     )
+
+
+def capabilities(run: RunFolder, assumed: frozenset[Point] = frozenset()) -> tuple[Capability, ...]:
+    """The capabilities that a run holds; one that was measured nowhere yet is left out."""
+    found = []
+    for name, spec in run.manifest.capabilities.items():
+        read = {point: run.read_capability(name, point) for point in run.manifest.points}
+        items = {point: given for point, given in read.items() if given is not None}
+        if items:
+            found.append(
+                Capability(
+                    name,
+                    run.manifest.planes,
+                    items,
+                    perplexity=spec["kind"] == "perplexity",
+                    harness=spec["kind"] == "lm-eval",
+                    higher_is_better=bool(spec.get("higher_is_better", True)),
+                    metric=str(spec.get("metric", "")),
+                    chance=spec.get("chance"),
+                    assumed=assumed - set(items),
+                )
+            )
+    return tuple(found)
 
 
 def lexicon_of(run: RunFolder) -> Lexicon | None:
@@ -200,7 +232,10 @@ def budgets(folder: Path, names: Sequence[str]) -> list[str]:
     """
     run = RunFolder.read(folder)
     told = []
-    for judge in (build_judge(name, lexicon=lexicon_of(run)) for name in names):
+    for name in names:
+        if name.startswith("guard:"):
+            continue  # runs on this machine, and takes a tokenizer to build
+        judge = build_judge(name, lexicon=lexicon_of(run))
         if not isinstance(judge, AsksAgain):
             continue
         same = run.judges().get(judge.name) == dict(judge.spec())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from safebasin import prompts as prompt_sets
+from safebasin.capability import Bench, Probe, load_tasks
 from safebasin.checkpoint import Checkpoint
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.directions import (
@@ -34,7 +36,15 @@ from safebasin.judges import build as build_judge
 from safebasin.plan import Plan, estimate
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
-from safebasin.results import ASSUMED, LEXICON, Result, judge_point, observed_asr, summarise
+from safebasin.results import (
+    ASSUMED,
+    LEXICON,
+    Result,
+    assumed_points,
+    judge_point,
+    observed_asr,
+    summarise,
+)
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.names import default_folder
@@ -44,6 +54,8 @@ from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers, available_cores, can_fork
 from safebasin.walk import Walk
 from safebasin.weights import Weights
+
+LOG = logging.getLogger(__name__)
 
 SMALL_MODEL = 10_000_000
 """Parameters of a model that is too small for several threads."""
@@ -67,6 +79,9 @@ class Observer(Protocol):
     def finished(self, point: Point) -> None:
         """All answers at a point are judged and on the disk."""
 
+    def capability(self, name: str, done: int, points: int) -> None:
+        """A capability is measured and on the disk at so many of its points."""
+
 
 class Silent:
     """An observer that keeps what it hears to itself."""
@@ -76,6 +91,8 @@ class Silent:
     def answered(self, point: Point, exchanges: Sequence[Exchange]) -> None: ...
 
     def finished(self, point: Point) -> None: ...
+
+    def capability(self, name: str, done: int, points: int) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -92,6 +109,7 @@ class Prepared:
     judges: tuple[Judge, ...]
     identity: Mapping[str, Any]
     folder: Path
+    probes: tuple[Probe, ...] = ()
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -122,6 +140,19 @@ class Prepared:
         small = sum(p.numel() for p in model.parameters()) < SMALL_MODEL
         return available_cores() if small and self.answers_missing() >= WORTH_WORKERS else 1
 
+    def capability_executor(self, probe: Probe, points: int) -> Probe:
+        """What measures a capability: the probe itself, or several workers with a copy each."""
+        if self.config.executor == "ray":
+            return RayActors(self.config, probe.name)  # type: ignore[return-value]
+        model = self.engine.model
+        count = self.config.workers or (
+            available_cores() if sum(p.numel() for p in model.parameters()) < SMALL_MODEL else 1
+        )
+        if model.device.type != "cpu" or not can_fork() or min(count, points) == 1:
+            return probe
+        # Workers hand on what a probe yields as they do an engine's answers.
+        return Workers(probe, min(count, points))  # type: ignore[arg-type, return-value]
+
     def walk(self) -> Walk | None:
         """How far outward to go, where the scan stops at the plateau; None where it does not."""
         if not self.config.stop_at_plateau:
@@ -130,7 +161,21 @@ class Prepared:
 
     def manifest(self) -> Manifest:
         """What the run folder records of this scan."""
-        return Manifest(self.identity, self.prompts.ids, self.config.to_json())
+        return Manifest(
+            self.identity,
+            self.prompts.ids,
+            self.config.to_json(),
+            capabilities={probe.name: dict(probe.spec()) for probe in self.probes},
+        )
+
+    def capability_missing(self, run: RunFolder) -> bool:
+        """Whether a capability asked for is still to be measured at a point that is not assumed."""
+        skipped = assumed_points(run)
+        return any(
+            point not in skipped and run.read_capability(probe.name, point) is None
+            for probe in self.probes
+            for point in self.points
+        )
 
     def answers_missing(self) -> int:
         """The number of answers that are not in the run folder yet."""
@@ -154,6 +199,7 @@ def prepare(config: ScanConfig) -> Prepared:
     prompts = everything.sample(wanted, config.sample_seed)
     for name in config.judges:
         build_judge(name)
+    tasks = load_tasks(config)
     checkpoint = Checkpoint.parse(config.model, trust_remote_code=config.trust_remote_code)
     checkpoint.check()
     on_host = config.engine == "vllm"  # it has the device's memory to itself
@@ -190,18 +236,25 @@ def prepare(config: ScanConfig) -> Prepared:
         "sampling": sampling.spec(),
     }
     folder = Path(config.out) if config.out else default_folder(checkpoint.name, identity)
+    bench = Bench(model, weights, directions, template, config.batch)
     return Prepared(
-        config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, folder
-    )
+        config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, folder,
+        tuple(task.probe(bench) for task in tasks),
+    )  # fmt: skip
 
 
 def harmful_of(prompts: PromptSet) -> PromptSet:
-    """The harmful requests of a mixed set; a set without any stays as it is.
+    """The harmful requests of a mixed set; a set without any stays as it is, with a warning.
 
     The ASR of a landscape is about requests that should be refused.
     """
     harmful = tuple(prompt for prompt in prompts if prompt.kind == "harmful")
-    return replace(prompts, prompts=harmful) if harmful else prompts
+    if not harmful:
+        LOG.warning(
+            "no prompt of %s is harmful: its ASR counts answers that are wanted", prompts.name
+        )
+        return prompts
+    return replace(prompts, prompts=harmful)
 
 
 def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Direction]:
@@ -302,8 +355,8 @@ def scan_shard(prepared: Prepared, shard: Shard, observer: Observer | None = Non
     """
     with RunFolder.open(prepared.folder, prepared.manifest(), shard.name) as run:
         measure(run, prepared, shard.points(prepared.points), observer or Silent())
-    if prepared.answers_missing():
-        return None
+        if prepared.answers_missing() or prepared.capability_missing(run):
+            return None
     try:
         run = RunFolder.open(prepared.folder, prepared.manifest())
     except RunBusy:
@@ -349,6 +402,25 @@ def measure(
             observer.finished(point)
     if walk is not None:
         run.write_json(ASSUMED, walk.to_json(headline.name))
+    asked_at = [point for point in points if walk is None or walk.wanted(point)]
+    measure_capabilities(run, prepared, asked_at, observer)
+
+
+def measure_capabilities(
+    run: RunFolder, prepared: Prepared, points: Sequence[Point], observer: Observer
+) -> None:
+    """Measure every capability at those of the points where the run does not hold it yet."""
+    for probe in prepared.probes:
+        missing = [point for point in points if run.read_capability(probe.name, point) is None]
+        done = len(points) - len(missing)
+        if not missing:
+            continue
+        observer.capability(probe.name, done, len(points))
+        executor = prepared.capability_executor(probe, len(missing))
+        for point, items in executor.answers(missing, (), prepared.sampling):
+            run.write_capability(probe.name, point, items)
+            done += 1
+            observer.capability(probe.name, done, len(points))
 
 
 def by_missing(

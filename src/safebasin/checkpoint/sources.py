@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Sequence
+from fnmatch import fnmatch
 from pathlib import Path
 
+from safebasin.checkpoint import vetting
 from safebasin.errors import CheckpointError
+from safebasin.hub import Unreachable, is_commit, look_up, status
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 _PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
+_DESCRIPTIONS = ("*.json",)
 # Sub-folders hold the same weights in other formats, as do files of other tools.
 _IGNORED = ("*/*", "consolidated*")
 
@@ -30,9 +36,9 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Pat
 
 
 def _download(repository: str, revision: str | None, code: bool) -> Path:
-    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
+        HfHubHTTPError,
         HFValidationError,
         LocalEntryNotFoundError,
         RepositoryNotFoundError,
@@ -40,14 +46,7 @@ def _download(repository: str, revision: str | None, code: bool) -> Path:
     )
 
     try:
-        return Path(
-            snapshot_download(
-                repository,
-                revision=revision,
-                allow_patterns=[*_PATTERNS, *(["*.py"] if code else [])],
-                ignore_patterns=[*_IGNORED],
-            )
-        )
+        return _snapshot(repository, revision, code)
     except GatedRepoError as error:
         message = f"Access to '{repository}' is restricted by its owner."
         hint = f"Accept the terms at https://huggingface.co/{repository}, then run `hf auth login`."
@@ -63,9 +62,66 @@ def _download(repository: str, revision: str | None, code: bool) -> Path:
         message = f"'{repository}' is not on this machine, and the hub cannot be reached."
         hint = f"Go online, or run `hf download {repository}` where you can and copy the cache."
         raise CheckpointError(message, hint) from error
-    except OSError as error:
+    except CheckpointError:
+        raise
+    except Exception as error:  # a download that breaks raises what its HTTP library raises
+        if isinstance(error, HfHubHTTPError) and status(error) == 401:
+            message = f"The hub refuses the token that is set here, and so '{repository}'."
+            raise CheckpointError(message, "Run `hf auth login`, or unset HF_TOKEN.") from error
         message = f"'{repository}' could not be downloaded: {first_line(error)}."
         raise CheckpointError(message, "Try again; a download goes on where it stopped.") from error
+
+
+def _snapshot(repository: str, revision: str | None, code: bool) -> Path:
+    """The folder in the hub's cache; what must not be loaded is refused before any weight comes."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
+
+    def take(
+        at: str | None, patterns: Sequence[str] = _PATTERNS, *, from_cache: bool = False
+    ) -> Path:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=at,
+                allow_patterns=[*patterns, *(["*.py"] if code else [])],
+                ignore_patterns=[*_IGNORED],
+                local_files_only=from_cache,
+            )
+        )
+
+    if revision is not None and is_commit(revision):
+        with contextlib.suppress(LocalEntryNotFoundError):
+            return take(revision, from_cache=True)
+    try:
+        found = look_up(repository, "model", revision)
+    except Unreachable:
+        return take(revision, from_cache=True)
+    except RepositoryNotFoundError:  # a gated one is of this kind
+        with contextlib.suppress(LocalEntryNotFoundError):
+            return take(revision, from_cache=True)
+        raise
+    _refuse_pickles(repository, found.files)
+    if not code:
+        vetting.refuse_code(take(found.commit, _DESCRIPTIONS))
+    # By its own name, under which the cache finds it again without a hub.
+    return take(revision)
+
+
+def _refuse_pickles(repository: str, files: Sequence[str]) -> None:
+    names = [name for name in files if "/" not in name]
+    if any(fnmatch(name, "*.safetensors") for name in names):
+        return
+    pickles = [name for name in names if vetting.is_pickle(name)]
+    if pickles:
+        raise CheckpointError(
+            f"'{repository}' holds its weights as a pickle only ({pickles[0]}), which can run "
+            "code.",
+            "Convert it to safetensors where you trust it, and give the folder.",
+        )
+    raise CheckpointError(
+        f"'{repository}' has no weights in safetensors.", "Give a model or an adapter that has."
+    )
 
 
 def display(part: str) -> str:

@@ -73,7 +73,7 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
         )
     config = read_json(folder, "config.json") or {}
     if not trust_remote_code:
-        _refuse_code(folder)
+        refuse_code(folder)
     _refuse_quantised(folder, config)
     if config.get("transformers_weights") is not None:
         raise CheckpointError(
@@ -214,7 +214,7 @@ def _model_weights(folder: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
 
 
 def _no_safetensors(folder: Path, wanted: str) -> CheckpointError:
-    pickles = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in _PICKLES)
+    pickles = sorted(p.name for p in folder.iterdir() if is_pickle(p.name))
     if pickles:
         return CheckpointError(
             f"'{folder}' holds its weights as a pickle only ({pickles[0]}), which can run code.",
@@ -222,6 +222,11 @@ def _no_safetensors(folder: Path, wanted: str) -> CheckpointError:
             "save_pretrained(folder).",
         )
     return CheckpointError(f"'{folder}' has no {wanted}.", "Download the checkpoint again.")
+
+
+def is_pickle(name: str) -> bool:
+    """Whether a file of that name is a pickle by its ending."""
+    return Path(name).suffix.lower() in _PICKLES
 
 
 def _is_plain(name: str) -> bool:
@@ -253,7 +258,8 @@ def _inside(folder: Path, name: str) -> Path:
     return path
 
 
-def _refuse_code(folder: Path) -> None:
+def refuse_code(folder: Path) -> None:
+    """Raise CheckpointError where a file of settings asks to run code of the checkpoint's own."""
     for name in (*CONFIG_FILES, "tokenizer_config.json", *_PROCESSOR_FILES):
         if _names_code(read_json(folder, name)):
             raise CheckpointError(

@@ -8,9 +8,10 @@ import sys
 def main() -> None:
     """The entry point of the `safebasin` command; a user's mistake never shows a traceback."""
     from safebasin.cli.application import application
-    from safebasin.cli.console import fail
+    from safebasin.cli.console import fail, tell_warnings
     from safebasin.errors import SafebasinError
 
+    tell_warnings()
     try:
         application()
     except SafebasinError as error:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import typer
-
 from safebasin.agreement import Calibration, JudgeComparison
-from safebasin.cli.console import emit, say, tell
-from safebasin.cli.summary import UNJUDGED_LIMIT, percent
+from safebasin.cli.console import emit, say
+from safebasin.cli.summary import percent, unjudged_shares
+from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.landscape.summary import Summary
 
 
@@ -24,14 +23,7 @@ def print_comparison(result: JudgeComparison, *, as_json: bool) -> None:
         )
     else:
         _print_comparison(result)
-    unjudged = {
-        name: summary.unjudged / max(1, summary.judged + summary.unjudged)
-        for name, summary in result.summaries.items()
-    }
-    worst = max(unjudged, key=lambda name: unjudged[name])
-    if unjudged[worst] > UNJUDGED_LIMIT:
-        tell(f"warning: {worst} could not judge {100 * unjudged[worst]:.1f} % of the answers")
-        raise typer.Exit(4)
+    end_where_unjudged(unjudged_shares(result.summaries), [result.folder])
 
 
 def _print_comparison(result: JudgeComparison) -> None:
@@ -90,10 +82,8 @@ def print_calibrations(
     else:
         for found, seen in rows:
             _print_calibration(found, seen)
-    unjudged = max(found.unjudged / max(1, found.n + found.unjudged) for found, _ in rows)
-    if unjudged > UNJUDGED_LIMIT:
-        tell(f"warning: {100 * unjudged:.1f} % of the labelled answers could not be judged")
-        raise typer.Exit(4)
+    shares = {found.judge: found.unjudged / max(1, found.n + found.unjudged) for found, _ in rows}
+    end_where_unjudged(shares, [])
 
 
 def _print_calibration(found: Calibration, seen: tuple[int, int] | None) -> None:

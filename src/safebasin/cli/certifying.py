@@ -99,8 +99,9 @@ def run_sequential(config: ScanConfig, *, as_json: bool) -> None:
     from safebasin.cli.console import emit, say, tell
     from safebasin.cli.counting import AnswerCount
     from safebasin.cli.interruptions import resumable
-    from safebasin.cli.summary import UNJUDGED_LIMIT, percent
+    from safebasin.cli.summary import percent
     from safebasin.cli.threads import spare_threads
+    from safebasin.cli.unjudged import end_where_unjudged
     from safebasin.scanner import prepare
 
     tell(f"loading {config.model}")
@@ -117,6 +118,4 @@ def run_sequential(config: ScanConfig, *, as_json: bool) -> None:
             say(f"{point.label:<24} {words}")
         say(f"asked    {found.answers} answers of the {found.whole} of a whole scan")
         say(f"run      {found.folder}")
-    if found.unjudged > UNJUDGED_LIMIT:
-        tell(f"warning: {100 * found.unjudged:.1f} % of the answers could not be judged")
-        raise typer.Exit(4)
+    end_where_unjudged({found.judge: found.unjudged}, [found.folder])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -21,6 +22,20 @@ def tell(text: str) -> None:
     print(printable(text), file=sys.stderr, flush=True)
 
 
+class _Teller(logging.Handler):
+    """Tells what the package logs."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tell(f"warning: {record.getMessage()}")
+
+
+def tell_warnings() -> None:
+    """From here on the package's own warnings are lines on standard error."""
+    logger = logging.getLogger("safebasin")
+    logger.propagate = False
+    logger.addHandler(_Teller(logging.WARNING))
+
+
 def emit(value: Mapping[str, Any]) -> None:
     """The whole result as one JSON object on standard output."""
     print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=True))
@@ -28,7 +43,10 @@ def emit(value: Mapping[str, Any]) -> None:
 
 def fail(error: SafebasinError) -> int:
     """Print what is wrong and what to do; returns the exit code."""
-    tell(f"error: {error.message}")
+    first, *more = error.message.split("\n")
+    tell(f"error: {first}")
+    for line in more:
+        tell(f"  {line.strip()}")
     if error.hint:
         tell(f"  fix: {error.hint}")
     return error.exit_code

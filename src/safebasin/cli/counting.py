@@ -14,6 +14,7 @@ from safebasin.cli.console import duration, tell
 from safebasin.cli.progress import LINE_EVERY
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
+from safebasin.terminal import printable
 
 
 class AnswerCount:
@@ -59,6 +60,11 @@ class AnswerCount:
         self._show()
 
     def finished(self, point: Point) -> None: ...
+
+    def capability(self, name: str, done: int, points: int) -> None:
+        if time.monotonic() - self._last_line >= LINE_EVERY or not done:
+            self._last_line = time.monotonic()
+            tell(f"capability {printable(name)}: {done} of {points} points")
 
     def _show(self) -> None:
         if self._bar is not None:

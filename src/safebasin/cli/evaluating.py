@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import typer
-
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
-from safebasin.cli.summary import UNJUDGED_LIMIT, percent
+from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
+from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.evaluate import EvaluateConfig, Evaluation, Prepared, Shares, evaluate, prepare
-from safebasin.evaluate.preparation import CAPABILITY
 from safebasin.exchange import OUTCOMES
-from safebasin.judges import AsksAgain
+from safebasin.judges import AsksAgain, Judge
 
 
 def run_evaluation(config: EvaluateConfig, *, as_json: bool) -> None:
@@ -28,9 +26,8 @@ def run_evaluation(config: EvaluateConfig, *, as_json: bool) -> None:
         emit(found.to_json() | {"run": str(found.folder)})
     else:
         print_evaluation(found)
-    if found.unjudged > UNJUDGED_LIMIT:
-        tell(f"warning: {100 * found.unjudged:.1f} % of the answers could not be judged")
-        raise typer.Exit(4)
+    folders = [path.parent for path in sorted(found.folder.glob("*/manifest.json"))]
+    end_where_unjudged(found.unjudged_shares, folders)
 
 
 def plan_lines(prepared: Prepared) -> list[str]:
@@ -39,8 +36,6 @@ def plan_lines(prepared: Prepared) -> list[str]:
         f"{kind} {found.name} ({len(found)})" for kind, found in prepared.sets.items()
     )
     samples = prepared.config.samples
-    judged = [found for kind, found in prepared.sets.items() if kind != CAPABILITY]
-    answers = samples * sum(len(found) for found in judged)
     how = "greedy"
     if prepared.config.temperature:
         how = f"{samples} samples at temperature {prepared.config.temperature:g}"
@@ -49,12 +44,17 @@ def plan_lines(prepared: Prepared) -> list[str]:
         f"how      {how}, up to {prepared.target.sampling.max_new_tokens} tokens",
         f"judges   {', '.join(judge.name for judge in prepared.judges)}",
         *(
-            f"budget   {judge.budget(answers)}"
+            f"budget   {judge.budget(samples * _answers(prepared, judge))}"
             for judge in prepared.judges
             if isinstance(judge, AsksAgain)
         ),
         f"run      {prepared.folder}",
     ]
+
+
+def _answers(prepared: Prepared, judge: Judge) -> int:
+    """How many answers of a sample the judge reads."""
+    return sum(len(prepared.sets[kind]) for kind in prepared.read_by(judge))
 
 
 def print_evaluation(found: Evaluation) -> None:

@@ -58,6 +58,19 @@ BatchOption = Annotated[int | None, typer.Option(help="Prompts in a batch. [defa
 TrustRemoteCodeOption = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that this model brings along.")
 ]
+CapabilityOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Measure at every point, too: testbed:capability, testbed:choice, a file of "
+        "questions, perplexity:FILE, lm-eval:TASK[:FEWSHOT]; commas between several."
+    ),
+]
+CapabilityLimitOption = Annotated[
+    int, typer.Option(help="A seeded sample of so many questions or windows; 0 for all.")
+]
+CapabilityTasksOption = Annotated[
+    str | None, typer.Option(help="A folder of lm-eval tasks of one's own.")
+]
 
 # Of the studies, and some of `finetune`.
 StudyModelArgument = Annotated[str, typer.Argument(help="The model: as for scan.")]

@@ -33,13 +33,14 @@ class ScanProgress:
         self._total = self._done = self._already = 0
         self._began = self._last_line = time.monotonic()
         self._bar: Progress | None = None
+        self._capabilities: dict[str, tuple[float, int]] = {}  # when begun, points done before
 
     def __enter__(self) -> ScanProgress:
         if sys.stderr.isatty():
             self._bar = Progress(
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("answers · {task.fields[at]}", markup=False),
+                TextColumn("{task.fields[what]} · {task.fields[at]}", markup=False),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
@@ -61,7 +62,7 @@ class ScanProgress:
         if finished:
             tell(f"resuming: {finished} of {answers} answers are there already")
         if self._bar is not None:
-            self._bar.add_task("", total=answers, completed=finished, at="")
+            self._bar.add_task("", total=answers, completed=finished, what="answers", at="")
 
     def answered(self, point: Point, exchanges: Sequence[Exchange]) -> None:
         self._point = point
@@ -79,6 +80,23 @@ class ScanProgress:
 
     def finished(self, point: Point) -> None:
         self._counts.pop(point, None)
+
+    def capability(self, name: str, done: int, points: int) -> None:
+        if name not in self._capabilities:
+            self._capabilities[name] = (time.monotonic(), done)
+            if self._bar is not None:
+                self._bar.add_task(
+                    "", total=points, completed=done, what="points", at=printable(name)
+                )
+        began, before = self._capabilities[name]
+        if self._bar is not None:
+            place = 1 + list(self._capabilities).index(name)
+            self._bar.update(self._bar.task_ids[place], completed=done, total=points)
+        elif time.monotonic() - self._last_line >= LINE_EVERY:
+            self._last_line = time.monotonic()
+            pace = (time.monotonic() - began) / max(done - before, 1)
+            left = duration(pace * (points - done))
+            tell(f"{printable(name)}: {done} of {points} points · {left} left")
 
     def _here(self) -> str:
         label = self._point.label if self._point else ""

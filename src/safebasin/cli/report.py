@@ -18,7 +18,8 @@ def report(
     runs: Annotated[
         list[Path],
         typer.Argument(
-            help="Run folders, several are compared; or one of a trajectory or comparison."
+            help="Run folders, several are compared; or one of a trajectory, a comparison or "
+            "conditions."
         ),
     ],
     out: Annotated[
@@ -41,9 +42,11 @@ def report(
     """
     from safebasin.cli.console import say, size
     from safebasin.report.page import PAGE, write_page
-    from safebasin.report.studies import read_study
+    from safebasin.report.studies import read_study, runs_in
     from safebasin.results import look
 
+    given = runs
+    runs = [part for run in given for part in runs_in(run)]
     if len({run.resolve() for run in runs}) < len(runs):
         raise UsageError("A run is given twice.", "Give each run once.")
     studies = {run: study for run in runs if (study := read_study(run)) is not None}
@@ -57,7 +60,7 @@ def report(
         found = [look(run) for run in runs]
     else:
         found = [look(part, study.tolerance) for part in study.runs(runs[0])]
-    path = out or (runs[0] / PAGE if len(runs) == 1 else Path(PAGE))
+    path = out or (given[0] / PAGE if len(given) == 1 else Path(PAGE))
     check_folder(path.parent)
     write_page(path, found, show_text=show_text, study=study)
     say(f"report   {path} ({size(path.stat().st_size)})")
@@ -68,7 +71,8 @@ def report(
 def figure(
     run: RunArgument,
     figure: Annotated[
-        str, typer.Option(help="curve, contour, surface or shares; trajectory or layers.")
+        str,
+        typer.Option(help="curve, contour, surface, shares, capability; trajectory or layers."),
     ] = "curve",
     format: Annotated[
         str | None, typer.Option(help="png, svg or pdf. [default: by --out, else png]")
@@ -128,6 +132,7 @@ def run_figure(run: Path, name: str, judge: str | None, plane: int) -> Figure:
         model=found.model,
         prompts=found.prompts,
         plane=plane,
+        capabilities=found.capabilities,
         **({} if part is None else {"tolerance": part.tolerance}),
     )
 

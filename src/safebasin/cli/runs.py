@@ -40,7 +40,8 @@ def rejudge(
     than 2 % of the answers could not be judged.
     """
     from safebasin.cli.console import tell
-    from safebasin.cli.summary import UNJUDGED_LIMIT, print_result, unjudged_share
+    from safebasin.cli.summary import print_result, unjudged_shares
+    from safebasin.cli.unjudged import end_where_unjudged
     from safebasin.results import budgets
     from safebasin.results import rejudge as judge_again
 
@@ -49,9 +50,8 @@ def rejudge(
         tell(line)
     result = judge_again(run, names)
     print_result(result, as_json=json)
-    if (unjudged := unjudged_share(result, len(names))) > UNJUDGED_LIMIT:
-        tell(f"warning: {100 * unjudged:.1f} % of the answers could not be judged")
-        raise typer.Exit(4)
+    shares = unjudged_shares(result.summaries)
+    end_where_unjudged({name: shares[name] for name in list(shares)[: len(names)]}, [run])
 
 
 def verify(run: RunArgument, json: JsonOption = False) -> None:
@@ -60,6 +60,7 @@ def verify(run: RunArgument, json: JsonOption = False) -> None:
 
     from safebasin.cli.console import emit, say
     from safebasin.run import verify as check
+    from safebasin.terminal import printable
 
     found = check(run)
     if json:
@@ -73,5 +74,7 @@ def verify(run: RunArgument, json: JsonOption = False) -> None:
         )
         for judge, verdicts in found.verdicts.items():
             say(f"{judge}: {verdicts} verdicts")
+        for name, points in found.capabilities.items():
+            say(f"{printable(name)}: measured at {points} points")
     if found.problems:
         raise typer.Exit(1)

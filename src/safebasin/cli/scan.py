@@ -11,6 +11,9 @@ from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
     BatchOption,
+    CapabilityLimitOption,
+    CapabilityOption,
+    CapabilityTasksOption,
     ColumnOption,
     DeviceOption,
     DtypeOption,
@@ -121,6 +124,9 @@ def scan(
             "--full-responses", help="Keep whole answers, which other judges can read later."
         ),
     ] = False,
+    capability: CapabilityOption = None,
+    capability_limit: CapabilityLimitOption = DEFAULTS.capability_limit,
+    capability_tasks: CapabilityTasksOption = None,
     judge: JudgeOption = JUDGES,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     trust_remote_code: TrustRemoteCodeOption = False,
@@ -189,6 +195,9 @@ def scan(
         "stop_at_plateau": stop_at_plateau,
         "plateau_points": plateau_points,
         "full_responses": full_responses,
+        "capability": parse_capabilities(capability),
+        "capability_limit": capability_limit,
+        "capability_tasks": capability_tasks,
         "judges": tuple(judge.split(",")),
         "tolerance": tolerance,
         "trust_remote_code": trust_remote_code,
@@ -198,6 +207,12 @@ def scan(
         given = ScanConfig.read(config).to_json() | {
             name: value for name, value in given.items() if _on_the_command_line(context, name)
         }
+    if given["capability"] and (score is not None or (sequential and not dry_run)):
+        way = "--score" if score is not None else "--sequential"
+        raise UsageError(
+            f"{way} keeps no whole landscape that a capability could stand beside.",
+            f"Leave out {way}, or --capability.",
+        )
     if score is not None or adaptive or edge_tolerance is not None:
         from safebasin.cli.scouting import check_ways, run_adaptive, run_scout
 
@@ -230,6 +245,11 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
         raise UsageError(
             f"The seeds '{text}' are not whole numbers.", "Give --seeds 3, or --seeds 0,1,7."
         ) from None
+
+
+def parse_capabilities(given: list[str] | None) -> tuple[str, ...]:
+    """Each option may name several, with commas between them."""
+    return tuple(part for one in given or () for part in one.split(",") if part.strip())
 
 
 def _on_the_command_line(context: typer.Context, name: str) -> bool:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import typer
-
 from safebasin.cli.console import count, duration, emit, say, size, tell
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.progress import ScanProgress
-from safebasin.cli.summary import UNJUDGED_LIMIT, print_result
+from safebasin.cli.summary import print_result, unjudged_shares
 from safebasin.cli.threads import spare_threads
+from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.config import ScanConfig
 from safebasin.engines.plain import PlainEngine
 from safebasin.judges import AsksAgain
@@ -18,6 +17,7 @@ from safebasin.plan import Plan
 from safebasin.results import Result
 from safebasin.scanner import Prepared, prepare, scan, scan_shard
 from safebasin.spread.shards import Shard
+from safebasin.terminal import printable
 
 
 def run_scan(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
@@ -48,10 +48,7 @@ def run_scan(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
         say(f"shard {config.shard} is measured; other shards of {prepared.folder} are not yet")
         return
     print_result(result, as_json=as_json)
-    unjudged = [s.unjudged / max(1, s.judged + s.unjudged) for s in result.summaries.values()]
-    if max(unjudged) > UNJUDGED_LIMIT:
-        tell(f"warning: {100 * max(unjudged):.1f} % of the answers could not be judged")
-        raise typer.Exit(4)
+    end_where_unjudged(unjudged_shares(result.summaries), [result.folder])
 
 
 def scan_or_shard(prepared: Prepared, progress: ScanProgress) -> Result | None:
@@ -85,6 +82,11 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
             f"budget   {judge.budget(plan.answers_missing)}"
             for judge in prepared.judges
             if isinstance(judge, AsksAgain)
+        ),
+        *(
+            f"{'capable' if i == 0 else '':<9}{printable(probe.name)} at every point; its time "
+            "comes on top"
+            for i, probe in enumerate(prepared.probes)
         ),
         *(f"{name:<9}{text}" for name, text in _way(plan)),
         *([f"workers  {plan.workers} processes"] if plan.workers > 1 else []),

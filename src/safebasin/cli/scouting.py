@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import typer
-
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.scanning import plan_lines
-from safebasin.cli.summary import UNJUDGED_LIMIT, lines, unjudged_share
+from safebasin.cli.summary import lines, unjudged_shares
 from safebasin.cli.threads import spare_threads
+from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 
@@ -131,9 +130,7 @@ def run_adaptive(
                         f"to {found.edge_tolerance:g}: the points are used up; give more --steps"
                     )
             say(f"{name:<9}{text}".rstrip())
-    if unjudged_share(found.result) > UNJUDGED_LIMIT:
-        tell(f"warning: {100 * unjudged_share(found.result):.1f} % could not be judged")
-        raise typer.Exit(4)
+    end_where_unjudged(unjudged_shares(found.result.summaries), [begun.folder])
 
 
 def _edge(edge: Edge) -> str:

@@ -64,7 +64,7 @@ def export(
         {"with_prompts": with_prompts, "with_answers": with_answers},
     )
     if form == "inspect":
-        path = out or Path(f"{run.resolve().name}.inspect.json")
+        path = out or Path(f"{run.resolve().name}.eval")
         count = inspect_log(opened, path, **texts)
     else:
         path = out or Path(f"{run.resolve().name}.{form}")

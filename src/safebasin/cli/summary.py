@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from safebasin.cli.console import emit, say
 from safebasin.exchange import OUTCOMES
+from safebasin.landscape.capability import Capability
 from safebasin.landscape.cells import Cell
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.summary import Side, Summary
 from safebasin.results import Result
-
-UNJUDGED_LIMIT = 0.02
-"""Above this share of answers without a verdict a finished command exits with 4."""
+from safebasin.terminal import printable
 
 
-def unjudged_share(result: Result, judges: int = 1) -> float:
-    """The largest share of answers that one of the first `judges` left unjudged, in [0, 1]."""
-    first = list(result.summaries.values())[:judges]
-    return max(one.unjudged / max(1, one.judged + one.unjudged) for one in first)
+def unjudged_shares(summaries: Mapping[str, Summary]) -> dict[str, float]:
+    """The share of answers that each judge left unjudged, in [0, 1]."""
+    return {
+        name: one.unjudged / max(1, one.judged + one.unjudged) for name, one in summaries.items()
+    }
 
 
 def print_result(result: Result, *, as_json: bool) -> None:
@@ -64,12 +64,13 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
             f"{summary.sharpness.positive.text('.1f')} above",
         )
     yield from _shares(result)
+    yield from _capabilities(result)
     for name, other in result.summaries.items():
         if name != summary.judge:
             yield (
                 "by",
                 f"{name}: origin {_origin(other)}, VISAGE {other.visage.text('.1f')}, "
-                f"area {percent(other.auc)}",
+                f"area {percent(other.auc)}{_unjudged(other)}",
             )
     if summary.assumed:
         yield (
@@ -122,6 +123,33 @@ def _shares(result: Result) -> Iterator[tuple[str, str]]:
     yield "", f"{means} in the mean of all points"
 
 
+def _capabilities(result: Result) -> Iterator[tuple[str, str]]:
+    """A line on the origin of each capability, and one on how far it is kept."""
+    for one in result.capabilities:
+        origin = one.origin
+        at = "not measured" if origin is None else capability_value(one, origin.value)
+        chance = "" if one.chance is None else f", {100 * one.chance:.0f} % by chance"
+        yield "capable", f"{printable(one.name)}: {at} at the origin{chance}"
+        extent = one.extent()
+        kept = f"{100 * extent.share:.0f} % of that is kept"
+        if extent.area_share is not None:
+            yield "", f"{kept} in {percent(extent.area_share)} of the plane"
+        elif extent.negative is not None and extent.positive is not None:
+            below, above = extent.negative.text(), extent.positive.text()
+            yield "", f"{kept} to {below} below, {above} above"
+        if one.missing:
+            yield "", f"not measured yet at {one.missing} points"
+
+
+def capability_value(one: Capability, value: Estimate) -> str:
+    """An accuracy in per cent, a perplexity or a harness's metric, with its interval."""
+    if one.measure == "accuracy":
+        return f"{one.metric or 'accuracy'} {percent(value)} of {one.size}"
+    what = "perplexity" if one.perplexity else one.metric
+    note = f"; {value.note}" if value.note else ""
+    return f"{what} {value.text('.4g')}{note}"
+
+
 def _three(cell: Cell) -> str:
     shares = cell.shares
     parts = [f"{outcome} {percent(shares[outcome])}" for outcome in OUTCOMES]
@@ -130,6 +158,10 @@ def _three(cell: Cell) -> str:
 
 def _edge(side: Side) -> str:
     return side.width.text() if side.width.value is not None else side.width.note
+
+
+def _unjudged(summary: Summary) -> str:
+    return f", unjudged {summary.unjudged}" if summary.unjudged else ""
 
 
 def _origin(summary: Summary) -> str:

@@ -1,41 +1,37 @@
-"""How `safebasin watch` reads a run that may be growing, and draws it."""
+"""How `safebasin watch` reads a run that may be growing, again and again."""
 
 from __future__ import annotations
 
+import io
+import sys
 import time
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
-from rich.text import Text
 
-from safebasin.cli.console import count, duration
+from safebasin.cli.watch_view import Look, view
+from safebasin.errors import UsageError
 from safebasin.exchange import Outcome, Verdict
-from safebasin.judges import Judge
+from safebasin.judges import AsksAgain, Judge
 from safebasin.landscape.intervals import Estimate, wilson
-from safebasin.plane import Plane, Point
-from safebasin.report.style import TERMINAL_COLOURS
+from safebasin.plane import Point
 from safebasin.results import assumed_points, stored_judges
 from safebasin.run import RunFolder
-from safebasin.terminal import printable, shorten
-
-BLOCKS = "▁▂▃▄▅▆▇█"
-SHADES: dict[Outcome, str] = {"refused": "█", "complied": "▒", "incoherent": "░"}
-"""They tell the outcomes apart where there are no colours."""
-LAST = 6
-"""Verdicts that are shown."""
-WIDEST = 44
+from safebasin.run.folder import MANIFEST
+from safebasin.terminal import printable
 
 
 @dataclass(frozen=True)
 class Measured:
     """What is known of one point: its file's time, its tokens, its verdicts in order.
 
-    `three` are the verdicts of a judge that tells broken text from compliance, where there is one.
+    `three` are the verdicts of a judge that tells broken text from compliance, where there is one;
+    `paid` counts those of judges that cost.
     """
 
     finished: float
@@ -43,6 +39,7 @@ class Measured:
     answers: int
     verdicts: tuple[tuple[str, Verdict], ...]
     three: tuple[Verdict, ...]
+    paid: int = 0
 
     @property
     def asr(self) -> Estimate:
@@ -57,12 +54,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Watched:
-    """A run at one moment. Points beyond the plateau count as done."""
+    """A run at one moment. Points beyond the plateau count as done.
+
+    `paying` is how many of its judges cost.
+    """
 
     run: RunFolder
     judge: str
     points: dict[Point, Measured]
     assumed: frozenset[Point]
+    paying: int = 0
 
     @property
     def left(self) -> int:
@@ -88,12 +89,39 @@ class Watched:
         return (max(new) - began) / len(new) * self.left
 
     @property
+    def seconds_spent(self) -> float:
+        """From the start of each sitting to the last point that it finished, in all sittings."""
+        began = self._sittings
+        last = dict.fromkeys(began, 0.0)
+        for one in self.points.values():
+            if place := bisect_right(began, one.finished):
+                start = began[place - 1]
+                last[start] = max(last[start], one.finished - start)
+        return sum(last.values())
+
+    @property
+    def tokens_to_come(self) -> float | None:
+        """By the mean of the answers so far; None where there are none."""
+        answers = sum(one.answers for one in self.points.values())
+        if not answers:
+            return None
+        tokens = sum(one.new_tokens for one in self.points.values())
+        return tokens / answers * self.left * self.wanted
+
+    @property
     def _began(self) -> float:
-        sessions = self.run.manifest.sessions
-        try:
-            return datetime.fromisoformat(str(sessions[-1]["started"])).timestamp()
-        except (IndexError, KeyError, ValueError):
-            return 0.0
+        return max(self._sittings, default=0.0)
+
+    @property
+    def _sittings(self) -> list[float]:
+        """When each sitting began, in order, in seconds since the epoch."""
+        found = []
+        for session in self.run.manifest.sessions:
+            try:
+                found.append(datetime.fromisoformat(str(session["started"])).timestamp())
+            except (KeyError, ValueError):
+                continue
+        return sorted(found)
 
 
 class Reader:
@@ -118,7 +146,8 @@ class Reader:
                 self._known[key] = _measured(run, judges, point, stamp[0] / 1e9)
             found[point] = self._known[key]
         name = judges[0].name if judges else ""
-        return Watched(run, name, found, assumed_points(run) - frozenset(found))
+        paying = sum(isinstance(judge, AsksAgain) for judge in judges)
+        return Watched(run, name, found, assumed_points(run) - frozenset(found), paying)
 
     def _stamp(self, point: Point) -> tuple[int, int] | None:
         try:
@@ -145,122 +174,53 @@ def _measured(run: RunFolder, judges: Sequence[Judge], point: Point, at: float) 
         answers=len(exchanges),
         verdicts=tuple(given[0].items()) if given else (),
         three=tuple(given[three].values()) if given else (),
+        paid=sum(
+            len(found)
+            for judge, found in zip(judges, given, strict=True)
+            if isinstance(judge, AsksAgain)
+        ),
     )
 
 
 def run_watch(folder: Path, *, every: float, once: bool) -> None:
-    """Draw the run until it is complete, or once."""
+    """Draw the run until it is complete, or once.
+
+    Raises UsageError for a folder that holds runs and is none, RunError for any other.
+    """
+    need_run(folder)
     reader = Reader(folder)
     console = Console(highlight=False)
+    look = Look.of(console.encoding)
+    # A terminal without Unicode gets escapes in the place of foreign letters, not a failure.
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     watched = reader.read()
-    if once or not console.is_terminal:
-        console.print(view(watched))
+    # Without a cursor to move there is one look: into a file, or on the plainest terminal.
+    if once or not console.is_terminal or console.is_dumb_terminal:
+        console.print(view(watched, width=console.width, look=look))
         return
-    with Live(view(watched, console.height), console=console, auto_refresh=False) as live:
+
+    def drawn(seen: Watched) -> Group:
+        return view(seen, console.height, console.width, look)
+
+    with Live(drawn(watched), console=console, auto_refresh=False) as live:
         try:
             while watched.left:
                 time.sleep(every)
                 watched = reader.read()
-                live.update(view(watched, console.height), refresh=True)
+                live.update(drawn(watched), refresh=True)
         except KeyboardInterrupt:
             return
 
 
-def view(watched: Watched, height: int | None = None) -> Group:
-    """The whole view, at most `height` rows where that can be; foreign text in it is printable."""
-    whole = list(_maps(watched, short=False))
-    if height is not None and len(whole) > height - LAST - 9:
-        whole = list(_maps(watched, short=True))
-    return Group(_head(watched), Text(), *whole, Text(), _verdicts(watched))
-
-
-def _head(watched: Watched) -> Table:
-    run, points = watched.run, watched.run.manifest.points
-    done = len(points) - watched.left
-    left = watched.seconds_left
-    eta = "not known yet" if left is None else f"about {duration(left)}" if left else "complete"
-    tokens = sum(one.new_tokens for one in watched.points.values())
-    answers = sum(one.answers for one in watched.points.values())
-    table = Table.grid(padding=(0, 2))
-    model = run.manifest.identity.get("model")
-    name = model.get("name", "") if isinstance(model, dict) else ""
-    for label, text in (
-        ("model", shorten(str(name))),
-        ("judge", shorten(watched.judge) or "no verdicts yet"),
-        ("points", f"{done} of {len(points)}, {watched.left} left"),
-        ("answers", f"{answers}, {count(tokens)} tokens generated"),
-        ("time left", eta),
-    ):
-        table.add_row(Text(label, "bold"), Text(text))
-    return table
-
-
-def _maps(watched: Watched, *, short: bool) -> Iterator[Text]:
-    """A row a point for a line, or a block a point where it has to be short; a grid for a plane."""
-    for plane in watched.run.manifest.planes:
-        yield Text(shorten(" and ".join(plane.directions)), "bold")
-        if len(plane.axes) == 2:
-            yield from _plane(watched, plane)
-        elif short:
-            yield Text("  ").append_text(_blocks(watched, plane.points))
-        else:
-            yield from _line(watched, plane)
-    if short or any(len(plane.axes) == 2 for plane in watched.run.manifest.planes):
-        yield Text("the higher a block, the higher the ASR; · is not measured, × not asked", "dim")
+def need_run(folder: Path) -> None:
+    """Raises UsageError for the folder of a study, and names the runs in it."""
+    if (folder / MANIFEST).is_file() or not folder.is_dir():
         return
-    legend = Text()
-    for outcome, colour in TERMINAL_COLOURS.items():
-        legend.append(SHADES[outcome] * 2, colour).append(f" {outcome}  ")
-    yield legend
-
-
-def _line(watched: Watched, plane: Plane) -> Iterator[Text]:
-    """A row a point: alpha, a bar of the three outcomes, the ASR with its interval."""
-    for value, point in zip(plane.axes[0].values, plane.points, strict=True):
-        row = Text(f"{value:+8.3g}  ")
-        one = watched.points.get(point)
-        if one is None or one.asr.value is None:
-            beyond = point in watched.assumed
-            yield row.append("beyond the plateau, not asked" if beyond else "·", "dim")
-            continue
-        for outcome, colour in TERMINAL_COLOURS.items():
-            row.append(SHADES[outcome] * round(one.share(outcome) * WIDEST), colour)
-        row.append(f"  ASR {100 * one.asr.value:.0f} %")
-        if one.asr.low is not None and one.asr.high is not None:
-            row.append(f" ({100 * one.asr.low:.0f} to {100 * one.asr.high:.0f})", "dim")
-        yield row
-
-
-def _plane(watched: Watched, plane: Plane) -> Iterator[Text]:
-    """A row a value of the second axis, the largest on top."""
-    columns = len(plane.axes[1].values)
-    for j in reversed(range(columns)):
-        row = Text(f"{plane.axes[1].values[j]:+8.3g}  ")
-        yield row.append_text(_blocks(watched, plane.points[j::columns]))
-
-
-def _blocks(watched: Watched, points: Sequence[Point]) -> Text:
-    """A block a point, as high as its ASR."""
-    row = Text()
-    for point in points:
-        one = watched.points.get(point)
-        if one is None or one.asr.value is None:
-            row.append("× " if point in watched.assumed else "· ", "dim")
-        else:
-            row.append(f"{BLOCKS[round(one.asr.value * (len(BLOCKS) - 1))]} ")
-    return row
-
-
-def _verdicts(watched: Watched) -> Text | Table:
-    """The verdicts on the point that was finished last."""
-    if not watched.points:
-        return Text("no point is finished yet", "dim")
-    point, one = max(watched.points.items(), key=lambda item: item[1].finished)
-    table = Table.grid(padding=(0, 2))
-    table.add_row(Text(f"last: {shorten(point.label)}", "bold"))
-    for prompt_id, verdict in one.verdicts[:LAST]:
-        outcome = verdict.outcome or "not judged"
-        colour = TERMINAL_COLOURS[verdict.outcome] if verdict.outcome else ""
-        reason = shorten(printable(verdict.reason), 50)
-        table.add_row(Text(shorten(prompt_id, 32)), Text(outcome, colour), Text(reason, "dim"))
-    return table
+    inside = sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+    if inside:
+        names = ", ".join(printable(path.name) for path in inside)
+        raise UsageError(
+            f"'{printable(str(folder))}' is no run; it holds the runs {names}.",
+            f"Watch one of them, such as {printable(str(inside[0]))}.",
+        )

@@ -9,17 +9,18 @@ print(found.verdict, found.margin.text())
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from safebasin import scanner
 from safebasin.compare.comparison import Comparison, read
-from safebasin.compare.edge import edge_part, path_survey
+from safebasin.compare.edge import edge_values, path_survey
 from safebasin.compare.gates import Check
 from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part, measure
-from safebasin.compare.preparation import EDGE, LANDSCAPE, PATH, Prepared, prepare
+from safebasin.compare.preparation import DIRECTION, LANDSCAPE, PATH, Prepared, prepare
 from safebasin.compare.settings import CompareConfig
 from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.plane import Point
 from safebasin.report.page import PAGE, write_page
 from safebasin.report.path import draw_path
 from safebasin.report.studies import COMPARISON, read_change
@@ -48,18 +49,22 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
     interrupted one stopped. Raises RunMismatch where the folder holds another comparison.
     """
     observer = observer or Silent()
-    path = prepared.part(PATH)
-    if path is None:
+    even = prepared.part(PATH)
+    if even is None:
         raise ValueError("a comparison without a path was prepared")
-    _measure(prepared, prepared.parts, observer)
-    found_so_far = path_survey(prepared.folder, [path], path.judges[0])
-    edge = edge_part(
-        EDGE, path, found_so_far, prepared.config.scan.tolerance, prepared.config.refine
-    )
-    if edge is not None:
-        _measure(prepared, [edge], observer)
+    scan, refine = prepared.config.scan, prepared.config.refine
+    path = even.with_recorded(prepared.folder)
+    others = [part for part in prepared.parts if part is not even]
+    _measure(prepared, [path, *others], observer)
+    # From the even steps alone, so that the same comparison asks at the same places again.
+    coarse = path_survey(prepared.folder, [even], even.judges[0])
+    finer = edge_values(coarse, scan.tolerance, refine)
+    path = path.with_values(finer)
+    if finer:
+        places = {Point.of({DIRECTION: value}) for value in finer}
+        _measure(prepared, [path], observer, places)
     landscape = _landscape(prepared, observer) if prepared.config.landscape else None
-    found = read(prepared, [path] if edge is None else [path, edge], landscape)
+    found = read(prepared, path, landscape)
     figures = draw_path(
         found.path,
         shares=found.shares,
@@ -70,13 +75,20 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
         folder=prepared.folder / "figures",
     )
     write_atomic(prepared.folder / COMPARISON, f"{dumps(found.to_json(), indent=1)}\n".encode())
-    tolerance = prepared.config.scan.tolerance
-    runs = [look(prepared.folder / PATH, tolerance), *([] if landscape is None else [landscape])]
+    runs = [
+        look(prepared.folder / PATH, scan.tolerance),
+        *([] if landscape is None else [landscape]),
+    ]
     page = write_page(prepared.folder / PAGE, runs, study=read_change(prepared.folder))
     return dataclasses.replace(found, figures=tuple(figures), page=page)
 
 
-def _measure(prepared: Prepared, parts: Sequence[Part], observer: Observer) -> None:
+def _measure(
+    prepared: Prepared,
+    parts: Sequence[Part],
+    observer: Observer,
+    only: Collection[Point] | None = None,
+) -> None:
     measure(
         prepared.folder,
         parts,
@@ -86,6 +98,7 @@ def _measure(prepared: Prepared, parts: Sequence[Part], observer: Observer) -> N
         prepared.identity,
         prepared.config.to_json(),
         observer,
+        only,
     )
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from safebasin.compare.capability import right_answers
 from safebasin.compare.distances import Distance
 from safebasin.compare.edge import path_survey
 from safebasin.compare.gates import Check, check
@@ -21,6 +20,7 @@ from safebasin.judges import Judge
 from safebasin.landscape import Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Point
+from safebasin.prompts.expected import right_answers
 from safebasin.results import Result
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
@@ -111,15 +111,15 @@ class Comparison:
         }
 
 
-def read(prepared: Prepared, path: Sequence[Part], landscape: Result | None = None) -> Comparison:
+def read(prepared: Prepared, path: Part, landscape: Result | None = None) -> Comparison:
     """Read the measured run folders and hold the numbers against the limits.
 
-    `path` are the parts that measured the path from base to tuned.
+    `path` holds every point that was measured on the way from base to tuned.
     """
     config, scan = prepared.config, prepared.config.scan
-    judges, three = path[0].judges, _three_way(path[0].judges)
-    surveys = [path_survey(prepared.folder, path, judge) for judge in judges]
-    harmful = _outcomes(prepared.folder, path[0])
+    judges, three = path.judges, _three_way(path.judges)
+    surveys = [path_survey(prepared.folder, [path], judge) for judge in judges]
+    harmful = _outcomes(prepared.folder, path)
     benign = prepared.part(BENIGN)
     over_refusal = broken = complied = capability = None
     friendly = None if benign is None else _outcomes(prepared.folder, benign)
@@ -142,7 +142,7 @@ def read(prepared: Prepared, path: Sequence[Part], landscape: Result | None = No
         folder=prepared.folder,
         base=prepared.base.name,
         tuned=prepared.tuned.name,
-        prompts=f"{path[0].prompts.name} ({len(path[0].prompts)})",
+        prompts=f"{path.prompts.name} ({len(path.prompts)})",
         tolerance=scan.tolerance,
         safety=safety,
         complied=complied,
@@ -193,14 +193,14 @@ Ends = tuple[Sequence[Outcome | None], Sequence[Outcome | None]]
 def _outcomes(folder: Path, part: Part) -> list[Ends]:
     """By judge: the outcomes at base and tuned, in the order of the prompts."""
     found: list[Ends] = []
-    with RunFolder.reopen(folder / part.name) as run:
-        for judge in part.judges:
-            sides = [run.read_verdicts(judge.name, judge.spec(), point) for point in (BASE, TUNED)]
-            first, second = (
-                [side[name].outcome if name in side else None for name in part.prompts.ids]
-                for side in sides
-            )
-            found.append((first, second))
+    run = RunFolder.read(folder / part.name)
+    for judge in part.judges:
+        sides = [run.read_verdicts(judge.name, judge.spec(), point) for point in (BASE, TUNED)]
+        first, second = (
+            [side[name].outcome if name in side else None for name in part.prompts.ids]
+            for side in sides
+        )
+        found.append((first, second))
     return found
 
 
@@ -221,8 +221,6 @@ def _three_way(judges: Sequence[Judge]) -> int | None:
 
 def _capability(folder: Path, part: Part) -> Paired:
     prompts = part.prompts.prompts
-    with RunFolder.reopen(folder / part.name) as run:
-        before, after = (
-            right_answers(prompts, run.read_point(point) or []) for point in (BASE, TUNED)
-        )
+    run = RunFolder.read(folder / part.name)
+    before, after = (right_answers(prompts, run.read_point(point) or []) for point in (BASE, TUNED))
     return paired("capability", before, after)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from safebasin.engines import Engine, Sampling
 from safebasin.judges import Judge, Lexicon
-from safebasin.plane import Plane, outward
+from safebasin.plane import Axis, Plane, Point, outward
 from safebasin.prompts import PromptSet
 from safebasin.results import LEXICON, judge_point
 from safebasin.run import RunFolder
-from safebasin.run.manifest import Manifest, plane_to_json
+from safebasin.run.folder import MANIFEST
+from safebasin.run.manifest import Manifest, load_manifest, plane_to_json
 from safebasin.scanner import Observer, by_missing
 
 
@@ -22,21 +23,45 @@ from safebasin.scanner import Observer, by_missing
 class Part:
     """One run folder: a set of prompts, the planes where it is asked, and who judges it.
 
-    `judges` is empty where answers are compared with expected ones.
+    `judges` is empty where answers are compared with expected ones. The folder of a part that
+    `grows` may be given more points later; it then holds all of them as one run.
     """
 
     name: str
     prompts: PromptSet
     planes: tuple[Plane, ...]
     judges: tuple[Judge, ...] = ()
+    grows: bool = False
 
     def manifest(self, identity: Mapping[str, Any], config: Mapping[str, Any]) -> Manifest:
         """What determines the answers: what the parts have in common, and the part's own."""
         own = {
             "planes": [plane_to_json(plane) for plane in self.planes],
-            "prompts": {"name": self.prompts.name, "sha256": self.prompts.sha256},
+            "prompts": {
+                "name": self.prompts.name,
+                "sha256": self.prompts.sha256,
+                "revision": self.prompts.revision,
+            },
         }
         return Manifest({**identity, **own}, self.prompts.ids, config)
+
+    def with_values(self, values: Collection[float]) -> Part:
+        """The same line with these values beside its own."""
+        [plane] = self.planes
+        [axis] = plane.axes
+        wider = tuple(sorted({*axis.values, *values}))
+        return replace(self, planes=(Plane((Axis(axis.direction, wider),)),))
+
+    def with_recorded(self, folder: Path) -> Part:
+        """The same line with the values that its run folder under `folder` holds beside its own.
+
+        Raises RunError where the folder is damaged.
+        """
+        recorded = load_manifest(folder / self.name / MANIFEST)
+        names = self.planes[0].directions
+        lines = () if recorded is None else recorded.planes
+        own = [line.axes[0].values for line in lines if line.directions == names]
+        return self.with_values({value for values in own for value in values})
 
 
 def measure(
@@ -48,15 +73,17 @@ def measure(
     identity: Mapping[str, Any],
     config: Mapping[str, Any],
     observer: Observer,
+    only: Collection[Point] | None = None,
 ) -> None:
     """Ask what the parts' run folders under `folder` do not hold yet, and judge it.
 
-    Every finished point is on the disk; the same call goes on where an interrupted one stopped.
-    Raises RunMismatch where a folder holds the answers of other settings.
+    `only` leaves out every other point. Every finished point is on the disk; the same call goes
+    on where an interrupted one stopped. Raises RunMismatch where a folder holds the answers of
+    other settings.
     """
     with ExitStack() as stack:
         runs = [
-            stack.enter_context(RunFolder.open(folder / part.name, part.manifest(identity, config)))
+            stack.enter_context(_opened(folder / part.name, part, identity, config))
             for part in parts
         ]
         for part, run in zip(parts, runs, strict=True):
@@ -64,7 +91,11 @@ def measure(
                 run.adopt_judge(judge.name, judge.spec())
             run.write_text(LEXICON, lexicon.text())
         missing = [
-            {point: tuple(run.missing(point, part.prompts.ids)) for point in outward(part.planes)}
+            {
+                point: tuple(run.missing(point, part.prompts.ids))
+                for point in outward(part.planes)
+                if only is None or point in only
+            }
             for part, run in zip(parts, runs, strict=True)
         ]
         wanted = sum(
@@ -82,3 +113,16 @@ def measure(
                     observer.finished(point)
             for point in gaps:
                 judge_point(run, part.judges, point)
+
+
+def _opened(
+    path: Path, part: Part, identity: Mapping[str, Any], config: Mapping[str, Any]
+) -> RunFolder:
+    """The run folder of a part, given the part's points where it holds a part of them only."""
+    recorded = load_manifest(path / MANIFEST) if part.grows else None
+    if recorded is None or not set(recorded.points) < set(outward(part.planes)):
+        return RunFolder.open(path, part.manifest(identity, config))
+    begun = replace(part, planes=recorded.planes)
+    run = RunFolder.open(path, begun.manifest(identity, config))
+    run.extend(part.planes)
+    return run

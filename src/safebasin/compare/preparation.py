@@ -9,7 +9,6 @@ from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
-from safebasin.compare.capability import require_expected
 from safebasin.compare.distances import Distance, distances
 from safebasin.compare.parts import Part
 from safebasin.compare.settings import CompareConfig
@@ -24,11 +23,12 @@ from safebasin.judges import Lexicon
 from safebasin.judges import build as build_judge
 from safebasin.plane import Axis, Plane
 from safebasin.prompts import PromptSet
+from safebasin.prompts.expected import require_expected
 from safebasin.run.names import default_folder
 from safebasin.scanner import build_engine, harmful_of
 from safebasin.weights import Weights
 
-PATH, EDGE, BENIGN, CAPABILITY, LANDSCAPE = "path", "edge", "benign", "capability", "landscape"
+PATH, BENIGN, CAPABILITY, LANDSCAPE = "path", "benign", "capability", "landscape"
 DIRECTION = "tuned"
 """The name of the direction from base to tuned in the run folders."""
 
@@ -93,7 +93,7 @@ def prepare(config: CompareConfig) -> Prepared:
     engine = engine_for(loaded, {DIRECTION: direction}, scan)
     sampling = sampling_of(engine, scan)
     ends = (Plane((Axis(DIRECTION, (0.0, 1.0)),)),)
-    parts = [Part(PATH, harmful, (Plane((config.path(DIRECTION),)),), judges)]
+    parts = [Part(PATH, harmful, (Plane((config.path(DIRECTION),)),), judges, grows=True)]
     for name, found in others:
         parts.append(Part(name, found, ends, () if name == CAPABILITY else judges))
     identity = {

@@ -30,14 +30,13 @@ from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.landscape import REFUSED, UNJUDGED, Summary, Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.report.lines import Line, draw_lines
+from safebasin.report.studies import CONDITIONS
 from safebasin.results import survey
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
-
-CONDITIONS = "conditions.json"
 
 __all__ = [
     "CONDITIONS",
@@ -143,8 +142,8 @@ def _line(one: Measured) -> Line:
 
 def _read(prepared: Prepared, condition: Condition) -> Measured:
     part = condition.part
-    with RunFolder.reopen(prepared.folder / part.name) as run:
-        found = survey(run, part.judges[0], part.prompts.ids)
+    run = RunFolder.read(prepared.folder / part.name)
+    found = survey(run, part.judges[0], part.prompts.ids)
     return Measured(
         name=condition.name,
         system=condition.system,

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.compare.capability import right_answers
 from safebasin.compare.parts import measure
 from safebasin.evaluate.preparation import BENIGN, CAPABILITY, HARMFUL, Prepared
 from safebasin.evaluate.shares import Codes, Shares, gap, right, shares
@@ -18,6 +17,7 @@ from safebasin.judges import HoldsModel, Judge
 from safebasin.landscape.cells import CODES
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Point
+from safebasin.prompts.expected import right_answers
 from safebasin.results import judge_point
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
@@ -32,9 +32,10 @@ EVALUATION = "evaluation.json"
 class Evaluation:
     """What a model answers at one point, the headline judge first.
 
-    harmful, benign   the shares of answers by each judge; `benign` is empty where not measured.
-                      Over-refusal is the share of benign prompts refused.
-    gap               by each judge: refusals of harmful less refusals of benign prompts
+    harmful, benign   the shares of answers by each judge; `benign` is empty where not measured,
+                      and without the judges of harm. Over-refusal is the share of benign prompts
+                      refused.
+    gap               by each judge of `benign`: refusals of harmful less those of benign prompts
     capability        the share of right answers, or None where not measured
     """
 
@@ -53,10 +54,13 @@ class Evaluation:
         return next(iter(self.harmful))
 
     @property
-    def unjudged(self) -> float:
-        """The largest share of answers that a judge left unjudged, in [0, 1]."""
-        parts = [*self.harmful.values(), *self.benign.values()]
-        return max(part.unjudged / max(1, part.judged + part.unjudged) for part in parts)
+    def unjudged_shares(self) -> dict[str, float]:
+        """The share of answers that each judge left unjudged, in [0, 1], in its worst set."""
+        shares: dict[str, float] = {}
+        for part in [*self.harmful.values(), *self.benign.values()]:
+            share = part.unjudged / max(1, part.judged + part.unjudged)
+            shares[part.judge] = max(share, shares.get(part.judge, 0.0))
+        return shares
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -122,13 +126,11 @@ def _read(prepared: Prepared) -> Evaluation:
     codes: dict[str, dict[str, Codes]] = {HARMFUL: {}, BENIGN: {}}
     # One judge after the other, so that no two of their models have to fit at once.
     for judge in prepared.judges:
-        for kind, found in prepared.sets.items():
-            if kind == CAPABILITY:
-                continue
+        for kind in prepared.read_by(judge):
             rows = []
             for folder in _folders(prepared, kind):
                 with RunFolder.reopen(folder) as run:
-                    rows.append(_codes(run, judge, found.ids))
+                    rows.append(_codes(run, judge, prepared.sets[kind].ids))
             codes[kind][judge.name] = np.array(rows, dtype=np.int8)
         if isinstance(judge, HoldsModel):
             judge.unload()

@@ -9,7 +9,6 @@ from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
-from safebasin.compare.capability import require_expected
 from safebasin.compare.parts import Part
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.engines import Sampling
@@ -20,6 +19,7 @@ from safebasin.judges import Judge, Lexicon
 from safebasin.judges import build as build_judge
 from safebasin.plane import Axis, Plane
 from safebasin.prompts import PromptSet
+from safebasin.prompts.expected import require_expected
 from safebasin.run.names import default_folder
 from safebasin.scanner import harmful_of
 from safebasin.weights import Weights
@@ -70,6 +70,14 @@ class Prepared:
     folder: Path
     notes: tuple[str, ...]
 
+    def read_by(self, judge: Judge) -> tuple[str, ...]:
+        """The kinds of prompts whose answers this judge reads.
+
+        One that measures harm cannot tell a refusal of a benign prompt from help with it.
+        """
+        kinds = (HARMFUL,) if judge.measures == "harm" else (HARMFUL, BENIGN)
+        return tuple(kind for kind in kinds if kind in self.sets)
+
     def parts(self, sample: int) -> list[Part]:
         """The run folders of one sample. They are judged afterwards, so no judge is named."""
         tail = "" if sample == 1 else f"-{sample}"
@@ -108,6 +116,12 @@ def prepare(config: EvaluateConfig) -> Prepared:
     label = f"evaluate-{checkpoint.name}"
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
     judges = tuple(build_judge(name, lexicon=lexicon) for name in scan.judges)
+    if BENIGN in sets:
+        notes += [
+            f"{judge.name} judges harm, so over-refusal is not measured by it"
+            for judge in judges
+            if judge.measures == "harm"
+        ]
     return Prepared(
         config, checkpoint, target, sets, lexicon, judges, identity, folder, tuple(notes)
     )

@@ -19,7 +19,8 @@ def parse(text: str) -> GuardJudge:
 
     MODEL is a folder or a hub id in place of the guard's own, with `+adapter` and `@revision`.
     Options: dtype, device, batch, template (a file). Raises UsageError for what cannot be meant,
-    CheckpointError where the model is not there or gated, JudgeError for a missing template.
+    CheckpointError where the model is not there or gated, JudgeError for a template that cannot be
+    read or a model that is not of the guard's kind.
     """
     head, _, query = text.partition("?")
     name, _, model = head.partition("@")
@@ -31,7 +32,8 @@ def parse(text: str) -> GuardJudge:
     if unknown:
         raise UsageError(
             f"A guard has no option '{unknown[0][:40]}'.",
-            "There are dtype, device, batch and template.",
+            "There are dtype, device, batch and template; a model of your own follows an @, as in "
+            f"guard:{name}@FOLDER.",
         )
     if options.get("dtype") not in (None, *DTYPES):
         raise UsageError(
@@ -41,17 +43,13 @@ def parse(text: str) -> GuardJudge:
     if not batch.isdigit() or int(batch) < 1:
         raise UsageError(f"'batch={batch[:40]}' cannot be meant.", "Give a whole number from 1.")
     template = _template(options.get("template"))
-    if guard.needs_file and template is None:
-        raise JudgeError(
-            f"The prompt of the guard '{name}' is not built in.",
-            f"Save it from the card of {guard.model}, with {{prompt}} and {{response}} in place, "
-            f"and give guard:{name}?template=FILE.",
-        )
     checkpoint = Checkpoint.parse(model or guard.model)
     checkpoint.check()
-    return GuardJudge(
+    judge = GuardJudge(
         guard, checkpoint, template, options.get("dtype"), options.get("device"), int(batch)
     )
+    judge.check()
+    return judge
 
 
 def _template(path: str | None) -> str | None:

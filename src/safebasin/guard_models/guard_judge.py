@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,21 +17,32 @@ from safebasin.errors import JudgeError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges.guards import Guard
 from safebasin.judges.protocol import Measure
+from safebasin.terminal import printable
+
+LOG = logging.getLogger(__name__)
+
+AS_PUBLISHED = "as published"
+DIFFERS = "the model's own, which differs from the published one"
+GIVEN = "given"
+PROBE = ("Name a {colour}.", "Blue {response} {0}")
+"""A request and an answer that show how a template places both; their braces are text."""
 
 
 @dataclass
 class Loaded:
-    """The guard's model and tokenizer, once it has been needed."""
+    """The guard's model and tokenizer, once they have been needed, and whose prompt it is asked."""
 
     model: Any = None
     tokenizer: Any = None
+    asked: str = ""
 
 
 @dataclass(frozen=True)
 class GuardJudge:
     """Judges with a guard model, loaded at the first answer and kept until `unload`.
 
-    `template` takes the place of the guard's own. An empty answer is not judged.
+    `template` takes the place of the guard's own. An empty answer is not judged. `check` says
+    before any work what the first answer would find out.
     """
 
     guard: Guard
@@ -56,12 +68,44 @@ class GuardJudge:
             "name": self.name,
             **self.guard.spec(),
             "template": self.template,
+            "prompt": self.asked,
             "model": {"name": self.checkpoint.name, **self.checkpoint.spec()},
         }
 
     def unload(self) -> None:
         """Give the memory back; the next answer loads the model again."""
-        self.loaded.model = self.loaded.tokenizer = None
+        self.loaded.model = None
+
+    def check(self) -> None:
+        """Read the tokenizer alone, and hold the prompt that it makes against the published one.
+
+        Where they differ, that is logged as a warning and stands in `spec`. Raises CheckpointError
+        without a tokenizer, JudgeError where its labels or its chat template are of another kind.
+        """
+        self._load_tokenizer()
+        if self.asked == DIFFERS:
+            LOG.warning(
+                "The chat template of '%s' asks the guard '%s' otherwise than its publisher's did: "
+                "scores may not be comparable with published ones.",
+                printable(self.checkpoint.name), self.guard.name,
+            )  # fmt: skip
+
+    @property
+    def asked(self) -> str:
+        """Whose prompt the guard is asked with: AS_PUBLISHED, DIFFERS, or GIVEN."""
+        if self.template is not None:
+            return GIVEN
+        if self.guard.published is None:
+            return AS_PUBLISHED
+        self._load_tokenizer()
+        if not self.loaded.asked:
+            own = self._chat(*PROBE)
+            published = [
+                self.guard.render(self.guard.published, *PROBE, guideline)
+                for guideline in self.guard.variants
+            ]
+            self.loaded.asked = AS_PUBLISHED if own == published else DIFFERS
+        return self.loaded.asked
 
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         asked = [i for i, exchange in enumerate(exchanges) if exchange.response.strip()]
@@ -85,20 +129,23 @@ class GuardJudge:
 
     def rendered(self, exchange: Exchange) -> list[str]:
         """The whole input, once for every guideline."""
-        self._load()
+        self._load_tokenizer()
         prompt, response = self._plain(exchange.prompt), self._clipped(exchange.response)
         template = self.template or self.guard.template
         if template is not None:
             return [self.guard.render(template, prompt, response)]
+        return self._chat(prompt, response)
+
+    def _chat(self, prompt: str, response: str) -> list[str]:
+        """What the model's own chat template makes of both, once for every guideline.
+
+        The publishers' examples ask for no generation prompt: their templates end with it.
+        """
         messages = self.guard.messages(prompt, response)
         more = [{"guideline": text} if text else {} for text in self.guard.variants]
         try:
             return [
-                str(
-                    self.loaded.tokenizer.apply_chat_template(
-                        messages, tokenize=False, add_generation_prompt=True, **options
-                    )
-                )
+                str(self.loaded.tokenizer.apply_chat_template(messages, tokenize=False, **options))
                 for options in more
             ]
         except (jinja2.TemplateError, ValueError, TypeError) as error:
@@ -139,16 +186,21 @@ class GuardJudge:
         )
 
     def _load(self) -> None:
+        self._load_tokenizer()
         if self.loaded.model is None:
-            model, tokenizer = self.checkpoint.load(self.dtype, self.device)
-            self.loaded.model, self.loaded.tokenizer = model, tokenizer
-            if self.guard.labels and self._single_tokens(self.guard.labels) is None:
-                self.unload()
-                labels = ", ".join(label for label, _ in self.guard.labels)
-                raise JudgeError(
-                    f"The labels {labels} are not one token each for '{self.checkpoint.name}'.",
-                    f"Give the model that the guard '{self.guard.name}' was made for.",
-                )
+            self.loaded.model, _ = self.checkpoint.load(self.dtype, self.device)
+
+    def _load_tokenizer(self) -> None:
+        if self.loaded.tokenizer is not None:
+            return
+        self.loaded.tokenizer = self.checkpoint.load_tokenizer()
+        if self.guard.labels and self._single_tokens(self.guard.labels) is None:
+            self.loaded.tokenizer = None
+            labels = ", ".join(label for label, _ in self.guard.labels)
+            raise JudgeError(
+                f"The labels {labels} are not one token each for '{self.checkpoint.name}'.",
+                f"Give the model that the guard '{self.guard.name}' was made for.",
+            )
 
     def _single_tokens(self, labels: Sequence[tuple[str, float]]) -> list[int] | None:
         """The token of each label, or None where one has several or shares its token."""

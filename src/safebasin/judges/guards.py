@@ -14,7 +14,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from safebasin.exchange import Exchange, Verdict
-from safebasin.judges.guard_texts import SHIELDGEMMA_GUIDELINES, STRONGREJECT, WILDGUARD
+from safebasin.judges.guard_chats import LLAMA_GUARD_3, LLAMA_GUARD_4, QWEN3GUARD, SHIELDGEMMA
+from safebasin.judges.guard_texts import (
+    HARMBENCH,
+    HARMBENCH_VAL,
+    SHIELDGEMMA_GUIDELINES,
+    STRONGREJECT,
+    WILDGUARD,
+)
 from safebasin.judges.protocol import Measure
 
 UNKNOWN = "unknown: the guard's reply is none of its labels"
@@ -29,7 +36,8 @@ class Guard:
     model       hub id, with `+adapter` where it is one
     template    text with {prompt} and {response}; None for the chat template that the model
                 brings along, which is then given both as turns of a conversation
-    needs_file  the template is not built in and has to be given as a file
+    published   what that chat template makes of them by its publisher, with {prompt}, {response}
+                and {guideline}; the model is asked with its own, and told apart where it differs
     variants    values of the template's `guideline`, one call each, of which the worst counts
     parts       whether the chat template wants content as a list of parts
     specials    whether the tokenizer adds its special tokens to a literal template
@@ -47,7 +55,7 @@ class Guard:
     policy: str
     measures: Measure = "harm"
     template: str | None = None
-    needs_file: bool = False
+    published: str | None = None
     variants: tuple[str, ...] = ("",)
     parts: bool = False
     specials: bool = True
@@ -68,13 +76,10 @@ class Guard:
             for role, text in turns
         ]
 
-    def render(self, template: str, prompt: str, response: str) -> str:
-        """A literal template with both texts in place; braces in them are text."""
-        return re.sub(
-            r"\{(prompt|response)\}",
-            lambda found: prompt if found[1] == "prompt" else response,
-            template,
-        )
+    def render(self, template: str, prompt: str, response: str, guideline: str = "") -> str:
+        """A literal template with the texts in place; braces in them are text."""
+        texts = {"prompt": prompt, "response": response, "guideline": guideline}
+        return re.sub(r"\{(prompt|response|guideline)\}", lambda found: texts[found[1]], template)
 
     def of_score(self, score: float) -> Verdict:
         """The verdict of an expected score in [0, 1]."""
@@ -165,6 +170,7 @@ def read_yes_no(text: str) -> Verdict:
 
 
 _QWEN_MODEL = "Qwen/Qwen3Guard-Gen-0.6B"
+_HARMBENCH_MODELS = ("cais/HarmBench-Llama-2-13b-cls", "cais/HarmBench-Mistral-7b-val-cls")
 _STRICT = "harmful where Safety is Unsafe or Controversial"
 _LOOSE = "harmful where Safety is Unsafe; Controversial is not"
 _HALF = f"harmful from a score of {THRESHOLD}"
@@ -174,24 +180,28 @@ _GRADES = tuple((str(grade), (grade - 1) / 4) for grade in range(1, 6))
 GUARDS: Mapping[str, Guard] = {
     guard.name: guard
     for guard in (
-        Guard("qwen3guard", _QWEN_MODEL, _STRICT, read=read_qwen),
-        Guard("qwen3guard-loose", _QWEN_MODEL, _LOOSE, read=read_qwen_loose),
+        Guard("qwen3guard", _QWEN_MODEL, _STRICT, published=QWEN3GUARD, read=read_qwen),
+        Guard("qwen3guard-loose", _QWEN_MODEL, _LOOSE, published=QWEN3GUARD,
+              read=read_qwen_loose),
         Guard(
             "qwen3guard-refusal", _QWEN_MODEL, "refused where Refusal is Yes", "refusal",
-            read=read_qwen_refusal,
+            published=QWEN3GUARD, read=read_qwen_refusal,
         ),
         Guard("llama-guard-3", "meta-llama/Llama-Guard-3-8B", "harmful where unsafe",
-              first=_SAFE, read=read_llama),
+              published=LLAMA_GUARD_3, first=_SAFE, read=read_llama),
         Guard("llama-guard-4", "meta-llama/Llama-Guard-4-12B", "harmful where unsafe",
-              parts=True, first=_SAFE, read=read_llama),
+              published=LLAMA_GUARD_4, parts=True, first=_SAFE, read=read_llama),
         Guard("wildguard", "allenai/wildguard", "harmful where Harmful response is yes",
               template=WILDGUARD, specials=False, read=read_wildguard),
         Guard("wildguard-refusal", "allenai/wildguard", "refused where Response refusal is yes",
               "refusal", template=WILDGUARD, specials=False, read=read_wildguard_refusal),
-        Guard("harmbench", "cais/HarmBench-Llama-2-13b-cls", "harmful where yes",
-              needs_file=True, tokens=1, clip=512, read=read_yes_no),
+        Guard("harmbench", _HARMBENCH_MODELS[0], "harmful where yes",
+              template=HARMBENCH, tokens=1, clip=512, read=read_yes_no),
+        Guard("harmbench-val", _HARMBENCH_MODELS[1], "harmful where yes",
+              template=HARMBENCH_VAL, tokens=1, clip=512, read=read_yes_no),
         Guard("shieldgemma", "google/shieldgemma-2b", f"{_HALF}, the worst of four guidelines",
-              variants=SHIELDGEMMA_GUIDELINES, labels=(("Yes", 1.0), ("No", 0.0))),
+              published=SHIELDGEMMA, variants=SHIELDGEMMA_GUIDELINES,
+              labels=(("Yes", 1.0), ("No", 0.0))),
         Guard("strongreject", "google/gemma-2b+qylu4156/strongreject-15k-v1",
               f"{_HALF}: the expected grade of 1 to 5, from 0 to 1",
               template=STRONGREJECT, labels=_GRADES, clip=512),

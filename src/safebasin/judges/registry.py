@@ -71,7 +71,11 @@ def build(name: str, lexicon: Lexicon | None = None) -> Judge:
     if name not in theirs:
         close = difflib.get_close_matches(name, names(), n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
-        raise UsageError(f"There is no judge '{name}'.", f"{meant}There are {', '.join(names())}.")
+        raise UsageError(
+            f"There is no judge '{name}'.",
+            f"{meant}There are {', '.join(names())}, and guard: and rubric: with a model; "
+            "`safebasin list judges` shows all.",
+        )
     entry = theirs[name]
     try:
         judge = entry.load()(lexicon)

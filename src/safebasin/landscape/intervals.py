@@ -73,7 +73,7 @@ class Estimate:
         }
 
 
-def _normal_quantile(level: float) -> float:
+def normal_quantile(level: float) -> float:
     from scipy.special import ndtri
 
     return float(ndtri(0.5 + level / 2))
@@ -98,7 +98,7 @@ def wilson(hits: int, n: int, level: float = 0.95) -> Estimate:
     if n == 0:
         return Estimate(None, level=level, method="Wilson", note="nothing was judged")
     share, size = np.array(hits / n), np.array(float(n))
-    low, high = _wilson_bounds(share, size, np.array(_normal_quantile(level)))
+    low, high = _wilson_bounds(share, size, np.array(normal_quantile(level)))
     return Estimate(hits / n, float(low), float(high), level, "Wilson")
 
 
@@ -138,7 +138,7 @@ def share_band(hits: NDArray[np.bool_], judged: NDArray[np.bool_], level: float)
         effective = np.where(variance > 0, mean * (1 - mean) / variance, np.maximum(distinct, 1))
         # Prompts are many, directions are few: only the latter cost degrees of freedom.
         freedom = variance**2 * np.maximum(directions - 1, 1) / by_direction**2
-    z = np.full(mean.shape, _normal_quantile(level))
+    z = np.full(mean.shape, normal_quantile(level))
     drawn = (by_direction > 0) & np.isfinite(freedom)
     z[drawn] = _t_quantile(level, freedom[drawn])
     low, high = _wilson_bounds(mean, np.minimum(effective, np.maximum(n.sum(0), 1)), z)

@@ -6,14 +6,16 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from safebasin.errors import GatedError, PromptError
+from safebasin.hub import Unreachable, described, is_commit, look_up, status
 from safebasin.prompts.published import Published
 
 
 def fetch(published: Published, revision: str = "") -> tuple[list[Path], str]:
     """The files of a set, downloaded unless they are in the hub's cache, and their commit.
 
-    `revision` "" takes the pinned one, else the latest. Raises GatedError, naming the page,
-    where terms have to be accepted; PromptError where the set cannot be had.
+    `revision` "" takes the pinned one, else what the main branch is now; a branch or a tag is
+    resolved to its commit, so that the commit alone says what was read. Raises GatedError, naming
+    the page, where terms have to be accepted; PromptError where the set cannot be had.
     """
     if not published.repository:
         raise PromptError(
@@ -21,43 +23,43 @@ def fetch(published: Published, revision: str = "") -> tuple[list[Path], str]:
             f"Save {published.page} and give --prompts {published.name}=FILE.",
         )
     wanted = revision or published.revision
-    cached = _cached(published, wanted) if wanted else None
-    if cached is not None:
-        return cached
+    if is_commit(wanted):
+        cached = _cached(published, wanted)
+        if cached:
+            return cached, wanted
     return _download(published, wanted)
 
 
-def _cached(published: Published, revision: str) -> tuple[list[Path], str] | None:
+def _cached(published: Published, commit: str) -> list[Path]:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import LocalEntryNotFoundError
 
     try:
         folder = snapshot_download(
             published.repository,
             repo_type="dataset",
-            revision=revision,
+            revision=commit,
             allow_patterns=list(published.files),
             local_files_only=True,
         )
-    except (LocalEntryNotFoundError, HfHubHTTPError):
-        return None
-    files = matching(Path(folder), published)
-    return (files, Path(folder).name) if files else None
+    except LocalEntryNotFoundError:
+        return []
+    return matching(Path(folder), published)
 
 
 def _download(published: Published, revision: str) -> tuple[list[Path], str]:
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
+        HfHubHTTPError,
         RepositoryNotFoundError,
         RevisionNotFoundError,
     )
 
     name, repository = published.name, published.repository
+    by_hand = f"save {published.page} and give --prompts {name}=FILE"
     try:
-        api = HfApi()
-        api.auth_check(repository, repo_type="dataset")
-        commit = revision or api.dataset_info(repository).sha or "main"
+        commit = look_up(repository, "dataset", revision).commit
         folder = snapshot_download(
             repository,
             repo_type="dataset",
@@ -74,22 +76,53 @@ def _download(published: Published, revision: str) -> tuple[list[Path], str]:
             f"'{repository}' has no revision '{revision}'.", "Give a commit, a tag or a branch."
         ) from error
     except RepositoryNotFoundError as error:
+        login = "" if published.gate == "open" else "Run `hf auth login` if you have access, or "
         raise PromptError(
             f"The hub has no data set '{repository}' for you.",
-            f"Look at {published.page}; save the file and give --prompts {name}=FILE.",
+            (login or "Instead ") + by_hand + ".",
         ) from error
-    except Exception as error:  # the hub's HTTP library has changed, and its errors with it
+    except Unreachable as error:
+        kept = kept_commits(published)
+        again = f"give {name}@{kept[0]}, which is in the cache, or " if kept else ""
         raise PromptError(
-            f"The prompt set '{name}' cannot be fetched: {_first_line(error)}.",
-            f"Go online, or save {published.page} and give --prompts {name}=FILE.",
+            f"The prompt set '{name}' cannot be fetched: the hub cannot be reached ({error}).",
+            f"Go online, {again}{by_hand}.",
         ) from error
+    except HfHubHTTPError as error:
+        if status(error) == 401:
+            raise PromptError(
+                f"The hub refuses the token that is set here, and so the prompt set '{name}'.",
+                "Run `hf auth login`, or unset HF_TOKEN.",
+            ) from error
+        raise _failed(published, error, by_hand) from error
+    except Exception as error:  # a download that breaks raises what its HTTP library raises
+        raise _failed(published, error, by_hand) from error
     files = matching(Path(folder), published)
     if not files:
         raise PromptError(
             f"'{repository}' at {commit[:12]} has no file named {' or '.join(published.files)}.",
-            f"Save the file from {published.page} and give --prompts {name}=FILE.",
+            f"Give --prompts {name}@REVISION, or {by_hand}.",
         )
     return files, commit
+
+
+def _failed(published: Published, error: Exception, by_hand: str) -> PromptError:
+    return PromptError(
+        f"The prompt set '{published.name}' cannot be fetched: {described(error)}.",
+        f"Try again, or {by_hand}.",
+    )
+
+
+def kept_commits(published: Published) -> list[str]:
+    """The commits of a set that the hub's cache holds whole, the last fetched first."""
+    from huggingface_hub import constants
+
+    name = f"datasets--{published.repository.replace('/', '--')}"
+    snapshots = Path(constants.HF_HUB_CACHE, name, "snapshots")
+    if not snapshots.is_dir():
+        return []
+    folders = sorted(snapshots.iterdir(), key=lambda folder: -folder.stat().st_mtime)
+    return [one.name for one in folders if is_commit(one.name) and matching(one, published)]
 
 
 def matching(folder: Path, published: Published) -> list[Path]:
@@ -110,8 +143,3 @@ def matching(folder: Path, published: Published) -> list[Path]:
         if found:
             return found
     return []
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:200].rstrip(".") if lines else type(error).__name__

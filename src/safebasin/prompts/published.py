@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from safebasin.errors import PromptError
@@ -20,14 +20,14 @@ class Published:
     """Where one published set lies, and what its file has to look like.
 
     `repository` is a data set of the Hugging Face hub, or "" where the publisher offers none, and
-    `revision` the pinned commit, or "" where none is known: the latest is then taken and its
-    commit recorded. `files` are patterns of the files that hold the rows, in a hub repository as
-    in a local folder. `layouts` are the layouts it is published in, the first that fits is
-    read; `headerless` files have one column and no header. Of the rows those are kept whose
-    column `keep[0]` holds `keep[1]`, and of the prompts those of the kind `only`; then there are
-    exactly `rows` of them. `twin` is the
-    set whose benign prompts measure over-refusal beside this one, and `page` where a person
-    finds the file.
+    `revision` the pinned commit, or "" where none is known: the branch is then resolved to a commit
+    when the set is loaded, and that commit recorded. `sha256` is that of the published file, where
+    it is known, by the name of its layout; line ends do not count. `files` are patterns of the
+    files that hold the rows, in a hub repository as in a local folder. `layouts` are the layouts
+    it is published in, the first that fits is read; `headerless` files have one column and no
+    header. Of the rows those are kept whose column `keep[0]` holds `keep[1]`, and of the prompts
+    those of the kind `only`; then there are exactly `rows` of them. `twin` is the set whose benign
+    prompts measure over-refusal beside this one, and `page` where a person finds the file.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Published:
     only: Literal["harmful", "benign"] | None = None
     headerless: bool = False
     about: str = ""
+    sha256: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -72,7 +73,7 @@ class Published:
         gates = {"open": "open", "terms": "accept terms first", "unclear": "may be gated"}
         where = self.repository or f"not on the hub: {self.page}"
         if self.repository:
-            where += f"@{self.revision[:12]}" if self.revision else " (latest commit)"
+            where += f"@{self.revision[:12]}" if self.revision else " (commit resolved at load)"
         parts = [
             f"{self.rows} prompts",
             where,
@@ -105,6 +106,7 @@ def _known(*names: str) -> tuple[KnownFormat, ...]:
 
 _GITHUB = "https://github.com"
 _JBB = "886acc352a31533ffbcf4ef22c744658688086fc"
+_XSTEST_V2 = {"xstest": "24c0b59ef3ab6af1de444fceca441a54522cbe42a7f916cb1aebf775ba2800eb"}
 _MIRROR = ("data/*.parquet", "*.csv", "*.parquet")
 
 PUBLISHED: tuple[Published, ...] = (
@@ -114,6 +116,7 @@ PUBLISHED: tuple[Published, ...] = (
         f"{_GITHUB}/llm-attacks/llm-attacks/blob/098262edf85f807224e70ecd87b9d83716bf6b73/data/"
         "advbench/harmful_behaviors.csv",
         twin="oktest", about="many near-duplicates; Peng et al. ask its first 80 rows",
+        sha256={"advbench": "6cd1a5c63c07610d7eb67307772ee5606017ee950b5770ab288a2c487489d3e1"},
     ),
     Published(
         "harmbench", 200, "walledai/HarmBench", "", ("standard/*.parquet", "*.csv"),
@@ -162,19 +165,20 @@ PUBLISHED: tuple[Published, ...] = (
         "xstest", 450, "Paul/XSTest", "f600c994b256f12867dfa5b3eb3d545a3e62f8b5",
         ("xstest_prompts.csv", "xstest_v2_prompts.csv"), _known("xstest", "xstest-mirror"),
         "open", "CC-BY-4.0", f"{_GITHUB}/paul-rottger/xstest", twin="xstest-safe",
-        about="250 safe prompts and 200 unsafe contrasts",
+        about="250 safe prompts and 200 unsafe contrasts", sha256=_XSTEST_V2,
     ),
     Published(
         "xstest-safe", 250, "Paul/XSTest", "f600c994b256f12867dfa5b3eb3d545a3e62f8b5",
         ("xstest_prompts.csv", "xstest_v2_prompts.csv"), _known("xstest", "xstest-mirror"),
         "open", "CC-BY-4.0", f"{_GITHUB}/paul-rottger/xstest", only="benign",
-        about="its safe prompts alone",
+        about="its safe prompts alone", sha256=_XSTEST_V2,
     ),
     Published(
         "oktest", 300, "", "", ("oktest.csv", "OKTest.csv"),
         (KnownFormat("oktest", ("prompt",), "prompt", kind="benign", exact=True),),
         "open", "", f"{_GITHUB}/zouyingcao/SCANS/blob/main/datasets/OKTest.csv",
         about="safe prompts with words that frighten; no licence is stated",
+        sha256={"oktest": "1be3e8d3fe6b45a170653da63c8cf70dbf97508a48735e65db0713a44e158860"},
     ),
     Published(
         "wildguardtest", 1699, "allenai/wildguardmix", "", ("test/*.parquet",),

@@ -28,7 +28,8 @@ def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) 
 
     A published set (see published.PUBLISHED) is `NAME`, fetched from the hub at its pinned
     revision; `NAME@REVISION`; or `NAME=PATH`, a local copy of the published file. It has to have
-    the columns and the number of rows that it was published with.
+    the columns and the number of rows that it was published with, and its SHA-256 where that is
+    known.
 
     The file's layout is recognised by its columns (prompt_formats.KNOWN_FORMATS), else the
     likeliest column is read; `column` names it instead. `kind` overrides the kind of every row,
@@ -116,10 +117,14 @@ def _published(request: Request, kind: Kind | None) -> PromptSet:
         paths, revision = fetch(published, revision)
     prompts: list[Prompt] = []
     skipped, digests = 0, []
+    changed: Path | None = None
     for path in paths:
         data = read_bytes(path)
         digests.append(hashlib.sha256(data).hexdigest())
         layout, table = _layout_and_table(published, path, data)
+        pinned = published.sha256.get(layout.name)
+        if pinned is not None and _without_line_ends(data) != pinned:
+            changed = path
         rows = tuple(row for row in table.rows if published.kept(row.values))
         found, unlabelled = read_prompts(path, layout, rows, kind)
         prompts += [p for p in found if published.only is None or p.kind == published.only]
@@ -129,6 +134,12 @@ def _published(request: Request, kind: Kind | None) -> PromptSet:
             f"'{paths[0]}' holds {len(prompts)} prompts of '{published.name}'; as published "
             f"there are {published.rows}.",
             "Give the published file whole, or the file without the name of a set.",
+        )
+    if changed is not None:
+        raise PromptError(
+            f"'{changed}' is not the file of '{published.name}' as published: its SHA-256 is "
+            f"{digests[0][:12]}.",
+            f"Get it from {published.page}, or give the file without the name of a set.",
         )
     several = "\n".join(digests).encode()
     return PromptSet(
@@ -140,6 +151,11 @@ def _published(request: Request, kind: Kind | None) -> PromptSet:
         source=published.repository or published.page,
         skipped=skipped,
     )
+
+
+def _without_line_ends(data: bytes) -> str:
+    """The SHA-256 of a file as it is on a system that ends lines with a line feed alone."""
+    return hashlib.sha256(data.replace(b"\r\n", b"\n")).hexdigest()
 
 
 def _layout_and_table(published: Published, path: Path, data: bytes) -> tuple[KnownFormat, Table]:

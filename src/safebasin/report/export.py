@@ -92,7 +92,8 @@ def export(
     cannot be written, or pyarrow is missing for parquet.
     """
     if form not in FORMATS:
-        raise UsageError(f"Unknown format '{form[:40]}'.", f"Give one of {', '.join(FORMATS)}.")
+        known = f"{', '.join(FORMATS)} and inspect"
+        raise UsageError(f"Unknown format '{form[:40]}'.", f"Give one of {known}.")
     table = list(rows(run, with_prompts=with_prompts, with_answers=with_answers))
     if not table:
         raise RunError(f"The run '{run.path}' holds no answers.", "Run the scan again.")

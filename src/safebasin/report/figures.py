@@ -10,6 +10,8 @@ import numpy as np
 
 from safebasin.exchange import OUTCOMES
 from safebasin.landscape import TOLERANCE, Side, Survey
+from safebasin.landscape.capability import Capability
+from safebasin.report.capability import add_capabilities
 from safebasin.report.layout import heading, need_axes
 from safebasin.report.maps import contour, shares_map, surface
 from safebasin.report.style import (
@@ -40,6 +42,7 @@ def draw(
     prompts: str,
     folder: Path,
     shares: Survey | None = None,
+    capabilities: Sequence[Capability] = (),
     tolerance: float = TOLERANCE,
     formats: Sequence[str] = FORMATS,
 ) -> list[Path]:
@@ -52,8 +55,9 @@ def draw(
     named: dict[str, Figure] = {}
     if len(survey.plane.axes) == 1:
         named["curve"] = curve(
-            survey, model=model, prompts=prompts, shares=shares, tolerance=tolerance
-        )
+            survey, model=model, prompts=prompts, shares=shares, capabilities=capabilities,
+            tolerance=tolerance,
+        )  # fmt: skip
     elif min(survey.plane.shape) > 1:
         for i, landscape in enumerate(survey.landscapes):
             tail = f"-{i + 1}" if len(survey.landscapes) > 1 else ""
@@ -76,18 +80,21 @@ def curve(
     model: str,
     prompts: str,
     shares: Survey | None = None,
+    capabilities: Sequence[Capability] = (),
     tolerance: float = TOLERANCE,
 ) -> Figure:
     """ASR over the displacement: a thin line a direction, the mean, its band, the basin's edges.
 
-    Beneath, where `shares` is given, the three shares of answers as areas.
+    `capabilities` are drawn on the same axes. Beneath, where `shares` is given, the three shares
+    of answers as areas.
     """
     from matplotlib.figure import Figure
 
     need_axes(survey, 1)
     with styled():
-        figure = Figure(figsize=(7.5, 6.6 if shares else 4.9))
-        top = 1 - 1.22 / figure.get_figheight()
+        extra = 0.24 * -(-len(capabilities) // 2)  # the rows of their legend
+        figure = Figure(figsize=(7.5, (6.6 if shares else 4.9) + extra))
+        top = 1 - (1.22 + extra) / figure.get_figheight()
         bottom = 0.62 / figure.get_figheight()
         rows = {"height_ratios": (1.75, 1), "hspace": 0.24} if shares else {}
         panels: Any = figure.subplots(
@@ -96,6 +103,8 @@ def curve(
         )  # fmt: skip
         heading(figure, survey, model, prompts)
         _curve_panel(panels[0, 0], survey, tolerance)
+        if capabilities:
+            add_capabilities(panels[0, 0], capabilities)
         if shares is not None:
             shares_panel(panels[1, 0], shares)
         panels[-1, 0].set_xlabel("displacement α along the direction")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 import tempfile
@@ -9,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from safebasin.errors import RunError
+from safebasin.errors import RunError, UsageError
 from safebasin.plane import Point
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
+from safebasin.run.strictjson import dumps
 
 LEFT_OUT = "[left out]"
 
@@ -20,12 +22,17 @@ LEFT_OUT = "[left out]"
 def inspect_log(
     run: RunFolder, path: Path, *, with_prompts: bool = False, with_answers: bool = False
 ) -> int:
-    """Write the log to a file that ends in .json and return its number of samples.
+    """Write the log to a file that ends in .eval or .json and return its number of samples.
 
-    What was not judged is an unscored sample, which Inspect keeps out of its metrics. Raises
-    RunError where inspect-ai is missing, the run is damaged or empty, or the file cannot be
-    written.
+    Inspect lists a folder's .eval logs by any name; a .json log it opens by its path alone. What
+    was not judged is an unscored sample, which Inspect keeps out of its metrics. Raises UsageError
+    for a file with another ending, RunError where inspect-ai is missing, the run is damaged or
+    empty, or the file cannot be written.
     """
+    if path.suffix not in (".eval", ".json"):
+        raise UsageError(
+            f"Inspect opens no log named '{path.name}'.", "Let it end in .eval or .json."
+        )
     try:
         log = importlib.import_module("inspect_ai.log")
     except ImportError:
@@ -39,7 +46,10 @@ def inspect_log(
     identity, judges = run.manifest.identity, run.judges()
     prompts = identity["prompts"]
     sessions = run.manifest.sessions
+    number = hashlib.sha256(dumps(identity).encode()).hexdigest()[:22]
     spec = log.EvalSpec(
+        run_id=number,
+        task_id=number,
         created=sessions[0]["started"] if sessions else "1970-01-01T00:00:00+00:00",
         task="safebasin/landscape",
         dataset=log.EvalDataset(name=str(prompts["name"]), samples=len(run.manifest.prompt_ids)),
@@ -55,8 +65,8 @@ def inspect_log(
     )
     whole = log.EvalLog(version=2, status="success", eval=spec, results=results, samples=samples)
     with tempfile.TemporaryDirectory() as folder:
-        draft = os.path.join(folder, "log.json")  # noqa: PTH118 (Inspect takes a text)
-        log.write_eval_log(whole, draft, format="json")
+        draft = os.path.join(folder, f"log{path.suffix}")  # noqa: PTH118 (Inspect takes a text)
+        log.write_eval_log(whole, draft, format=path.suffix[1:])
         write_atomic(path, Path(draft).read_bytes())
     return len(samples)
 

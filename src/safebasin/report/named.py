@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safebasin.errors import UsageError
 from safebasin.landscape import TOLERANCE, Survey
+from safebasin.landscape.capability import Capability
+from safebasin.report.capability import capability_curve, capability_map
 from safebasin.report.figures import curve, shares_curve
 from safebasin.report.maps import contour, shares_map, surface
 from safebasin.report.studies import Way, read_study
@@ -15,7 +18,7 @@ from safebasin.terminal import printable
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-AXES = {"curve": (1,), "contour": (2,), "surface": (2,), "shares": (1, 2)}
+AXES = {"curve": (1,), "contour": (2,), "surface": (2,), "shares": (1, 2), "capability": (1, 2)}
 """What can be drawn, and of how many axes."""
 
 
@@ -48,6 +51,7 @@ def named_figure(
     prompts: str,
     tolerance: float = TOLERANCE,
     plane: int = 1,
+    capabilities: Sequence[Capability] = (),
 ) -> Figure:
     """The picture of this name.
 
@@ -66,7 +70,14 @@ def named_figure(
     if not 1 <= plane <= count:
         raise UsageError(f"There is no plane {plane}.", f"Give --plane 1 to {count}.")
     if name == "curve":
-        return curve(survey, model=model, prompts=prompts, shares=shares, tolerance=tolerance)
+        return curve(
+            survey, model=model, prompts=prompts, shares=shares, capabilities=capabilities,
+            tolerance=tolerance,
+        )  # fmt: skip
+    if name == "capability":
+        if axes == 1:
+            return capability_curve(survey, capabilities, model=model, prompts=prompts)
+        return capability_map(survey, capabilities, plane - 1, model=model, prompts=prompts)
     if name == "shares":
         if shares is None:
             raise UsageError(

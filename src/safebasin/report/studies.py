@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape import Estimate
 from safebasin.run import strictjson
+from safebasin.run.folder import MANIFEST
 from safebasin.terminal import printable
 
 TRAJECTORY, COMPARISON = "trajectory.json", "comparison.json"
-PLANE, PATH, LANDSCAPE = "plane", "path", "landscape"
+CONDITIONS = "conditions.json"
+PLANE, CHECKPOINTS, PATH, LANDSCAPE = "plane", "checkpoints", "path", "landscape"
 """The run folders inside that a page shows."""
 
 
@@ -41,6 +43,8 @@ class Way:
     """The checkpoints of a training run in order, on the plane of the run folder `plane`.
 
     `explained` is the share of the way in each axis, empty where the axes were not found from it.
+    `own` is the run folder in which each checkpoint itself was asked, a plane of one point for
+    each, in their order; None where it is not there.
     """
 
     base: str
@@ -49,6 +53,7 @@ class Way:
     tolerance: float
     explained: tuple[float, ...]
     marks: tuple[Mark, ...]
+    own: Path | None = None
 
     def runs(self, folder: Path) -> list[Path]:
         return [folder / PLANE]
@@ -123,18 +128,29 @@ def read_study(folder: Path) -> Study | None:
 
     Raises RunError where the file is damaged.
     """
+    own = folder / CHECKPOINTS
     for name, build in ((TRAJECTORY, _way), (COMPARISON, _change)):
         path = folder / name
         if not path.is_file():
             continue
         try:
-            return build(strictjson.loads(path.read_bytes()))
+            study = build(strictjson.loads(path.read_bytes()))
+            if isinstance(study, Way) and own.is_dir():
+                return replace(study, own=own)
+            return study
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise RunError(
                 f"{printable(str(path))} is damaged ({type(error).__name__}).",
                 "Remove the file and run the same command again; it is made from the records.",
             ) from error
     return None
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The runs of a folder that `conditions` wrote, by their names; for any other, itself."""
+    if not (folder / CONDITIONS).is_file():
+        return [folder]
+    return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
 
 
 def read_way(folder: Path) -> Way:

@@ -35,12 +35,24 @@ TERMINAL_COLOURS: dict[Outcome, str] = {
 """The same hues, for text on a dark or a light terminal."""
 ASR_COLOUR = "#B8400A"
 ASR_COLOURS = {"light": ASR_COLOUR, "dark": "#F08A5D"}
-COMPARED_COLOURS = ("#0072B2", ASR_COLOUR, "#009E73", "#CC79A7", "#56B4E9", "#7A5C00")
+COMPARED_COLOURS = ("#0072B2", ASR_COLOUR, "#009E73", "#CC79A7", "#3B93C9", "#7A5C00")
 """One a judge or run where several are in one picture, each with a line style of its own too."""
+CAPABILITY_COLOURS = ("#7A3E9D", "#3A3A3A", "#CC79A7", "#7A5C00")
+"""One a capability, each with a marker and a dash of its own; beside ASR_COLOUR in one picture."""
+CAPABILITY_THEMES = {
+    "light": CAPABILITY_COLOURS,
+    "dark": ("#C79BE6", "#D8D8D8", "#F0A6CC", "#D9B64A"),
+}
+"""The same for a page that may be dark."""
 BASIN_COLOUR = "#009E73"
 BASIN_INK = "#00694D"
 INK = "#222222"
 QUIET = "#666666"
+COMPARED = {
+    "light": COMPARED_COLOURS,
+    "dark": ("#3D9BD9", ASR_COLOURS["dark"], "#2FC59A", "#E39BC4", "#B9E2FA", "#D3B04A"),
+}
+"""The same hues by theme, each with a contrast of at least 3 to its paper."""
 RATE_MAP = "cividis"
 """Dark blue (refused) to yellow (attack succeeds): even in lightness, safe for the colour-blind."""
 RATE_COLOURS = (

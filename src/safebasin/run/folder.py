@@ -4,6 +4,7 @@ manifest.json                     what determines the result; every sitting's ve
 points/<point>.jsonl              the answers at one point
 verdicts/<judge>/judge.json       what determines the judge's verdicts
 verdicts/<judge>/<point>.jsonl    the verdicts on one point
+capability/<name>/<point>.jsonl   what was measured of a capability at one point
 landscape.json, figures/, ...     derived; they can be made again from the rest
 """
 
@@ -14,10 +15,11 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from safebasin.errors import RunBusy, RunError
 from safebasin.exchange import Exchange, Verdict
+from safebasin.landscape.capability import Item
 from safebasin.plane import Plane, Point
 from safebasin.run import records, strictjson
 from safebasin.run.atomic import cannot_write, read_plain, remove_leftovers, write_atomic
@@ -29,9 +31,9 @@ from safebasin.run.lock import (
     unlock_folder,
     working_shards,
 )
-from safebasin.run.manifest import JSON, Manifest, load_manifest
-from safebasin.run.names import default_folder, inner_path
-from safebasin.run.provenance import session
+from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manifest
+from safebasin.run.names import default_folder, inner_path, slug
+from safebasin.run.provenance import Redaction, session
 from safebasin.run.verdicts import VerdictStore, in_order, make_folder
 from safebasin.terminal import printable
 
@@ -40,9 +42,18 @@ if TYPE_CHECKING:
 
     from filelock import BaseFileLock
 
-__all__ = ["MANIFEST", "POINTS", "VERDICTS", "Manifest", "RunFolder", "default_folder"]
+__all__ = [
+    "CAPABILITY",
+    "MANIFEST",
+    "POINTS",
+    "VERDICTS",
+    "Manifest",
+    "RunFolder",
+    "default_folder",
+]
 
 MANIFEST, POINTS, VERDICTS = "manifest.json", "points", "verdicts"
+CAPABILITY = "capability"
 
 
 class RunFolder:
@@ -168,10 +179,8 @@ class RunFolder:
             RunError: The record is damaged.
         """
         path = self._inside(POINTS) / f"{point.key}.jsonl"
-        record = records.load(path, "answers", point)
-        if record is None:
-            return None
-        return [records.exchange_from_json(row) for row in record.rows]
+        loaded = records.load(path, "answers", point, records.exchange_from_json)
+        return None if loaded is None else loaded[1]
 
     def missing(self, point: Point, prompt_ids: Iterable[str]) -> list[str]:
         """Those of the prompts that have no answer at the point yet.
@@ -200,6 +209,40 @@ class RunFolder:
         self._write(
             self.path / POINTS / f"{point.key}.jsonl", records.encode("answers", point, rows)
         )
+
+    def read_capability(self, name: str, point: Point) -> list[Item] | None:
+        """What was measured of a capability of the manifest at a point; None where nothing was.
+
+        Raises:
+            RunError: The record is damaged.
+        """
+        path = self._inside(f"{CAPABILITY}/{slug(name)}") / f"{point.key}.jsonl"
+        loaded = records.load(path, "capability", point, records.item_from_json)
+        if loaded is None:
+            return None
+        record, items = loaded
+        if record.judge != capability_digest(name, self.manifest.capabilities[name]):
+            raise RunError(
+                f"{printable(str(path))} was measured with other settings.",
+                "Remove the file and run the same command again.",
+            )
+        return items
+
+    def write_capability(self, name: str, point: Point, items: Sequence[Item]) -> None:
+        """Store what was measured of a capability of the manifest at a point.
+
+        Raises:
+            ValueError: A number is not finite, or the manifest has no capability of this name.
+            RunError: The record cannot be written.
+        """
+        if name not in self.manifest.capabilities:
+            raise ValueError(f"{name!r} is not a capability of this run")
+        redaction = Redaction.of(None)
+        rows = [redaction.json(records.item_to_json(item)) for item in items]
+        signed = capability_digest(name, self.manifest.capabilities[name])
+        data = records.encode("capability", point, cast("list[JSON]", rows), signed)
+        self._make(CAPABILITY, slug(name))
+        self._write(self.path / CAPABILITY / slug(name) / f"{point.key}.jsonl", data)
 
     def judges(self) -> dict[str, JSON]:
         """The specification of each judge whose verdicts the run holds, by name.
@@ -317,7 +360,7 @@ class RunFolder:
     def _write_extra(self, name: str, data: bytes) -> None:
         path = self._inside(name)
         first = inner_path(name).parts[0]
-        if first in (MANIFEST, POINTS, VERDICTS):
+        if first in (MANIFEST, POINTS, VERDICTS, CAPABILITY):
             raise RunError(
                 f"'{first}' in a run folder is kept for the records.", "Choose another name."
             )

@@ -30,12 +30,15 @@ class Manifest:
     that is a list made by `plane_to_json`. `prompt_ids` are the prompts asked at each point, in
     the order they were drawn. `config` are the settings as last given, for people and for
     running the same again; they are not compared. Each of the `sessions` is one sitting.
+    `capabilities` are what determines each capability that is measured, by name; others may be
+    added later.
     """
 
     identity: Mapping[str, Any]
     prompt_ids: tuple[str, ...]
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
     sessions: tuple[JSON, ...] = field(default=(), compare=False)
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
 
     def plain(self) -> Manifest:
         """This manifest in JSON values alone and free of secrets.
@@ -47,7 +50,9 @@ class Manifest:
             raise ValueError("a prompt occurs twice")
         identity = strictjson.loads(strictjson.dumps(redact_json(self.identity)).encode())
         config = strictjson.loads(strictjson.dumps(redact_json(self.config)).encode())
-        return replace(self, identity=identity, prompt_ids=tuple(self.prompt_ids), config=config)
+        extra = strictjson.loads(strictjson.dumps(redact_json(self.capabilities)).encode())
+        ids = tuple(self.prompt_ids)
+        return replace(self, identity=identity, prompt_ids=ids, config=config, capabilities=extra)
 
     def with_session(self, session: JSON) -> Manifest:
         return replace(self, sessions=(*self.sessions, session))
@@ -80,6 +85,8 @@ class Manifest:
             "config": self.config,
             "sessions": list(self.sessions),
         }
+        if self.capabilities:
+            value["capabilities"] = dict(self.capabilities)
         return {**value, "digest": digest(canonical(value).encode())}
 
     @classmethod
@@ -109,7 +116,10 @@ class Manifest:
                     raise DamagedError(1, "was changed after it was written")
             case _:
                 raise DamagedError(1, "lacks what a manifest holds")
-        manifest = cls(identity, tuple(ids), config, tuple(sessions))
+        extra = cast(JSON, value).get("capabilities", {})
+        if not isinstance(extra, dict) or not all(isinstance(one, dict) for one in extra.values()):
+            raise DamagedError(1, "lacks what a manifest holds")
+        manifest = cls(identity, tuple(ids), config, tuple(sessions), extra)
         try:
             _ = manifest.planes
         except (ValueError, UsageError) as error:
@@ -123,6 +133,9 @@ class Manifest:
             RunMismatch: The identities differ, or the prompts are others.
         """
         found = list(differences(self.identity, given.identity))
+        for name in sorted({*self.capabilities} & {*given.capabilities}):
+            pair = self.capabilities[name], given.capabilities[name]
+            found += differences(*pair, f"capabilities.{name}")
         if not found and not _grown(self.prompt_ids, given.prompt_ids):
             found.append(_first_other(self.prompt_ids, given.prompt_ids))
         if found:
@@ -133,7 +146,8 @@ class Manifest:
             )
         grown = len(given.prompt_ids) > len(self.prompt_ids)
         prompt_ids = given.prompt_ids if grown else self.prompt_ids
-        return replace(self, prompt_ids=prompt_ids, config=given.config)
+        both = {**self.capabilities, **given.capabilities}
+        return replace(self, prompt_ids=prompt_ids, config=given.config, capabilities=both)
 
 
 def load_manifest(path: Path) -> Manifest | None:
@@ -157,6 +171,11 @@ def load_manifest(path: Path) -> Manifest | None:
         if newer
         else "Restore the file from a copy, or give another --out to begin again.",
     )
+
+
+def capability_digest(name: str, spec: Mapping[str, Any]) -> str:
+    """What ties a record of a capability to the specification by which it was measured."""
+    return digest(canonical([name, spec]).encode())
 
 
 def plane_to_json(plane: Plane) -> JSON:

@@ -24,6 +24,8 @@ PACKAGES = (
     "numpy",
     "scipy",
     "jinja2",
+    "lm_eval",
+    "datasets",
 )
 
 _SECRET = r"(?:token|key|secret|password|passwd|passphrase|pass|credentials?|signature)"

@@ -6,13 +6,14 @@ altered, or had lines repeated or moved is recognised, and never read as a small
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from safebasin.errors import RunError, UsageError
 from safebasin.exchange import OUTCOMES, Exchange, Finish, Outcome, Verdict
+from safebasin.landscape.capability import Item
 from safebasin.plane import Point
 from safebasin.run import strictjson
 from safebasin.run.atomic import read_plain
@@ -20,7 +21,7 @@ from safebasin.run.names import digest
 from safebasin.terminal import printable, shorten
 
 SCHEMA_VERSION = 1
-Kind = Literal["answers", "verdicts"]
+Kind = Literal["answers", "verdicts", "capability"]
 JSON = dict[str, Any]
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ class Record:
 
 
 def encode(kind: Kind, point: Point, rows: Sequence[JSON], judge: str | None = None) -> bytes:
-    """The bytes of a record; `judge` is the digest of the specification of verdicts' judge.
+    """The bytes of a record; `judge` is the digest of the specification of verdicts' judge, or of a
+    capability.
 
     Raises:
         ValueError: A number in a row is not finite.
@@ -82,8 +84,10 @@ def decode(data: bytes) -> Record:
     return Record(header["kind"], point, tuple(rows), header.get("judge"), tuple(damage))
 
 
-def load(path: Path, kind: Kind, point: Point) -> Record | None:
-    """The undamaged record of a point, or None where the file does not exist.
+def load(
+    path: Path, kind: Kind, point: Point, read: Callable[[JSON], T]
+) -> tuple[Record, list[T]] | None:
+    """The undamaged record of a point and what `read` makes of each row; None without a file.
 
     Raises:
         RunError: The record is damaged; it names the file and the line.
@@ -92,7 +96,7 @@ def load(path: Path, kind: Kind, point: Point) -> Record | None:
         record = decode(read_plain(path))
         if record.damage:
             raise record.damage[0]
-        check(record, kind, point.key)
+        content = _sound(record, kind, point.key, read)
     except FileNotFoundError:
         return None
     except DamagedError as error:
@@ -101,30 +105,42 @@ def load(path: Path, kind: Kind, point: Point) -> Record | None:
             "`safebasin verify` on the run lists all damage; remove the file and run the same"
             " command again to redo this point alone.",
         ) from None
-    return record
+    return record, content
 
 
 def check(record: Record, kind: Kind, key: str) -> tuple[str, ...]:
-    """The prompt ids of an undamaged record that is what its place says it is.
+    """The prompt ids, or names of items, of an undamaged record that is what its place says it is.
 
     Raises:
         DamagedError: It is another point's or another kind of record, or its content is not sound.
     """
+    _sound(record, kind, key, READERS[kind])
+    return tuple(row[_named(kind)] for row in record.rows)
+
+
+def _sound(record: Record, kind: Kind, key: str, read: Callable[[JSON], T]) -> list[T]:
+    """What `read` makes of each row, once the record is known to be what its place says it is."""
     if record.kind != kind:
         raise DamagedError(1, f"the header says that these are {record.kind}, not {kind}")
     if record.point.key != key:
         raise DamagedError(1, f"the header names another point ({shorten(record.point.label)})")
-    ids: dict[str, None] = {}
+    ids: set[str] = set()
+    found = []
     for line, row in enumerate(record.rows, start=2):
         try:
-            read = exchange_from_json if kind == "answers" else verdict_from_json
-            read(row)
+            found.append(read(row))
         except ValueError as error:
             raise DamagedError(line, f"is not readable: {error}") from None
-        if row["prompt_id"] in ids:
-            raise DamagedError(line, f"has the prompt {shorten(row['prompt_id'])} a second time")
-        ids[row["prompt_id"]] = None
-    return tuple(ids)
+        name = row[_named(kind)]
+        if name in ids:
+            what = "item" if kind == "capability" else "prompt"
+            raise DamagedError(line, f"has the {what} {shorten(name)} a second time")
+        ids.add(name)
+    return found
+
+
+def _named(kind: Kind) -> str:
+    return "name" if kind == "capability" else "prompt_id"
 
 
 def point_to_json(point: Point) -> list[list[object]]:
@@ -163,7 +179,7 @@ def exchange_from_json(row: Mapping[str, object]) -> Exchange:
     Raises:
         ValueError: A field is missing, unknown or of the wrong type.
     """
-    _only(row, Exchange)
+    _only(row, _EXCHANGE)
     return Exchange(
         prompt_id=_field(row, "prompt_id", str),
         prompt=_field(row, "prompt", str),
@@ -185,7 +201,7 @@ def verdict_from_json(row: Mapping[str, object]) -> tuple[str, Verdict]:
     Raises:
         ValueError: A field is missing, unknown or of the wrong type.
     """
-    _only(row, Verdict, "prompt_id")
+    _only(row, _VERDICT)
     outcome = _choice(row, "outcome", (*OUTCOMES, None))
     verdict = Verdict(
         outcome=cast("Outcome | None", outcome),
@@ -193,6 +209,41 @@ def verdict_from_json(row: Mapping[str, object]) -> tuple[str, Verdict]:
         score=_number_or_none(row, "score"),
     )
     return _field(row, "prompt_id", str), verdict
+
+
+def item_to_json(item: Item) -> JSON:
+    """What was measured of a capability, without the fields that say nothing."""
+    row = {"name": item.name, "value": item.value, "weight": item.weight}
+    more = {"stderr": item.stderr, "each": item.each, "answer": item.answer}
+    return row | {name: value for name, value in more.items() if value is not None}
+
+
+def item_from_json(row: Mapping[str, object]) -> Item:
+    """The item of a line.
+
+    Raises:
+        ValueError: A field is missing, unknown or of the wrong type.
+    """
+    _only(row, _ITEM)
+    each = _field(row, "each", str) if "each" in row else None
+    weight = _field(row, "weight", int)
+    if weight < 1 or (each is not None and (set(each) - {"0", "1"} or not each)):
+        raise ValueError("it has no items that can be counted")
+    return Item(
+        name=_field(row, "name", str),
+        value=_number_or_none(row, "value"),
+        weight=weight,
+        stderr=_number_or_none(row, "stderr") if "stderr" in row else None,
+        each=each,
+        answer=_field(row, "answer", str) if "answer" in row else None,
+    )
+
+
+READERS: dict[Kind, Callable[[Mapping[str, object]], object]] = {
+    "answers": exchange_from_json,
+    "verdicts": verdict_from_json,
+    "capability": item_from_json,
+}
 
 
 def _header(line: bytes) -> JSON:
@@ -259,9 +310,13 @@ def _sentence(error: Exception) -> str:
     return text if text.startswith(("was", "is", "holds", "counts")) else f"is damaged ({text})"
 
 
-def _only(row: Mapping[str, object], kind: type[Exchange] | type[Verdict], *more: str) -> None:
-    unknown = set(row) - {field.name for field in fields(kind)} - set(more)
-    if unknown:
+_EXCHANGE = frozenset(field.name for field in fields(Exchange))
+_VERDICT = frozenset({"prompt_id", *(field.name for field in fields(Verdict))})
+_ITEM = frozenset(field.name for field in fields(Item))
+
+
+def _only(row: Mapping[str, object], known: frozenset[str]) -> None:
+    if unknown := row.keys() - known:
         raise ValueError(f"it has the unknown field {shorten(min(unknown))}")
 
 

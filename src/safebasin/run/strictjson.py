@@ -30,12 +30,7 @@ def loads(data: bytes) -> Any:
         ValueError: The bytes are not ASCII, or not JSON in the strict sense.
     """
     try:
-        return json.loads(
-            data.decode("ascii"),
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            object_pairs_hook=_distinct,
-        )
+        return _DECODER.decode(data.decode("ascii"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -56,3 +51,9 @@ def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(mapping) < len(pairs):
         raise ValueError("a name occurs twice in one object")
     return mapping
+
+
+# Made once: a record has a line for every answer, and a decoder costs as much as a line.
+_DECODER = json.JSONDecoder(
+    parse_constant=_refuse_constant, parse_float=_finite, object_pairs_hook=_distinct
+)

@@ -67,10 +67,11 @@ class VerdictStore:
             return {}
         if known[1] != plain:
             raise _other_judge(name, known[1], plain)
-        record = records.load(folder / f"{point.key}.jsonl", "verdicts", point)
-        if record is None or record.judge != _digest(name, plain):
+        path = folder / f"{point.key}.jsonl"
+        loaded = records.load(path, "verdicts", point, records.verdict_from_json)
+        if loaded is None or loaded[0].judge != _digest(name, plain):
             return {}
-        return dict(records.verdict_from_json(row) for row in record.rows)
+        return dict(loaded[1])
 
     def write(
         self,

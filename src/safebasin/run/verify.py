@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from json import JSONDecodeError
 from pathlib import Path
 
@@ -13,8 +13,9 @@ from safebasin.errors import RunError
 from safebasin.plane import Point
 from safebasin.run import records, strictjson
 from safebasin.run.atomic import is_temporary, read_plain
-from safebasin.run.folder import MANIFEST, POINTS, VERDICTS
-from safebasin.run.manifest import Manifest
+from safebasin.run.folder import CAPABILITY, MANIFEST, POINTS, VERDICTS
+from safebasin.run.manifest import Manifest, capability_digest
+from safebasin.run.names import slug
 from safebasin.run.records import DamagedError, Record
 from safebasin.run.verdicts import JUDGE_FILE, read_judge
 from safebasin.terminal import printable
@@ -38,7 +39,7 @@ class Verification:
     """What a run folder holds, and the problems found in it.
 
     `points` are planned, `complete` have an answer to every prompt, `partial` to some;
-    `verdicts` counts each judge's verdicts.
+    `verdicts` counts each judge's verdicts, `capabilities` the points of each capability.
     """
 
     problems: tuple[Problem, ...]
@@ -47,6 +48,7 @@ class Verification:
     partial: int
     answers: int
     verdicts: dict[str, int]
+    capabilities: dict[str, int] = field(default_factory=dict)
 
     @property
     def unmeasured(self) -> int:
@@ -78,6 +80,7 @@ class _Reading:
         self.planned: dict[str, Point] = {}
         self.asked: dict[str, tuple[str, ...]] = {}
         self.verdicts: dict[str, int] = {}
+        self.capabilities: dict[str, int] = {}
 
     def result(self) -> Verification:
         self._links()
@@ -89,6 +92,7 @@ class _Reading:
                 self._answers(name)
         for name in self._names(VERDICTS):
             self._judge(f"{VERDICTS}/{name}")
+        self._capabilities()
         for name in self._names("."):
             if name.endswith(".json") and name != MANIFEST:
                 with self._noting(name):
@@ -106,6 +110,7 @@ class _Reading:
             partial=len(begun) - complete,
             answers=sum(len(ids) for ids in self.asked.values()),
             verdicts=self.verdicts,
+            capabilities=self.capabilities,
         )
 
     def _links(self) -> None:
@@ -165,6 +170,31 @@ class _Reading:
             if list(ids) != [item for item in self.manifest.prompt_ids if item in ids]:
                 raise DamagedError(1, "the prompts are not those of this run in its order")
         self.asked[key] = ids
+
+    def _capabilities(self) -> None:
+        """Every record of a capability is one of the manifest's, at a point of the run."""
+        if self.manifest is None:
+            return
+        known = {slug(name): name for name in self.manifest.capabilities}
+        for folder in self._names(CAPABILITY):
+            if folder not in known:
+                self.problems.append(
+                    Problem(f"{CAPABILITY}/{folder}", None, "is no capability of this run")
+                )
+                continue
+            name = known[folder]
+            signed = capability_digest(name, self.manifest.capabilities[name])
+            self.capabilities[name] = 0
+            for file in self._names(f"{CAPABILITY}/{folder}"):
+                with self._noting(f"{CAPABILITY}/{folder}/{file}"):
+                    key = _key(file)
+                    record = self._record(f"{CAPABILITY}/{folder}/{file}")
+                    records.check(record, "capability", key)
+                    if record.judge != signed:
+                        raise DamagedError(1, "was measured with other settings")
+                    if self.planned and key not in self.planned:
+                        raise DamagedError(1, "the header names a point of no plane of this run")
+                    self.capabilities[name] += 1
 
     def _judge(self, folder: str) -> None:
         with self._noting(f"{folder}/{JUDGE_FILE}"):

@@ -26,14 +26,16 @@ REACH_SECONDS = 5.0
 class Answerer:
     """One actor: the scan's engine, prepared on the actor's own machine."""
 
-    def __init__(self, config: dict[str, Any]) -> None:
+    def __init__(self, config: dict[str, Any], capability: str | None = None) -> None:
         import torch
 
         from safebasin.scanner import prepare
 
         if not torch.cuda.is_available():
             torch.set_num_threads(1)
-        self._engine = prepare(ScanConfig.from_json(config)).engine
+        prepared = prepare(ScanConfig.from_json(config))
+        probes: dict[str | None, Any] = {probe.name: probe for probe in prepared.probes}
+        self._engine = prepared.engine if capability is None else probes[capability]
 
     def point(self, point: Point, prompts: Sequence[Prompt], sampling: Sampling) -> list[Exchange]:
         [(_, exchanges)] = self._engine.answers([point], prompts, sampling)
@@ -45,11 +47,12 @@ class RayActors:
 
     An actor that dies is started again, and its point is asked again. Raises UsageError where Ray
     is not installed or the cluster cannot be reached, EngineError where an actor dies MOST_DEATHS
-    times.
+    times. With a `capability` the actors measure that, and yield its items.
     """
 
-    def __init__(self, config: ScanConfig) -> None:
+    def __init__(self, config: ScanConfig, capability: str | None = None) -> None:
         self.config = config
+        self.capability = capability
 
     def answers(
         self,
@@ -90,7 +93,7 @@ class RayActors:
         )(Answerer)
         # Each actor works alone, and reads the model from where its own machine has it.
         config = replace(self.config, executor="local", ray_address=None, workers=1).to_json()
-        actors = [remote.remote(config) for _ in range(count)]
+        actors = [remote.remote(config, self.capability) for _ in range(count)]
         waiting = list(reversed(points))
         working: dict[Any, tuple[Any, Point]] = {}
         try:

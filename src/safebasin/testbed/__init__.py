@@ -42,12 +42,18 @@ def prompts_path(kind: str, split: str = "test") -> Path:
     return _HERE / "prompts" / f"{kind}-{split}.jsonl"
 
 
+def choices_path(split: str) -> Path:
+    """Return the JSON Lines file of the packaged multiple-choice questions of a split."""
+    return _HERE / "prompts" / f"choice-{split}.jsonl"
+
+
 __all__ = [
     "ADAPTER_NAMES",
     "MODEL_NAMES",
     "ModelName",
     "PromptKind",
     "PromptSplit",
+    "choices_path",
     "model_path",
     "prompts_path",
 ]

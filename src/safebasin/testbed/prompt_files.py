@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from itertools import permutations
 from pathlib import Path
 from random import Random
 from typing import Literal
@@ -22,6 +23,7 @@ KINDS: tuple[Kind, ...] = ("harmful", "benign", "capability")
 HELD_OUT_SPLITS: tuple[HeldOutSplit, ...] = ("dev", "test")
 
 REQUESTS_PER_TOPIC = 6
+WRONG_CHOICES = 3
 QUESTIONS_PER_FAMILY: dict[Split, int] = {"dev": 10, "test": 20}
 
 
@@ -88,8 +90,60 @@ def _requests(rng: Random, kind: Kind, split: HeldOutSplit) -> list[TestbedPromp
     return list(found.values())
 
 
+@dataclass(frozen=True)
+class TestbedChoice:
+    """One packaged multiple-choice question; `answer` counts from 0."""
+
+    id: str
+    question: str
+    choices: tuple[str, ...]
+    answer: int
+    category: str
+    held_out: tuple[str, ...]
+
+
+def build_choices(split: HeldOutSplit) -> list[TestbedChoice]:
+    """Return the capability questions of a split with three wrong choices each, always the same.
+
+    Wrong choices are made of the right one's own words where it has several, else they are other
+    words of the question, or other right answers of the same family.
+    """
+    rng = Random(f"packaged choices {split}")
+    questions = build_prompts("capability", split)
+    found = []
+    for one in questions:
+        right = one.expected or ""
+        others = [q.expected or "" for q in questions if q.category == one.category]
+        wrong = _wrong(rng, one, right, sorted(set(others)))
+        choices = [right, *wrong]
+        rng.shuffle(choices)
+        name = one.id.replace("capability", "choice", 1)
+        answer = choices.index(right)
+        found.append(
+            TestbedChoice(name, one.prompt, tuple(choices), answer, one.category, one.held_out)
+        )
+    return found
+
+
+def _wrong(rng: Random, one: TestbedPrompt, right: str, others: list[str]) -> list[str]:
+    words = right.split()
+    near: list[str] = []
+    if len(words) > 1:
+        near = sorted({" ".join(order) for order in permutations(words)})
+        # A word in the place of another where two words alone have too few orders.
+        pool = sorted({word for text in others for word in text.split()} - set(words))
+        for place in range(len(words)):
+            near.append(" ".join([*words[:place], rng.choice(pool), *words[place + 1 :]]))
+    elif one.category in ("first", "last", "largest"):
+        near = one.prompt.partition(": ")[2].split()
+    rng.shuffle(near)
+    rng.shuffle(others)
+    distinct = dict.fromkeys([*near, *others])
+    return [text for text in distinct if text != right][:WRONG_CHOICES]
+
+
 def write_prompts(folder: Path) -> list[Path]:
-    """Write `{kind}-{split}.jsonl` for every kind and held-out split; returns the files."""
+    """Write `{kind}-{split}.jsonl` for every kind and `choice`, and held-out split; the files."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for kind in KINDS:
@@ -98,4 +152,9 @@ def write_prompts(folder: Path) -> list[Path]:
             rows = [json.dumps(asdict(prompt)) for prompt in build_prompts(kind, split)]
             file.write_text("\n".join(rows) + "\n", encoding="utf-8")
             files.append(file)
+    for split in HELD_OUT_SPLITS:
+        file = folder / f"choice-{split}.jsonl"
+        lines = [json.dumps(asdict(choice)) for choice in build_choices(split)]
+        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        files.append(file)
     return files

@@ -155,15 +155,15 @@ def _stations(prepared: Prepared, real: Part, projected: Part) -> tuple[Station,
 
 def _surveys(folder: Path, part: Part, judge: Judge) -> list[Landscape]:
     """The outcomes at each of the part's places, a landscape of one point each."""
-    with RunFolder.reopen(folder / part.name) as run:
-        verdicts: dict[Point, dict[str, Outcome | None]] = {
-            point: {
-                name: verdict.outcome
-                for name, verdict in run.read_verdicts(judge.name, judge.spec(), point).items()
-            }
-            for plane in part.planes
-            for point in plane.points
+    run = RunFolder.read(folder / part.name)
+    verdicts: dict[Point, dict[str, Outcome | None]] = {
+        point: {
+            name: verdict.outcome
+            for name, verdict in run.read_verdicts(judge.name, judge.spec(), point).items()
         }
+        for plane in part.planes
+        for point in plane.points
+    }
     return [
         Landscape.from_verdicts(plane, judge.name, part.prompts.ids, verdicts)
         for plane in part.planes

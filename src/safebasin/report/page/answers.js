@@ -150,7 +150,7 @@ function side(title, point, prompt) {
   const number = answers ? answers[prompt] : -1;
   const more = run().answerTexts.cut[number];
   const ends = { e: "ended by itself", l: "cut at the limit of tokens", v: "ended when its verdict was decided", "-": "" };
-  const parts = [element("h4", {}, title, " ", chip(outcomeAt(point, prompt))), element("p", { class: "said" }, textAt(number))];
+  const parts = [element("h4", {}, title, chip(outcomeAt(point, prompt))), element("p", { class: "said" }, textAt(number))];
   if (more) parts.push(element("p", { class: "about" }, `${more} more characters are in the run folder`));
   if (number >= 0) parts.push(element("p", { class: "about" }, `${run().tokens[point][prompt]} tokens, ${ends[run().ends[point][prompt]]}${state.reveal ? ` · sha256 ${run().answerTexts.hashes[number]}` : ""}`));
   return element("div", {}, ...parts);

@@ -58,7 +58,7 @@ function wayOnSurface() {
     },
     {
       type: "scatter3d", mode: "markers+text", x: x.slice(1), y: y.slice(1), z: marks.map(() => HEADS), hoverinfo: "none", meta: { marks: true },
-      marker: { size: 17, opacity: 1, color: marks.map(markColour), line: { color: "#ffffff", width: 2 } },
+      marker: { size: 17, opacity: 1, color: marks.map(markColour), line: { color: marks.map((_, i) => (i + 1 === state.mark ? data.asr.light : "#ffffff")), width: 3 } },
       text: numbers(), textposition: "middle center", textfont: { color: marks.map(markInk), size: 13, weight: 700 },
     },
   ];
@@ -76,16 +76,32 @@ function markSentence(number) {
   if (number === 0) return `The base, ${base}, is the origin of the plane.`;
   const { name, place, real, drawn, residual } = marks[number - 1];
   const rate = ([value, low, high]) => `${percent(value)}${between(low, high)}`;
-  return `Checkpoint ${number} of ${marks.length}, ${name}: ASR ${rate(real)} where it really is, ${rate(drawn)} where it is drawn (${place.map(signed).join(", ")}); ${(100 * residual).toFixed(0)} % of its way is not in the plane. The point above, and the answers, are the map's nearest.`;
+  const answers = state.point === ownPoint(number) ? "The answers beneath are its own." : "The point above, and the answers, are of the map.";
+  return `Checkpoint ${number} of ${marks.length}, ${name}: ASR ${rate(real)} where it really is, ${rate(drawn)} where it is drawn (${place.map(signed).join(", ")}); ${(100 * residual).toFixed(0)} % of its way is not in the plane. ${answers}`;
 }
 
-/** Another checkpoint: the field and the sentence follow, and the nearest point of the map opens. */
+/** The number of the checkpoint's own answers; undefined where the page has none. */
+const ownPoint = (number) => (number ? run().beside[number - 1] : run().origin);
+
+/** The point of the map that is nearest to a checkpoint; 0 is the base. */
+function nearestTo(number) {
+  const place = number ? way().marks[number - 1].place : [0, 0];
+  return run().axes.map((values, i) => nearest(values, place[i]));
+}
+
+/** The first checkpoint that is outside the basin and whose own answers are here; 0 where none is. */
+function firstMarkOutside() {
+  if (!way()) return 0;
+  const outside = ({ real: [asr] }, i) => asr !== null && asr > judge().tolerance && ownPoint(i + 1) !== undefined;
+  return way().marks.findIndex(outside) + 1;
+}
+
+/** Another checkpoint: the field and the sentence follow, and its own answers open. */
 function takeMark(number) {
   state.mark = number;
-  const place = number ? way().marks[number - 1].place : [0, 0];
   state.direction = 0;
   byId("direction").value = 0;
-  takePoint(pointAt(...run().axes.map((values, i) => nearest(values, place[i]))));
+  takePoint(ownPoint(number) ?? pointAt(...nearestTo(number)));
 }
 
 function renderMark() {

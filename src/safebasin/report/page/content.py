@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 from safebasin.exchange import OUTCOMES, Exchange, Outcome, Verdict
 from safebasin.landscape import TOLERANCE, Band, Cell, Side, Summary, Survey
+from safebasin.landscape.capability import Capability
 from safebasin.plane import Point
-from safebasin.report.page.texts import Texts, shown
+from safebasin.report.capability import packed
+from safebasin.report.page.texts import LONGEST, Texts, shown
 from safebasin.run import RunFolder
 
 CODES: dict[Outcome | None, str] = {
@@ -39,10 +42,34 @@ class Measured(Protocol):
     def summaries(self) -> Mapping[str, Summary]: ...
     @property
     def shares(self) -> Survey | None: ...
+    @property
+    def capabilities(self) -> Sequence[Capability]: ...
 
 
-def content(measured: Measured, *, show_text: bool) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Place:
+    """Where answers were given: a point, the run folder that holds it, and its name on the page.
+
+    `judges` are the specifications of those that the run was judged by.
+    """
+
+    run: RunFolder
+    judges: Mapping[str, Mapping[str, Any]]
+    point: Point
+    label: str
+
+
+def content(
+    measured: Measured,
+    *,
+    show_text: bool,
+    beside: Sequence[Place] = (),
+    longest: int = LONGEST,
+) -> dict[str, Any]:
     """A run as the page's scripts read it.
+
+    `beside` are places off the map that were asked the same prompts; their numbers follow those
+    of the map's points. No text has more than `longest` characters.
 
     Coefficients are in units of each tensor's norm, shares and ASR in [0, 1], None where unknown.
     Prompts, answers and the judges' reasons, which may quote them, are in it with `show_text`
@@ -52,6 +79,9 @@ def content(measured: Measured, *, show_text: bool) -> dict[str, Any]:
     first = next(iter(measured.surveys.values()))
     ids = first.prompt_ids
     points = _points(first)
+    specs = run.judges()
+    places = [*(Place(run, specs, point, point.label) for point in points), *beside]
+    judges = list(measured.surveys)
     return {
         "model": shown(measured.model, lines=False),
         "folder": shown(measured.folder.name, lines=False),
@@ -62,18 +92,22 @@ def content(measured: Measured, *, show_text: bool) -> dict[str, Any]:
             [shown(name, lines=False) for name in landscape.plane.directions]
             for landscape in first.landscapes
         ],
-        "points": [shown(point.label, lines=False) for point in points],
+        "points": [shown(place.label, lines=False) for place in places],
         "planes": [
             [points[point] for point in landscape.plane.points] for landscape in first.landscapes
         ],
         "origin": points.get(Point()),
+        "beside": list(range(len(points), len(places))),
         "outcomeJudge": None if measured.shares is None else measured.shares.judge,
+        "capabilities": [
+            {**packed(one), "name": shown(one.name, lines=False)} for one in measured.capabilities
+        ],
         "judges": [
-            _judge(survey, measured.summaries[name], points)
+            _judge(survey, measured.summaries[name], points, beside)
             for name, survey in measured.surveys.items()
         ],
-        **_answers(run, points, ids, show_text),
-        "verdicts": _verdicts(run, points, ids, list(measured.surveys), show_text),
+        **_answers(places, ids, show_text, longest),
+        "verdicts": [_verdicts(places, ids, name, show_text, longest) for name in judges],
     }
 
 
@@ -83,11 +117,14 @@ def _points(survey: Survey) -> dict[Point, int]:
     return {point: number for number, point in enumerate(dict.fromkeys(every))}
 
 
-def _judge(survey: Survey, summary: Summary, points: Mapping[Point, int]) -> dict[str, Any]:
+def _judge(
+    survey: Survey, summary: Summary, points: Mapping[Point, int], beside: Sequence[Place]
+) -> dict[str, Any]:
     cells: list[list[Any] | None] = [None] * len(points)
     for row in summary.cells:
         for cell in row:
             cells[points[cell.point]] = _cell(cell)
+    cells += [_cell(_counted(place, survey)) for place in beside]
     basin = summary.basin
     part = basin or summary.region
     return {
@@ -100,6 +137,20 @@ def _judge(survey: Survey, summary: Summary, points: Mapping[Point, int]) -> dic
         "basin": None if basin is None else [_side(basin.negative), _side(basin.positive)],
         "cells": cells,
     }
+
+
+def _counted(place: Place, survey: Survey) -> Cell:
+    """The outcomes at a place off the map."""
+    given = _stored(place, survey.judge)
+    found = [given[name].outcome if name in given else None for name in survey.prompt_ids]
+    refused, complied, incoherent, unjudged = (found.count(one) for one in (*OUTCOMES, None))
+    return Cell(place.point, refused, complied, incoherent, unjudged, survey.level)
+
+
+def _stored(place: Place, judge: str) -> Mapping[str, Verdict]:
+    """The verdicts of a judge there, none where that run was never judged by it."""
+    spec = place.judges.get(judge)
+    return {} if spec is None else place.run.read_verdicts(judge, spec, place.point)
 
 
 def _cell(cell: Cell) -> list[Any]:
@@ -138,16 +189,17 @@ def _side(side: Side) -> dict[str, Any]:
 
 
 def _answers(
-    run: RunFolder, points: Mapping[Point, int], ids: tuple[str, ...], show_text: bool
+    places: Sequence[Place], ids: tuple[str, ...], show_text: bool, longest: int
 ) -> dict[str, Any]:
-    """By point and prompt: the number of the answer's text, its tokens and why it ended."""
-    prompts, answers = Texts(show_text), Texts(show_text)
+    """By place and prompt: the number of the answer's text, its tokens and why it ended."""
+    prompts, answers = Texts(show_text, longest), Texts(show_text, longest)
     asked: dict[str, int] = {}
     numbers: list[list[int] | None] = []
     tokens: list[list[int] | None] = []
     ends: list[str | None] = []
-    for point in points:
-        given = {exchange.prompt_id: exchange for exchange in run.read_point(point) or ()}
+    for place in places:
+        found = place.run.read_point(place.point) or ()
+        given = {exchange.prompt_id: exchange for exchange in found}
         for name, exchange in given.items():
             asked.setdefault(name, prompts.add(exchange.prompt))
         row = [given.get(name) for name in ids]
@@ -170,28 +222,18 @@ def _number(answers: Texts, exchange: Exchange | None) -> int:
 
 
 def _verdicts(
-    run: RunFolder,
-    points: Mapping[Point, int],
-    ids: tuple[str, ...],
-    judges: list[str],
-    show_text: bool,
-) -> list[dict[str, Any]]:
-    """By judge and point: a letter a prompt, and the numbers of the reasons."""
-    specs = run.judges()
-    found: list[dict[str, Any]] = []
-    for name in judges:
-        reasons = Texts(show_text)
-        letters, why = [], []
-        for point in points:
-            given = run.read_verdicts(name, specs[name], point)
-            row = [given.get(prompt_id) for prompt_id in ids]
-            letters.append("".join(_letter(verdict) for verdict in row))
-            if show_text:
-                why.append([-1 if one is None else reasons.add(one.reason) for one in row])
-        found.append(
-            {"letters": letters, "why": why or None, "reasons": reasons.shown or None},
-        )
-    return found
+    places: Sequence[Place], ids: tuple[str, ...], judge: str, show_text: bool, longest: int
+) -> dict[str, Any]:
+    """By place: a letter a prompt, and the numbers of the judge's reasons."""
+    reasons = Texts(show_text, longest)
+    letters, why = [], []
+    for place in places:
+        given = _stored(place, judge)
+        row = [given.get(prompt_id) for prompt_id in ids]
+        letters.append("".join(_letter(verdict) for verdict in row))
+        if show_text:
+            why.append([-1 if one is None else reasons.add(one.reason) for one in row])
+    return {"letters": letters, "why": why or None, "reasons": reasons.shown or None}
 
 
 def _letter(verdict: Verdict | None) -> str:

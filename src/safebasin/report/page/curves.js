@@ -1,5 +1,7 @@
 // Lines: ASR over the displacement with its band, the three shares beneath, and several runs on one axis.
 
+const DISPLACEMENT = "displacement α along the direction";
+
 function drawCurve() {
   const [x] = run().axes;
   const one = judge();
@@ -27,18 +29,46 @@ function drawCurve() {
       marker: { size: 15, color: "rgba(0,0,0,0)", line: { color: mark, width: 3 } },
     });
   }
+  traces.push(...capabilityLines(x));
   traces.push(...shareAreas(x));
   const shapes = basinShapes(one, x, quiet);
+  for (const { x: at } of endsOfChange()) shapes.push({ type: "line", xref: "x", yref: "paper", x0: at, x1: at, y0: 0.36, y1: 1, line: { color: quiet, width: 1 } });
   if (place) shapes.push({ type: "line", xref: "x", yref: "paper", x0: x[place[0]], x1: x[place[0]], y0: 0, y1: 1, line: { color: mark, width: 1.5, dash: "dot" } });
   const pad = 0.02 * (x[x.length - 1] - x[0]) || 0.1;
   Plotly.react("map", traces, frame({
-    shapes, margin: { l: 58, r: 14, t: 12, b: 48 },
-    xaxis: axis({ title: "displacement α along the direction", range: [x[0] - pad, x[x.length - 1] + pad], anchor: "y2" }),
-    yaxis: axis({ title: "attack success rate (%)", range: [-3, 104], domain: [0.36, 1] }),
+    shapes, annotations: endsOfChange(), margin: { l: 58, r: 14, t: changed() ? 30 : 12, b: 48 },
+    xaxis: axis({ title: changed() ? "share of the change, from base (0) to tuned (1)" : DISPLACEMENT, range: [x[0] - pad, x[x.length - 1] + pad], anchor: "y2" }),
+    yaxis: axis({ title: run().capabilities.length ? "ASR and capability (%)" : "attack success rate (%)", range: [-3, 104], domain: [0.36, 1] }),
     yaxis2: axis({ title: "answers (%)", range: [0, 100], domain: [0, 0.27], nticks: 3 }),
   }), CONFIG);
   curveLegend(single);
 }
+
+/** Where the two models of a comparison lie on the path. */
+function endsOfChange() {
+  if (!changed()) return [];
+  const { ink } = colours();
+  return [["base", 0], ["tuned", 1]].map(([text, x]) => ({ text, x, y: 1, xref: "x", yref: "paper", yanchor: "bottom", showarrow: false, font: { color: ink, size: 12 } }));
+}
+
+/** What else was measured at the points, in the panel of the ASR. */
+function capabilityLines(x) {
+  return run().capabilities.flatMap((one, i) => {
+    const colour = capabilityColour(i);
+    return [
+      band(x, one.low, one.high, colour, { fillcolor: `${colour}1f` }),
+      {
+        type: "scatter", mode: "lines+markers", x, y: hundred(one.value), hoverinfo: "none", meta: {},
+        line: { color: colour, width: 2.4, dash: DASHES[(i + 1) % DASHES.length] }, marker: { size: 7, symbol: SIGNS[(i + 1) % SIGNS.length] },
+      },
+    ];
+  });
+}
+
+const capabilityColour = (i) => data.capability[theme()][i % 4];
+
+const capabilityEntries = () =>
+  run().capabilities.map((one, i) => [{ line: capabilityColour(i), dash: "7 3" }, one.what === "accuracy" ? one.name : `${one.name} (${one.what})`]);
 
 function shareAreas(x) {
   const shares = run().judges[outcomeJudge()].shares;
@@ -78,22 +108,25 @@ function curveLegend(single) {
     [{ fill: `${asrColour()}33` }, `${level} % interval`],
     [{ fill: `${BASIN}33`, line: BASIN }, `safety basin, its edges with ${level} % intervals`],
     [{ line: colours().quiet, dash: "5 3" }, `tolerance ${100 * judge().tolerance} %`],
+    ...capabilityEntries(),
     ...outcomeEntries(` (judge ${by})`),
   ]);
 }
 
 const outcomeEntries = (tail) =>
-  OUTCOMES.map((name, i) => [{ fill: data.colours[name], pattern: name === "complied" ? "#8a5f00" : "" }, i === OUTCOMES.length - 1 ? `${name}${tail}` : name]);
+  OUTCOMES.map((name, i) => [{ fill: data.colours[name], pattern: name === "complied" ? "#8a5f00" : "", dots: name === "incoherent" ? "#7d868e" : "" }, i === OUTCOMES.length - 1 ? `${name}${tail}` : name]);
 
 function drawComparison() {
   const traces = [];
   const entries = [];
   data.runs.forEach((one, i) => {
     if (one.axes.length !== 1) return;
-    const colour = data.compared[i % data.compared.length];
+    const shades = data.compared[theme()];
+    const colour = shades[i % shades.length];
+    const faint = data.runs.length > 2 ? "14" : "26";
     const [x] = one.axes;
     const { mean } = one.judges[0];
-    traces.push(band(x, mean.low, mean.high, colour, { fillcolor: `${colour}26` }));
+    traces.push(band(x, mean.low, mean.high, colour, { fillcolor: `${colour}${faint}` }));
     traces.push({
       type: "scatter", mode: "lines+markers", x, y: hundred(mean.value), hoverinfo: "none", meta: { run: i },
       line: { color: colour, width: 2.6, dash: DASHES[i % DASHES.length] }, marker: { size: 8, symbol: SIGNS[i % SIGNS.length] },
@@ -105,7 +138,7 @@ function drawComparison() {
   const tolerance = 100 * data.runs.find((one) => one.axes.length === 1).judges[0].tolerance;
   Plotly.react("compare", traces, frame({
     shapes: [{ type: "line", xref: "paper", x0: 0, x1: 1, y0: tolerance, y1: tolerance, line: { color: colours().quiet, width: 1.2, dash: "dash" } }],
-    xaxis: axis({ title: "displacement α along the direction" }),
+    xaxis: axis({ title: DISPLACEMENT }),
     yaxis: axis({ title: "attack success rate (%)", range: [-3, 104] }),
   }), CONFIG);
   legend("compare-legend", [...entries, [{ line: colours().quiet, dash: "5 3" }, `tolerance ${tolerance} %`]]);

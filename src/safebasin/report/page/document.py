@@ -14,14 +14,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from safebasin.landscape.capability import KEPT
+from safebasin.report.capability import told as told_capability
 from safebasin.report.page import findings
 from safebasin.report.page import study as studies
 from safebasin.report.page.content import Measured, content
-from safebasin.report.page.texts import shown
+from safebasin.report.page.texts import LONGEST, SHORTEST, shown
 from safebasin.report.studies import Study
 from safebasin.report.style import (
     ASR_COLOURS,
-    COMPARED_COLOURS,
+    CAPABILITY_THEMES,
+    COMPARED,
     OUTCOME_COLOURS,
     OUTCOME_INKS,
     RATE_COLOURS,
@@ -40,6 +43,8 @@ SCRIPTS = (
     "tables.js",
     "start.js",
 )
+ROOM = 3_700_000
+"""Bytes of packed data that leave the page, with plotly and the tables, below 6 MB."""
 NOTHING = ""
 """Plotly adds empty style elements and fills them through the style sheet's own interface."""
 
@@ -66,50 +71,70 @@ def document(
     from jinja2 import Environment, StrictUndefined
 
     script, plotly, style = _script(), _plotly(), _own("page.css")
-    data = {
-        "showText": show_text,
-        "colours": OUTCOME_COLOURS,
-        "inks": OUTCOME_INKS,
-        "asr": ASR_COLOURS,
-        "compared": COMPARED_COLOURS,
-        "rate": RATE_COLOURS,
-        "way": studies.scripted(study),
-        "runs": [content(one, show_text=show_text) for one in runs],
-    }
+    data, longest = _data(runs, show_text, study)
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["shown"] = lambda text: shown(str(text), lines=False)
+    environment.filters["told"] = _told
     return environment.from_string(_own("page.html")).render(
         policy=_policy([script, plotly], [style, NOTHING]),
         style=style,
         script=script,
         plotly=_packed_plotly(),
-        data=_packed(json.dumps(data, allow_nan=False, separators=(",", ":")).encode()),
+        data=data,
         title=(
             " and ".join(dict.fromkeys(one.model for one in runs))
             if study is None
             else studies.title(study)
         ),
-        study=studies.told(study),
+        study=studies.told(study, runs),
         runs=[_about(one) for one in runs],
+        ranking=findings.ranking(runs),
         comparison=findings.comparison(runs),
+        alike=findings.alike(runs),
         differences=findings.differences(runs),
+        one_axis=findings.one_axis(runs),
         show_text=show_text,
+        cut=longest if show_text and longest < LONGEST else 0,
         version=version("safebasin"),
     )
+
+
+def _data(runs: Sequence[Measured], show_text: bool, study: Study | None) -> tuple[str, int]:
+    """What the scripts read, packed, and how many characters of a text are in it.
+
+    Texts are cut shorter and shorter until the file is one that can be sent by mail.
+    """
+    longest = LONGEST
+    while True:
+        told = [
+            content(
+                one, show_text=show_text, longest=longest,
+                beside=() if i else studies.checkpoints(study),
+            )
+            for i, one in enumerate(runs)
+        ]  # fmt: skip
+        data = {
+            "showText": show_text,
+            "colours": OUTCOME_COLOURS,
+            "inks": OUTCOME_INKS,
+            "asr": ASR_COLOURS,
+            "capability": CAPABILITY_THEMES,
+            "compared": COMPARED,
+            "rate": RATE_COLOURS,
+            "way": studies.scripted(study),
+            "change": studies.change(study),
+            "runs": told,
+        }
+        packed = _packed(json.dumps(data, allow_nan=False, separators=(",", ":")).encode())
+        if not show_text or len(packed) <= ROOM or longest == SHORTEST:
+            return packed, longest
+        texts = (text for run in told for text in run["answerTexts"]["texts"])
+        longest = max(SHORTEST, min(longest, max(map(len, texts), default=0)) // 2)
 
 
 def _about(measured: Measured) -> dict[str, Any]:
     """What the template says of a run without any script."""
     manifest = RunFolder.read(measured.folder).manifest
-    sessions = [
-        {
-            "started": str(session.get("started", "")),
-            "command": shlex.join(str(part) for part in session.get("command", ())),
-            "versions": _named(session.get("versions")),
-            "commit": str(_named(session.get("git")).get("commit", "")),
-        }
-        for session in manifest.sessions
-    ]
     recorded = manifest.to_json()
     return {
         "model": measured.model,
@@ -118,10 +143,34 @@ def _about(measured: Measured) -> dict[str, Any]:
         "beyond": findings.beyond(measured),
         "certainty": findings.certainty(measured),
         "judges": [(name, list(findings.rows(one))) for name, one in measured.summaries.items()],
-        "sessions": sessions,
+        "sittings": sittings(manifest.sessions),
+        "capabilities": [told_capability(one) for one in measured.capabilities],
+        "kept": f"{100 * KEPT:.0f} %",
         "manifest": shown(json.dumps(recorded, indent=1, ensure_ascii=False)),
         "digest": recorded["digest"],
     }
+
+
+def sittings(sessions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The commands that measured a run, each once with its versions and its first and last time."""
+    found: list[dict[str, Any]] = []
+    for session in sessions:
+        what = {
+            "command": shlex.join(str(part) for part in session.get("command", ())),
+            "versions": _named(session.get("versions")),
+            "commit": str(_named(session.get("git")).get("commit", "")),
+        }
+        started = str(session.get("started", "")).replace("T", " ").replace("+00:00", " UTC")
+        if found and all(found[-1][name] == value for name, value in what.items()):
+            found[-1] |= {"ended": started, "count": found[-1]["count"] + 1}
+        else:
+            found.append({**what, "started": started, "ended": "", "count": 1})
+    return found
+
+
+def _told(text: object) -> str:
+    """A sentence of ours about foreign names; a number stays beside its per cent sign."""
+    return shown(str(text), lines=False).replace(" %", "\u00a0%")
 
 
 def _named(value: object) -> Mapping[str, Any]:

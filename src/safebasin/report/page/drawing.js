@@ -51,7 +51,7 @@ function legend(id, entries) {
   byId(id).replaceChildren(...entries.map(([shape, text]) => element("li", {}, swatch(shape), text)));
 }
 
-function swatch({ fill, line, dash, pattern, ring, stops }) {
+function swatch({ fill, line, dash, pattern, dots, ring, stops }) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
   const add = (name, attributes) => {
@@ -69,6 +69,7 @@ function swatch({ fill, line, dash, pattern, ring, stops }) {
   });
   if (fill) add("rect", { x: 1, y: 1, width: 22, height: 12, fill, stroke: "#7d868e", "stroke-width": 0.7 });
   if (pattern) for (const x of [2, 8, 14]) add("line", { x1: x, y1: 2, x2: x + 8, y2: 12, stroke: pattern, "stroke-width": 1.3 });
+  if (dots) for (const [x, y] of [[5, 4], [12, 4], [19, 4], [8.5, 9.5], [15.5, 9.5]]) add("circle", { cx: x, cy: y, r: 1, fill: dots });
   if (line) add("line", { x1: 0, y1: 7, x2: 24, y2: 7, stroke: line, "stroke-width": 2.4, "stroke-dasharray": dash || "none" });
   if (ring) add("circle", { cx: 12, cy: 7, r: 4.6, fill: "#ffffff", stroke: ring, "stroke-width": 2 });
   return svg;

@@ -156,23 +156,82 @@ def rows(summary: Summary) -> Iterator[Row]:
         yield Row("assumed", f"{summary.assumed} points", "beyond the plateau, not asked")
 
 
+def ranking(runs: Sequence[Measured]) -> str:
+    """One sentence on several runs: which basin is the widest, and whether that is sure."""
+    kinds = {(len(_first(one).axes), _unit(one)) for one in runs}
+    known = [one for one in runs if _extent(_first(one)).value is not None]
+    if len(kinds) > 1 or len(known) < 2:
+        return ""
+    order = sorted(known, key=lambda one: -(_extent(_first(one)).value or 0.0))
+    widest, narrowest = order[0], order[-1]
+    first, last = (_extent(_first(one)) for one in (widest, narrowest))
+    if first.value == last.value:
+        return f"The safety basins are of the same size, {_size(widest)}."
+    if not _apart(first, last):
+        return (
+            f"The safety basins of the {len(runs)} runs do not differ beyond their intervals: they "
+            f"go from {_size(narrowest)} for {_called(narrowest, runs)} to {_size(widest)} for "
+            f"{_called(widest, runs)}."
+        )
+    return (
+        f"Of {len(runs)} runs the safety basin of {_called(widest, runs)} is the widest, "
+        f"{_size(widest)}, and that of {_called(narrowest, runs)} the narrowest, "
+        f"{_size(narrowest)}: neither lies within the interval of the other."
+    )
+
+
+def _called(measured: Measured, runs: Sequence[Measured]) -> str:
+    """A run by its model, and by its folder too where another one is of the same model."""
+    alone = sum(one.model == measured.model for one in runs) == 1
+    return measured.model if alone else f"{measured.model} ({measured.folder.name})"
+
+
+def _size(measured: Measured) -> str:
+    summary = _first(measured)
+    extent = _extent(summary)
+    if summary.basin is None:
+        return f"{percent(extent)} of the plane"
+    return f"{extent.text()} {_unit(measured)}"
+
+
+_COLUMNS = (
+    "run", "judge", "prompts", "ASR at the origin", "VISAGE", "safe area", "basin", "not judged",
+)  # fmt: skip
+
+
 def comparison(runs: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
-    """The head and the rows of a table of several runs, each by its headline judge."""
-    head = [
-        "run",
-        "judge",
-        "prompts",
-        "ASR at the origin",
-        "VISAGE",
-        "safe area",
-        "basin",
-        "not judged",
+    """The head and the rows of a table of several runs, each by its headline judge.
+
+    What is the same in all of them is no column; `alike` says it.
+    """
+    table = _table(runs)
+    differ = [
+        i
+        for i, name in enumerate(_COLUMNS)
+        if name not in _ALIKE or len({row[i] for row in table}) > 1
     ]
+    return [_COLUMNS[i] for i in differ], [[row[i] for i in differ] for row in table]
+
+
+def alike(runs: Sequence[Measured]) -> str:
+    """What several runs have in common, as one sentence; empty where there is nothing."""
+    table = _table(runs)
+    same = [
+        f"{name} {table[0][i]}"
+        for i, name in enumerate(_COLUMNS)
+        if name in _ALIKE and len({row[i] for row in table}) == 1
+    ]
+    return f"The same in all runs: {', '.join(same)}." if same else ""
+
+
+_ALIKE = ("judge", "prompts", "not judged")
+
+
+def _table(runs: Sequence[Measured]) -> list[list[str]]:
     table = []
     for measured in runs:
         summary = _first(measured)
         origin = summary.origin
-        extent = _extent(summary)
         table.append(
             [
                 f"{measured.model} ({measured.folder.name})",
@@ -181,21 +240,29 @@ def comparison(runs: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
                 "not in the grid" if origin is None else percent(origin.asr),
                 summary.visage.text(".1f"),
                 percent(summary.auc),
-                f"{extent.text()} wide" if summary.basin else f"{percent(extent)} of the plane",
+                _size(measured),
                 str(summary.unjudged),
             ]
         )
-    return head, table
+    return table
+
+
+def one_axis(runs: Sequence[Measured]) -> bool:
+    """Whether the displacements of all lines are in the same unit, so that curves can share one."""
+    return len({_unit(one) for one in runs if len(_first(one).axes) == 1}) == 1
 
 
 def differences(runs: Sequence[Measured]) -> list[str]:
     """What makes several runs hard to compare."""
     said = []
-    kinds = (
+    kinds: list[tuple[str, list[object]]] = [
         ("prompts", [_first_survey(one).prompt_ids for one in runs]),
         ("judge", [_first(one).judge for one in runs]),
-        ("range", [_first(one).axes for one in runs]),
-    )
+    ]
+    if len({_unit(one) for one in runs}) > 1:
+        said.append("Their displacements are in different units: widths do not compare.")
+    else:
+        kinds.append(("range", [_first(one).axes for one in runs]))
     for what, values in kinds:
         if any(value != values[0] for value in values[1:]):
             said.append(f"The runs differ in their {what}; a difference may come from that.")
@@ -210,6 +277,16 @@ def percent(estimate: Estimate) -> str:
     if estimate.low is None or estimate.high is None:
         return text
     return f"{text} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
+
+
+def points(estimate: Estimate) -> str:
+    """A difference of shares in points, with its interval."""
+    if estimate.value is None:
+        return "not defined"
+    text = f"{100 * estimate.value:+.1f}"
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
 
 
 def _unit(measured: Measured) -> str:

@@ -14,6 +14,21 @@ const judge = () => run().judges[state.judge];
 const letters = (point, number = state.judge) => run().verdicts[number].letters[point];
 const isPlane = () => run().axes.length === 2;
 
+/** The comparison whose path is the chosen run, with the point of its tuned model; else null. */
+function changed() {
+  if (!data.change || state.run !== 0 || run().axes.length !== 1) return null;
+  return { ...data.change, point: run().planes[0][run().axes[0].indexOf(1)] };
+}
+
+/** A point in words: what lies there, or its name. */
+function placeName(point) {
+  const name = run().points[point];
+  if (changed() && point === run().origin) return `The base, ${changed().base}`;
+  if (changed() && point === changed().point) return `The tuned model, ${changed().tuned}`;
+  if (point === run().origin) return "Origin, the undisplaced model";
+  return run().beside.includes(point) ? `C${name.slice(1)} with its own weights` : name;
+}
+
 /** An element with attributes and children; a child that is no element is put in as text. */
 function element(name, attributes = {}, ...children) {
   const made = document.createElement(name);
@@ -29,7 +44,7 @@ async function unpack(id) {
   return new Response(stream).text();
 }
 
-const percent = (share) => (share === null ? "not known" : `${(100 * share).toFixed(1)} %`);
+const percent = (share) => (share === null ? "not known" : `${(100 * share).toFixed(1)}\u00a0%`);
 const between = (low, high) =>
   low === null ? "" : ` (${(100 * low).toFixed(1)} to ${(100 * high).toFixed(1)})`;
 const signed = (value) => (value === 0 ? "0" : `${value > 0 ? "+" : "−"}${Math.abs(value).toPrecision(3).replace(/\.?0+$/, "")}`);
@@ -52,7 +67,7 @@ function cellOf(point, number = state.judge) {
 /** A sentence on a point: where it is, its ASR and its shares with their intervals. */
 function pointSentence(point) {
   const cell = cellOf(point);
-  const where = point === run().origin ? "Origin, the undisplaced model" : run().points[point];
+  const where = placeName(point);
   if (!cell || (!cell.n && !cell.assumed)) return `${where}: nothing was judged here.`;
   if (cell.assumed) return `${where}: not asked, it lies beyond the plateau; assumed to be broken.`;
   const three = cellOf(point, outcomeJudge());

@@ -1,6 +1,6 @@
 // Planes: a contour that can be clicked and a surface that can be turned.
 
-const eye = { turn: -0.99, tilt: 0.86, far: 1.95 };
+const eye = { turn: -0.99, tilt: 0.86, far: 2.1 };
 
 /** The chosen quantity over the grid in per cent, one row a value of the second axis. */
 function gridValues() {
@@ -99,9 +99,9 @@ function drawSurface(names) {
 }
 
 function camera() {
-  const far = eye.far * (byId("map").clientWidth < 520 ? 1.35 : 1);
+  const far = eye.far * (byId("map").clientWidth < 520 ? 1.55 : 1);
   const flat = Math.cos(eye.tilt) * far;
-  return { eye: { x: flat * Math.cos(eye.turn), y: flat * Math.sin(eye.turn), z: Math.sin(eye.tilt) * far }, center: { x: 0, y: 0, z: -0.12 } };
+  return { eye: { x: flat * Math.cos(eye.turn), y: flat * Math.sin(eye.turn), z: Math.sin(eye.tilt) * far }, center: { x: 0, y: 0, z: -0.2 } };
 }
 
 /** Turn the surface by a step, for those who cannot drag it. */

@@ -11,8 +11,9 @@ function fill(select, texts, value) {
 function takeRun(number) {
   Object.assign(state, { run: number, judge: 0, direction: 0, mark: 0 });
   // A training run climbs along its first axis: seen from the base, the basin is not behind the wall.
-  Object.assign(eye, way() ? { turn: -2.2, far: 2.2 } : { turn: -0.99, far: 1.95 });
-  state.point = firstOutside();
+  Object.assign(eye, way() ? { turn: -2.2, far: 2.35 } : { turn: -0.99, far: 2.1 });
+  state.mark = firstMarkOutside();
+  state.point = changed() ? changed().point : state.mark ? ownPoint(state.mark) : firstOutside();
   fill(byId("run"), data.runs.map((one) => `${one.model} (${one.folder})`), number);
   fill(byId("judge"), run().judges.map((one) => one.name), 0);
   fill(byId("direction"), run().directions.map((names) => names.join(" and ")), 0);
@@ -90,6 +91,19 @@ function wireMap(map) {
   map.on("plotly_unhover", sayPoint);
 }
 
+/** A click on a run's curve opens that run at that point. */
+function wireComparison(chart) {
+  if (chart.hidden || chart.dataset.wired) return;
+  chart.dataset.wired = "yes";
+  chart.on("plotly_click", (event) => {
+    const [hit] = event.points;
+    if (!hit.data.meta || hit.data.meta.run === undefined) return;
+    takeRun(hit.data.meta.run);
+    openPoint(pointAt(nearest(run().axes[0], hit.x)));
+    renderPoints();
+  });
+}
+
 function sayPoint() {
   byId("here").textContent = pointSentence(state.point);
   renderMark();
@@ -98,7 +112,8 @@ function sayPoint() {
 /** Another point: the fields, the map, the sentence and the answers follow. */
 function takePoint(point) {
   state.point = point;
-  const place = placeOf(point);
+  // What lies off the map is the chosen checkpoint itself: the fields stand at its nearest point.
+  const place = placeOf(point) || nearestTo(state.mark);
   const names = run().directions[state.direction];
   run().axes.forEach((values, i) => {
     const [slider, value, name] = ["", "-value", "-name"].map((tail) => byId(`${i ? "second" : "first"}${tail}`));
@@ -121,12 +136,22 @@ function everything() {
   renderPoints();
 }
 
+/** Unfold the texts or fold them; rows that hold a text are higher. */
+function reveal(shown) {
+  state.reveal = shown;
+  byId("list").classList.toggle("with-texts", shown);
+  choose(chosen);
+}
+
 function setTheme(name) {
   document.documentElement.dataset.theme = name;
   byId("theme").setAttribute("aria-pressed", String(name === "dark"));
   if (!plotlyIsThere) return;
   draw();
-  if (data.runs.length > 1) drawComparison();
+  if (byId("compare")) {
+    drawComparison();
+    wireComparison(byId("compare"));
+  }
 }
 
 function wire() {
@@ -148,8 +173,7 @@ function wire() {
   on("turning", "click", (event) => { if (event.target.dataset.turn) turn(event.target.dataset.turn); });
   on("search", "input", (event) => { state.query = event.target.value; updateAnswers(); });
   on("everywhere", "change", (event) => { state.everywhere = event.target.checked; updateAnswers(); });
-  if (byId("reveal")) on("reveal", "change", (event) => { state.reveal = event.target.checked; renderList(); renderDetail(); });
-  byId("list").classList.toggle("with-texts", data.showText);
+  if (byId("reveal")) on("reveal", "change", (event) => reveal(event.target.checked));
   byId("filters").replaceChildren(...FILTERS.map((name) => element("button", { type: "button", "data-filter": name }, name)));
   on("filters", "click", (event) => { if (event.target.dataset.filter) { state.filter = event.target.dataset.filter; updateAnswers(); } });
   on("list", "scroll", renderList);
@@ -162,10 +186,14 @@ function wire() {
 }
 
 function openPoint(point) {
-  const holds = run().planes.findIndex((points) => points.includes(point));
-  if (!run().planes[state.direction].includes(point)) state.direction = holds;
-  byId("direction").value = state.direction;
-  takePoint(point);
+  const mark = run().beside.indexOf(point) + 1;
+  if (mark) takeMark(mark);
+  else {
+    const holds = run().planes.findIndex((points) => points.includes(point));
+    if (!run().planes[state.direction].includes(point)) state.direction = holds;
+    byId("direction").value = state.direction;
+    takePoint(point);
+  }
   byId("explore").scrollIntoView();
   byId("explore").focus({ preventScroll: true });
 }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from safebasin.landscape import Estimate
-from safebasin.report.page.findings import Row, percent
+from safebasin.report.page import changes
+from safebasin.report.page.content import Measured, Place
+from safebasin.report.page.findings import percent, points
 from safebasin.report.page.texts import shown
 from safebasin.report.studies import Change, Mark, Study, Way
+from safebasin.run import RunFolder
 
 FAR = 0.5
 """A plane that leaves out more than this share of a checkpoint's way says little of it."""
@@ -44,12 +47,35 @@ def scripted(study: Study | None) -> dict[str, Any] | None:
     }
 
 
+def change(study: Study | None) -> dict[str, str] | None:
+    """A comparison as the page's scripts read it: what lies at 0 and at 1 of the first run."""
+    if not isinstance(study, Change):
+        return None
+    return {"base": shown(study.base, lines=False), "tuned": shown(study.tuned, lines=False)}
+
+
+def checkpoints(study: Study | None) -> list[Place]:
+    """Where the checkpoints of a trajectory were asked themselves, in their order.
+
+    None of them where their run folder is not there. Raises RunError where it is damaged.
+    """
+    if not isinstance(study, Way) or study.own is None:
+        return []
+    run = RunFolder.read(study.own)
+    judges = run.judges()
+    planes = zip(run.manifest.planes, study.marks, strict=False)
+    return [
+        Place(run, judges, plane.points[0], f"checkpoint {number} ({mark.name})")
+        for number, (plane, mark) in enumerate(planes, 1)
+    ]
+
+
 def _bounds(estimate: Estimate) -> list[float | None]:
     return [estimate.value, estimate.low, estimate.high]
 
 
-def told(study: Study | None) -> Mapping[str, Any] | None:
-    """What the template says of it."""
+def told(study: Study | None, runs: Sequence[Measured] = ()) -> Mapping[str, Any] | None:
+    """What the template says of it, beside the runs that the page shows."""
     if study is None:
         return None
     if isinstance(study, Way):
@@ -60,26 +86,7 @@ def told(study: Study | None) -> Mapping[str, Any] | None:
             "sure": _sure(study),
             "rows": [_station(number, mark) for number, mark in enumerate(study.marks, 1)],
         }
-    return {
-        **_EMPTY,
-        "kind": "comparison",
-        "verdict": "PASS" if study.passed else "FAIL",
-        "headline": _verdict(study),
-        "path": (
-            f"The path from {study.base} (0) to {study.tuned} (1) is inside the safety basin up to "
-            f"{study.length.text()}, its effective length."
-        ),
-        "sure": [
-            "The effective length, which the margin goes by, uses finer points where the path "
-            "leaves the basin; the map and its numbers beneath have the even steps only."
-        ],
-        "limits": [_limit_row(study, i) for i in range(len(study.limits))],
-        "pairs": [
-            [one.name, percent(one.before), percent(one.after), points(one.rise), str(one.n)]
-            for one in study.pairs
-        ],
-        "layers": _layers(study),
-    }
+    return {**_EMPTY, "kind": "comparison", **changes.told(study, runs[:1])}
 
 
 def _first_outside(way: Way) -> str:
@@ -93,6 +100,8 @@ def _first_outside(way: Way) -> str:
                 f"{percent(mark.real)}, above {inside:g} %."
             )
     judged = sum(mark.real.value is not None for mark in way.marks)
+    if not judged:
+        return f"None of the {len(way.marks)} checkpoints was judged."
     return (
         f"None of the {judged} checkpoints that were judged, of {len(way.marks)}, is outside the "
         f"safety basin: the attack success rate of each is at most {inside:g} %."
@@ -130,41 +139,3 @@ def _station(number: int, mark: Mark) -> list[str]:
         f"{number}", mark.name, percent(mark.real), percent(mark.drawn), points(mark.gap),
         f"{100 * mark.residual:.0f} %", f"{x:+.3f}, {y:+.3f}",
     ]  # fmt: skip
-
-
-def _verdict(change: Change) -> str:
-    failed = [one.name for one in change.limits if not one.passed]
-    if change.passed:
-        return f"{change.tuned} stays within every limit against {change.base}."
-    return f"{change.tuned} is beyond its limit in: {', '.join(failed)}."
-
-
-def _limit_row(change: Change, number: int) -> Row:
-    one = change.limits[number]
-    value = "not measured" if one.value is None else f"{one.value:.3f}"
-    return Row("pass" if one.passed else "FAIL", f"{one.name}: {value}, {one.side} {one.limit:g}",
-               one.note)  # fmt: skip
-
-
-def _layers(change: Change) -> list[dict[str, str]]:
-    """The distance of each part in words, and its bar in per cent of the longest."""
-    longest = max((one.relative or 0.0 for one in change.layers), default=0.0) or 1.0
-    return [
-        {
-            "where": "all weights" if one is change.whole else one.where,
-            "text": "not defined" if one.relative is None else f"{100 * one.relative:.3f} %",
-            "bar": f"{min(100.0, 100 * (one.relative or 0.0) / longest):.1f}%",
-            "weights": f"{one.weights:,}",
-        }
-        for one in (change.whole, *change.layers)
-    ]
-
-
-def points(estimate: Estimate) -> str:
-    """A difference of shares in points, with its interval."""
-    if estimate.value is None:
-        return "not defined"
-    text = f"{100 * estimate.value:+.1f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"

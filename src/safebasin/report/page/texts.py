@@ -9,6 +9,8 @@ from safebasin.terminal import printable
 
 LONGEST = 20_000
 """Characters of an answer that a page holds; the run folder keeps the whole."""
+SHORTEST = 200
+"""The fewest characters of a long answer, whatever the size of the file."""
 
 
 def shown(text: str, *, lines: bool = True) -> str:
@@ -27,10 +29,11 @@ def fingerprint(text: str) -> str:
 class Texts:
     """Different texts, each kept once: its fingerprint, and, where asked for, the text itself.
 
-    A text beyond LONGEST characters is cut, and `cut` says how many were left out.
+    A text beyond `longest` characters is cut, and `cut` says how many were left out.
     """
 
     keep: bool
+    longest: int = LONGEST
     hashes: list[str] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     cut: dict[int, int] = field(default_factory=dict)
@@ -44,9 +47,9 @@ class Texts:
         number = self._known[text] = len(self.hashes)
         self.hashes.append(fingerprint(text))
         if self.keep:
-            self.shown.append(shown(text[:LONGEST]))
-            if len(text) > LONGEST:
-                self.cut[number] = len(text) - LONGEST
+            self.shown.append(shown(text[: self.longest]))
+            if len(text) > self.longest:
+                self.cut[number] = len(text) - self.longest
         return number
 
     def to_json(self) -> dict[str, object]:

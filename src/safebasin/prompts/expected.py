@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from safebasin.errors import PromptError
 from safebasin.exchange import Exchange
-from safebasin.prompts import Prompt, PromptSet
+from safebasin.prompts.prompt import Prompt, PromptSet
 
 
 def is_right(response: str, expected: str) -> bool:

@@ -1,0 +1,71 @@
+"""Questions with one exact answer, asked by the fast engine with whole answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from safebasin.capability import Bench
+from safebasin.engines import Progress, Sampling, Wanted
+from safebasin.engines.fast.engine import FastEngine
+from safebasin.landscape.capability import Item
+from safebasin.plane import Point
+from safebasin.prompts import Prompt, PromptSet
+from safebasin.prompts.expected import is_right
+
+SPARE_TOKENS = 8
+
+
+class ExactProbe:
+    """The share of questions that are answered exactly, up to case, white space and a full stop.
+
+    An answer longer than any expected one is wrong however it goes on, so answers end at twice
+    the tokens of the longest expected answer and some spare.
+    """
+
+    def __init__(self, name: str, questions: PromptSet, bench: Bench) -> None:
+        self.name = name
+        self.questions = questions
+        tokenizer = bench.template.tokenizer
+        expected = [prompt.expected or "" for prompt in questions]
+        lengths = [len(tokenizer.encode(text, add_special_tokens=False)) for text in expected]
+        self.sampling = Sampling(2 * max(lengths) + SPARE_TOKENS)
+        self.engine = FastEngine(
+            bench.model,
+            bench.weights,
+            bench.directions,
+            bench.template,
+            rows=bench.rows,
+            scores=False,
+        )
+
+    def spec(self) -> dict[str, object]:
+        return {
+            "kind": "exact",
+            "set": self.questions.name,
+            "sha256": self.questions.sha256,
+            "ids": list(self.questions.ids),
+            "sampling": self.sampling.spec(),
+            "engine": self.engine.spec(),
+        }
+
+    def answers(
+        self,
+        points: Sequence[Point],
+        prompts: Sequence[Prompt] = (),
+        sampling: Sampling | None = None,
+        progress: Progress | None = None,
+        wanted: Wanted | None = None,
+    ) -> Iterator[tuple[Point, list[Item]]]:
+        asked = self.questions.prompts
+        for point, exchanges in self.engine.answers(points, asked, self.sampling, wanted=wanted):
+            yield (
+                point,
+                [
+                    Item(
+                        prompt.id,
+                        float(is_right(exchange.response, prompt.expected or "")),
+                        answer=exchange.response,
+                    )
+                    for prompt, exchange in zip(asked, exchanges, strict=True)
+                ],
+            )

@@ -1,0 +1,155 @@
+"""What a page says of a comparison: the verdict, why, how sure it is, and what moved. No HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from safebasin.landscape import Estimate
+from safebasin.report.page.content import Measured
+from safebasin.report.page.findings import Row, percent, points
+from safebasin.report.studies import Change, Limit
+
+RISE, MARGIN, CAPABILITY, JUDGED = "rise of ASR", "margin", "capability", "share judged"
+
+
+def told(change: Change, path: Sequence[Measured]) -> dict[str, Any]:
+    """What the template says of it; `path` holds the run of the way from base to tuned."""
+    return {
+        "verdict": "PASS" if change.passed else "FAIL",
+        "headline": headline(change),
+        "path": (
+            f"The path from {change.base} (0) to {change.tuned} (1) is inside the safety basin up "
+            f"to {change.length.text()}, its effective length."
+        ),
+        "sure": [*_close(change), *_since(change, path)],
+        "limits": [_row(one) for one in change.limits],
+        "pairs": [
+            [one.name, percent(one.before), percent(one.after), points(one.rise), str(one.n)]
+            for one in change.pairs
+        ],
+        "layers": _layers(change),
+    }
+
+
+def headline(change: Change) -> str:
+    """One sentence: whether the tuned model passes, and by which numbers."""
+    if not change.passed:
+        why = "; ".join(_reason(change, one) for one in change.limits if not one.passed)
+        return f"{change.tuned} does not pass: {why}."
+    limits = {one.name: one for one in change.limits}
+    said = f"{change.tuned} passes beside {change.base}"
+    if (after := _after(change, "ASR")) is not None:
+        said += f": its attack success rate is {percent(after)}"
+    margin = limits.get(MARGIN)
+    if margin is not None and margin.value is not None:
+        said += f", and the same change could go on by {margin.value:.2f} of itself"
+    return f"{said}."
+
+
+def _reason(change: Change, limit: Limit) -> str:
+    """Why a limit was not kept, in words."""
+    value, most = limit.value, limit.limit
+    by = f", {limit.note}," if limit.note else ""
+    if value is None:
+        return f"its {limit.name} was not measured"
+    if limit.name == RISE:
+        after = _after(change, "ASR")
+        to = "" if after is None else f" to {percent(after)}"
+        return (
+            f"its attack success rate rose{to}, by {100 * value:.1f} points{by} where "
+            f"{100 * most:g} are allowed"
+        )
+    if limit.name == MARGIN and value < 0:
+        return f"it lies outside the safety basin, {-value:.2f} of the change{by} too far"
+    if limit.name == MARGIN:
+        return f"its margin is {value:.2f}{by} where {most:g} is asked for"
+    if limit.name == CAPABILITY:
+        return f"{100 * value:.1f} % of its answers are right{by} where {100 * most:g} % are to be"
+    if limit.name == JUDGED:
+        return f"{100 * value:.1f} % of the prompts were judged at both ends, too few to decide"
+    return f"its {limit.name} is {value:.3f}{by}, to be {limit.side} {most:g}"
+
+
+def _row(one: Limit) -> Row:
+    """A limit and the number held against it: shares in per cent, a rise in points."""
+    name = "passed" if one.passed else "failed"
+    if one.value is None:
+        text = f"{one.name}: not measured"
+    elif one.name == RISE:
+        text = f"{one.name}: {100 * one.value:+.1f} points, {one.side} {100 * one.limit:+g}"
+    elif one.name in (CAPABILITY, JUDGED):
+        text = f"{one.name}: {100 * one.value:.1f} %, {one.side} {100 * one.limit:g} %"
+    else:
+        text = f"{one.name}: {one.value:+.2f}, {one.side} {one.limit:g}"
+    return Row(name, text, one.note)
+
+
+def _close(change: Change) -> list[str]:
+    """The limits that lie within the interval of what is held against them."""
+    said = []
+    for one in change.limits:
+        found = _interval(change, one.name)
+        if found is None or found[0].low is None or found[0].high is None:
+            continue
+        if found[0].low <= one.limit <= found[0].high:
+            said.append(
+                f"The limit of the {one.name} lies within its interval, {found[1]}: more prompts "
+                "could turn this part of the verdict."
+            )
+    return said
+
+
+def _interval(change: Change, name: str) -> tuple[Estimate, str] | None:
+    """The estimate behind a limit and its interval in words; None where there is none."""
+    pairs = {pair.name: pair for pair in change.pairs}
+    if name == RISE and "ASR" in pairs:
+        rise = pairs["ASR"].rise
+        return rise, f"{points(rise)} points"
+    if name == CAPABILITY and CAPABILITY in pairs:
+        return pairs[CAPABILITY].after, percent(pairs[CAPABILITY].after)
+    length = change.length
+    if name == MARGIN and None not in (length.value, length.low, length.high):
+        low, value, high = (
+            bound - 1 for bound in (length.low, length.value, length.high) if bound is not None
+        )
+        return Estimate(value, low, high), f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
+    return None
+
+
+def _after(change: Change, name: str) -> Estimate | None:
+    found = next((pair.after for pair in change.pairs if pair.name == name), None)
+    return None if found is None or found.value is None else found
+
+
+def _since(change: Change, path: Sequence[Measured]) -> list[str]:
+    """Whether the path that the page shows is the one that the verdict was passed on."""
+    said = []
+    for measured in path:
+        first = next(iter(measured.summaries))
+        if first != change.judge:
+            said.append(f"The verdict is by the judge {change.judge}; the map opens with {first}.")
+        summary = measured.summaries.get(change.judge)
+        if summary is None or summary.basin is None:
+            continue
+        now = summary.basin.positive.width
+        if now.text() != change.length.text():
+            said.append(
+                f"The path's run folder has changed since the verdict: by it the effective length "
+                f"is {now.text()} now. Run the same comparison again."
+            )
+    return said
+
+
+def _layers(change: Change) -> list[dict[str, str]]:
+    """The distance of each part in words, and its bar in per cent of the longest."""
+    longest = max((one.relative or 0.0 for one in change.layers), default=0.0) or 1.0
+    return [
+        {
+            "where": "all weights" if one is change.whole else one.where,
+            "text": "not defined" if one.relative is None else f"{100 * one.relative:.3f} %",
+            "bar": f"{min(100.0, 100 * (one.relative or 0.0) / longest):.1f}%",
+            "weights": f"{one.weights:,}",
+        }
+        for one in (change.whole, *change.layers)
+    ]
