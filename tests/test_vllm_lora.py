@@ -21,7 +21,7 @@ from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm import lora_requests
-from safebasin.engines.vllm.engine import MOST_POINTS, VllmEngine
+from safebasin.engines.vllm.engine import LOG, MOST_POINTS, VllmEngine
 from safebasin.engines.vllm.lora_requests import AdapterLine, adapter_line
 from safebasin.engines.vllm.session import RANKS, Generated, Session, Slots
 from safebasin.errors import DirectionError
@@ -245,9 +245,14 @@ def test_a_refuted_stop_is_asked_again_under_its_own_adapter(
 
 @pytest.mark.parametrize("fault", ["refuses_slots", "refuses_adapters", "ignores_adapters"])
 def test_where_vllm_does_not_take_the_adapter_weights_are_streamed(
-    tmp_path: Path, stand: list[Stand], monkeypatch: pytest.MonkeyPatch, fault: str
+    tmp_path: Path,
+    stand: list[Stand],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
 ) -> None:
     monkeypatch.setattr(Stand, fault, True)
+    told: list[str] = []
+    monkeypatch.setattr(LOG, "warning", lambda text, *given: told.append(text % given))
     made = tuned(tmp_path)
     engine = VllmEngine(*made)
     found = list(engine.answers(PATH, PROMPTS, LIMIT))
@@ -255,8 +260,13 @@ def test_where_vllm_does_not_take_the_adapter_weights_are_streamed(
     assert stand[-1].slots is None
     assert stand[-1].loads == 9  # the origin, then each point and the origin after it
     assert all(one.closed for one in stand[:-1])
-    reasons = {"refuses_slots": "no LoRA", "refuses_adapters": "it is not", "ignores_adapters": "s"}
-    assert reasons[fault] in engine.plan_text().splitlines()[1]
+    reason = {
+        "refuses_slots": "no LoRA",
+        "refuses_adapters": "it is not",
+        "ignores_adapters": "something else with these weights",
+    }[fault]
+    assert reason in engine.plan_text().splitlines()[1]
+    assert [reason in text for text in told] == [True]
     assert "weights are streamed into it" in engine.plan_text()
 
 

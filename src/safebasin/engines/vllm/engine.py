@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -28,6 +29,8 @@ from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
+
+LOG = logging.getLogger(__name__)
 
 MOST_ROWS = 256
 """How many rows are answered at a time where nothing else is asked for."""
@@ -270,6 +273,7 @@ class VllmEngine:
 
     def _stream_because(self, error: EngineError) -> None:
         self.line, self.streamed = None, error.message.rstrip(".")
+        LOG.warning("weights are streamed, points are no LoRA requests: %s", self.streamed)
 
     @contextmanager
     def _closed_on_failure(self) -> Iterator[None]:
