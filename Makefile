@@ -55,7 +55,7 @@ $(AXE):
 # vLLM wants other versions. torch has to be the CPU build: where pip would take another, give
 # PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu'.
 test-vllm: $(VLLM_VENV)/installed
-	OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest -m vllm tests/test_vllm_engine.py
+	OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest -m vllm tests/test_vllm_engine.py tests/test_vllm_lora.py
 
 $(VLLM_VENV)/dependencies: requirements-vllm.txt
 	$(PYTHON) -m venv $(VLLM_VENV)
