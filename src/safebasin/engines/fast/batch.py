@@ -61,15 +61,14 @@ class Batch:
         self._drop_unwanted(queue, wanted)
         while queue or self._slots:
             try:
-                finished = self._pass(queue)
+                finished = self._passes(queue)
             except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error):
                     raise
                 self._halve(queue, error)
                 continue
-            if finished:
-                yield finished
-                self._drop_unwanted(queue, wanted)
+            yield finished
+            self._drop_unwanted(queue, wanted)
 
     def _drop_unwanted(self, queue: deque[Row], wanted: Callable[[int], bool]) -> None:
         live = list(self._slots or ())
@@ -83,18 +82,24 @@ class Batch:
             if self._slots is not None and row.point in unwanted:
                 self._release(self._slots, row)
 
+    def _passes(self, queue: deque[Row]) -> list[Row]:
+        """The rows of the first pass that finishes any."""
+        with self.forward.attached():
+            while not (finished := self._pass(queue)):
+                pass
+        return finished
+
     def _pass(self, queue: deque[Row]) -> list[Row]:
         slots = self._allocated()
-        with self.forward.attached():
-            self._admit(slots, queue)
-            begin = time.perf_counter()
-            rows = list(slots)
-            for row in rows:
-                row.draft = self._draft(row, len(rows))
-            feeds = [row.feed() for row in rows]
-            predicted, finite = self.forward.predictions(
-                slots.storage, feeds, [row.coefficient for row in rows]
-            )
+        self._admit(slots, queue)
+        begin = time.perf_counter()
+        rows = list(slots)
+        for row in rows:
+            row.draft = self._draft(row, len(rows))
+        feeds = [row.feed() for row in rows]
+        predicted, finite = self.forward.predictions(
+            slots.storage, feeds, [row.coefficient for row in rows]
+        )
         counter = self.forward.counter
         done = 0
         for row, feed in zip(rows, feeds, strict=True):
