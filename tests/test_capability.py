@@ -505,6 +505,8 @@ def test_a_scan_with_a_task_of_lm_eval(local_task: Path) -> None:
         workers=2,
         out=str(local_task / "run"),
     )
+    [planned] = prepare(config).plan().capabilities
+    assert (planned.points_missing, planned.seconds) == (3, None)
     [one] = scan(prepare(config)).capabilities
     assert (one.measure, one.metric, one.size) == ("accuracy", "acc", 20)
     heard = Heard()

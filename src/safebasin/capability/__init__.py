@@ -66,6 +66,13 @@ class Probe(Protocol):
         """Yield each wanted point with its items; prompts and sampling are its own."""
         ...
 
+    def seconds(self, points: Sequence[Point]) -> tuple[float, float] | None:
+        """How long these points take one process, from and to, by a measured batch at the origin.
+
+        None where measuring it would cost as much as a point.
+        """
+        ...
+
 
 class Task(Protocol):
     """A capability whose files were read and checked; it becomes a probe once a model is loaded."""
