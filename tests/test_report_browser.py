@@ -151,6 +151,10 @@ def test_a_points_sentence_tells_its_capabilities_with_their_intervals(visit, tm
         run = judged_runs.write(tmp_path / "run", breaking, capabilities=judged_runs.CAPABILITIES)
         rejudge(run, ["llm-landscape"])
     seen = visit(write_page(tmp_path / "page.html", [look(run)]))
+    dashes = seen.page.eval_on_selector_all(
+        "#legend line", "all => all.map((one) => one.getAttribute('stroke-dasharray'))"
+    )
+    assert {"7 3", "2 3"} <= set(dashes), "each capability has its own line"
     seen.page.click("#to-origin")
     said = seen.says("#here")
     assert "ASR 0.0 %" in said
