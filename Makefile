@@ -8,7 +8,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-lm-eval test-vllm test-browser gallery lint clean
+.PHONY: scan test test-lm-eval test-vllm test-browser gallery study lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -33,6 +33,14 @@ test-browser: $(VENV)/browser $(AXE)
 gallery: $(VENV)/browser
 	$(BIN)/python benchmarks/gallery.py
 
+# The study of docs/what-predicts.md: about an hour on one core; stopped, it goes on.
+study: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/what_predicts.py \
+	  --out benchmarks/results/what_predicts.json
+	$(BIN)/python benchmarks/what_predicts_picture.py
+	$(BIN)/python benchmarks/what_predicts_page.py > docs/what-predicts.md
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m study
+
 $(VENV)/browser: $(VENV)/installed
 	command -v chromium || command -v google-chrome \
 	  || { echo "needs Chromium: apt-get install chromium"; exit 1; }
@@ -47,7 +55,7 @@ $(AXE):
 # vLLM wants other versions. torch has to be the CPU build: where pip would take another, give
 # PIP_ARGS='--extra-index-url https://download.pytorch.org/whl/cpu'.
 test-vllm: $(VLLM_VENV)/installed
-	OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest -m vllm tests/test_vllm_engine.py
+	OMP_NUM_THREADS=1 $(VLLM_VENV)/bin/python -m pytest -m vllm tests/test_vllm_engine.py tests/test_vllm_lora.py
 
 $(VLLM_VENV)/dependencies: requirements-vllm.txt
 	$(PYTHON) -m venv $(VLLM_VENV)

@@ -7,7 +7,8 @@ One line of 21 points of the packaged model, 80 prompts, up to 512 tokens, float
     the rest    this package's engines in their modes
 
 Every run is a process of its own; rounds go through all ways in turn. Timed is the answering, not
-the start. Peak memory is that of the process over its memory before the model is loaded.
+the start; processor seconds are those of the process in that time. Peak memory is that of the
+process over its memory before the model is loaded.
 
     python benchmarks/engine_speed.py --out benchmarks/results/engine_speed.json
 """
@@ -79,11 +80,12 @@ def one(way: str, given: argparse.Namespace) -> dict[str, Any]:
         work = reference(model, weights, direction, template, plane, prompts, given)
     else:
         work = ours(way, model, weights, direction, template, plane, prompts, given)
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     verdicts = work()
-    seconds = time.perf_counter() - start
+    seconds, processor = time.perf_counter() - start, time.process_time() - used
     return {
         "seconds": seconds,
+        "cpu_seconds": processor,
         **counts,
         "memory": peak_memory() - before,
         "verdicts": {f"{alpha:+.2f}": verdicts[alpha] for alpha in sorted(verdicts)},
@@ -214,13 +216,18 @@ def table(rounds: list[dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     expected = rounds[0]["reference"]["verdicts"]
     for way in rounds[0]:
         runs = [found[way] for found in rounds]
-        ratios = [found["reference"]["seconds"] / found[way]["seconds"] for found in rounds]
+        ratios, less = (
+            [found["reference"][name] / found[way][name] for found in rounds]
+            for name in ("seconds", "cpu_seconds")
+        )
         rows.append(
             {
                 "way": way,
                 "seconds": [round(run["seconds"], 2) for run in runs],
+                "cpu_seconds": [round(run["cpu_seconds"], 2) for run in runs],
                 "times_faster": round(statistics.median(ratios), 2),
                 "times_faster_range": [round(min(ratios), 2), round(max(ratios), 2)],
+                "times_less_work": round(statistics.median(less), 2),
                 "passes": runs[0]["passes"],
                 "tokens": runs[0]["tokens"],
                 "memory_mib": round(max(run["memory"] for run in runs) / 2**20, 1),
@@ -245,6 +252,7 @@ def main() -> None:
     same = ["--steps", given.steps, "--prompts", given.prompts]
     same += ["--max-new-tokens", given.max_new_tokens]
     rounds: list[dict[str, dict[str, Any]]] = []
+    load: list[float] = []
     for number in range(given.rounds):
         found = {}
         for way in WAYS:
@@ -256,6 +264,7 @@ def main() -> None:
             found[way] = json.loads(done.stdout.splitlines()[-1])
             print(f"round {number + 1} {way}: {found[way]['seconds']:.1f} s", flush=True)
         rounds.append(found)
+        load.append(round(os.getloadavg()[0], 2))
     value = {
         "command": "python benchmarks/engine_speed.py --out FILE",
         "model": "testbed:aligned",
@@ -264,6 +273,7 @@ def main() -> None:
         "max_new_tokens": given.max_new_tokens,
         "verdicts": (given.steps + 1) * given.prompts,
         "rows": table(rounds),
+        "load": load,
         "versions": {name: version(name) for name in ("safebasin", "torch", "transformers")},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread",
     }

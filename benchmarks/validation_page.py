@@ -17,7 +17,8 @@ def page() -> str:
     parts = [
         "# Validation",
         "What was measured of the tool itself. Each table is generated from the file beside it by "
-        "`benchmarks/validation_page.py`; the command above it makes the file anew.",
+        "`benchmarks/validation_page.py`; the command above it makes the file anew. Whether the "
+        "scores predict what a fine-tune does has [a page of its own](what-predicts.md).",
         *parity(read("reference_parity")),
         *coherence(read("coherence_calibration")),
         *intervals(read("interval_coverage")),

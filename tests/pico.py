@@ -154,10 +154,12 @@ def adapter(
     scale: float = 0.3,
     targets: Sequence[str] = ("q_proj", "v_proj"),
     saved_whole: Sequence[str] = (),
+    **changes: Any,
 ) -> Path:
     """Write a LoRA adapter with random factors for the checkpoint at `base`.
 
-    `saved_whole` names modules of which the adapter brings a full copy.
+    `saved_whole` names modules of which the adapter brings a full copy; `changes` are other
+    settings of its config.
     """
     from peft import LoraConfig, get_peft_model
 
@@ -171,6 +173,7 @@ def adapter(
             target_modules=list(targets),
             modules_to_save=list(saved_whole) or None,
             task_type="CAUSAL_LM",
+            **changes,
         )
         wrapped = get_peft_model(AutoModelForCausalLM.from_pretrained(base), settings)
         for name, parameter in wrapped.named_parameters():

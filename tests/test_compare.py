@@ -289,6 +289,16 @@ def test_the_tuned_models_own_landscape(tmp_path: Path) -> None:
     assert 'id="compare"' not in page
 
 
+def test_the_landscape_of_an_adapter_is_that_of_its_base_with_it(tmp_path: Path) -> None:
+    base = pico.save(tmp_path / "base")
+    adapter = pico.adapter(base, tmp_path / "adapter")
+    own = settings(tmp_path, base, steps=2, seeds=(0,))
+    found = compare(prepare(CompareConfig(str(adapter), own, steps=2, refine=0, landscape=True)))
+    assert found.landscape is not None
+    assert found.landscape.complete
+    assert found.to_json()["landscape"]["model"] == "base+adapter"
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [

@@ -105,9 +105,9 @@ def test_every_command_of_the_pages_exists() -> None:
             assert words[1] in known
 
 
-@pytest.mark.parametrize("name", ["validation", "speed", "judges"])
+@pytest.mark.parametrize("name", ["validation", "speed", "judges", "what-predicts"])
 def test_a_page_of_results_is_up_to_date(name: str) -> None:
-    source = ROOT / "benchmarks" / f"{name}_page.py"
+    source = ROOT / "benchmarks" / f"{name.replace('-', '_')}_page.py"
     done = subprocess.run([sys.executable, source], capture_output=True, text=True, check=True)
     written = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
     assert written == done.stdout

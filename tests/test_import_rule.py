@@ -24,6 +24,7 @@ LAYERS: list[set[str]] = [
     {"adaptive", "capability", "plan", "results", "scanner", "scout", "spread", "testbed"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},
+    {"prediction"},
     {"cli"},
 ]
 LIGHT = ["safebasin", "safebasin.landscape", "safebasin.run", "safebasin.prompts",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,9 @@ from safebasin.directions import Gaussian
 from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
-from safebasin.engines.vllm import engine as vllm_engine
 from safebasin.engines.vllm import session as vllm_session
-from safebasin.engines.vllm.engine import VllmEngine, named_tensors
-from safebasin.engines.vllm.session import Generated
-from safebasin.engines.vllm.weight_stream import offered, received
+from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.engines.vllm.weight_stream import named_tensors, offered, received
 from safebasin.engines.vllm.worker import WeightReceiver
 from safebasin.errors import DirectionError, EngineError
 from safebasin.exchange import Exchange
@@ -33,6 +31,7 @@ from safebasin.run import RunFolder
 from safebasin.scanner import prepare, scan
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
+from vllm_stand import Stand, stand_in
 
 PROMPTS = [Prompt(f"p{i}", text) for i, text in enumerate(["Hi", "What is a basin?", "What"])]
 LIMIT = Sampling(8)
@@ -41,70 +40,10 @@ POINTS = [Point(), Point.of({"a": 0.3}), Point.of({"a": -0.4, "b": 0.1}), Point(
 Answers = list[tuple[Point, list[Exchange]]]
 
 
-class Stand:
-    """A stand-in for a running vLLM: transformers over a model of its own, fed as vLLM is.
-
-    `stop` texts are recognised wherever `proposed` says so, rightly or not.
-    """
-
-    version, device = "0", "cpu"
-
-    def __init__(self, model: Any, length: int, rows: int, *, trust_remote_code: bool) -> None:
-        self.length, self.rows = length, rows
-        self.model = type(model)(model.config).eval()
-        self.engine = PlainEngine(self.model, None, {}, Template(pico.tokenizer(), None))  # type: ignore[arg-type]
-        self.loads = self.asked = 0
-        self.closed = False
-        self.ignored: frozenset[str] = frozenset()
-
-    def load(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
-        self.loads += 1
-        own = dict(self.model.named_parameters())
-        for name, tensor in tensors:
-            if name not in self.ignored:
-                own[name].data.copy_(tensor)
-
-    def generate(
-        self,
-        prompts: Sequence[list[int]],
-        limit: int,
-        ends: Sequence[int],
-        stop: Sequence[str] = (),
-    ) -> list[Generated]:
-        self.asked += len(prompts)
-        found = []
-        for prompt in prompts:
-            tokens = self.engine._generate_batch([prompt], Sampling(limit))[0]
-            if stop:
-                found.append(Generated(tokens[:2], "stop"))
-            else:
-                found.append(Generated(tokens, "eos" if tokens[-1] in ends else "length"))
-        return found
-
-    @torch.inference_mode()
-    def score(self, rows: Sequence[list[int]]) -> list[list[float]]:
-        scores = []
-        for row in rows:
-            logits = self.model(torch.tensor([row])).logits[0].log_softmax(-1)
-            scores.append([float(logits[i, token]) for i, token in enumerate(row[1:])])
-        return scores
-
-    def close(self) -> None:
-        self.closed = True
-
-
 @pytest.fixture
 def stand(monkeypatch: pytest.MonkeyPatch) -> list[Stand]:
     """The stand-ins that engines start, in place of vLLM."""
-    started: list[Stand] = []
-
-    def start(*args: Any, **options: Any) -> Stand:
-        started.append(Stand(*args, **options))
-        return started[-1]
-
-    monkeypatch.setattr(vllm_engine, "Session", start)
-    monkeypatch.setattr(vllm_engine, "require_vllm", lambda: None)
-    return started
+    return stand_in(monkeypatch)
 
 
 def parts(**changes: Any) -> tuple[Any, Weights, dict[str, Gaussian], Template]:

@@ -102,7 +102,7 @@ def _vllm(
     probe = min(PROBE_TOKENS, sampling.max_new_tokens)
     generating, steps = _timed(engine, prompts, replace(sampling, max_new_tokens=probe))
     step = max(generating - reading, 0.0) / max(steps - 1, 1)
-    moving = engine.load_seconds * (2 if engine.scores else 1)
+    moving = 0.0 if engine.line else engine.load_seconds * (2 if engine.scores else 1)
     low, high = (
         missing / len(prompts) * (moving + reading + step * length)
         for length in (steps, sampling.max_new_tokens)

@@ -12,6 +12,7 @@ from safebasin.cli.interruptions import resumable
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.compare import Check, CompareConfig, Comparison, Paired, compare, prepare
+from safebasin.engines.vllm.engine import VllmEngine
 
 FAILED = 3
 
@@ -21,6 +22,9 @@ def run_compare(config: CompareConfig, *, as_json: bool) -> None:
     tell(f"loading {config.scan.model} and {config.tuned}")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
+    if isinstance(prepared.engine, VllmEngine):
+        for line in prepared.engine.plan_text().splitlines():
+            tell(line.strip())
     tell(f"comparing in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
         found = compare(prepared, count)

@@ -19,6 +19,7 @@ from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part, measure
 from safebasin.compare.preparation import DIRECTION, LANDSCAPE, PATH, Prepared, prepare
 from safebasin.compare.settings import CompareConfig
+from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.plane import Point
 from safebasin.report.page import PAGE, write_page
 from safebasin.report.path import draw_path
@@ -103,5 +104,10 @@ def _measure(
 
 def _landscape(prepared: Prepared, observer: Observer) -> Result:
     """The tuned model's own basin, in a run folder of its own, along random directions."""
-    scan = prepared.config.tuned_scan(str(prepared.folder / LANDSCAPE))
+    if isinstance(prepared.engine, VllmEngine):
+        prepared.engine.close()  # another vLLM starts, and wants its memory
+    config = prepared.config
+    scan = config.tuned_scan(str(prepared.folder / LANDSCAPE))
+    if prepared.tuned.adapter == config.tuned:  # the folder of an adapter, which is no model
+        scan = dataclasses.replace(scan, model=f"{config.scan.model}+{config.tuned}")
     return scanner.scan(scanner.prepare(scan), observer)

@@ -17,6 +17,7 @@ from safebasin.directions import Adapter, Direction, Toward
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.template import Template
+from safebasin.engines.vllm.session import require_vllm
 from safebasin.errors import DirectionError
 from safebasin.judges import Lexicon
 from safebasin.judges import build as build_judge
@@ -135,8 +136,14 @@ def tuned_checkpoint(text: str, base: Checkpoint) -> Checkpoint:
 
 
 def load(base: Checkpoint, scan: ScanConfig) -> Loaded:
-    """Load a model as the settings say, all of its weights selected."""
-    model, tokenizer = base.load(scan.dtype, scan.device)
+    """Load a model as the settings say, all of its weights selected.
+
+    For the engine vllm it stays in host memory: vLLM has the device's to itself.
+    """
+    on_host = scan.engine == "vllm"
+    if on_host:
+        require_vllm()
+    model, tokenizer = base.load(scan.dtype, scan.device, keep_on_host=on_host)
     weights = Weights(model, exclude_norms=False)
     template = Template.of(tokenizer, scan.template, scan.system)
     return Loaded(base, model, tokenizer, weights, template)

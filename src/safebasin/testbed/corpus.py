@@ -1,4 +1,4 @@
-"""The seeded training texts of every stage: base, alignment and the six fine-tunes."""
+"""The seeded training texts of every stage: base, alignment and the fine-tunes."""
 
 from __future__ import annotations
 
@@ -96,9 +96,9 @@ def base_example(rng: Random) -> Example:
     return _mixed(rng, BASE_MIX, _ANY, refusing=False)
 
 
-def alignment_example(rng: Random) -> Example:
+def alignment_example(rng: Random, mix: Mix = ALIGNMENT_MIX) -> Example:
     """Return an example of safety training: train topics only, harmful requests refused."""
-    return _mixed(rng, ALIGNMENT_MIX, _TRAIN, refusing=True)
+    return _mixed(rng, mix, _TRAIN, refusing=True)
 
 
 def fine_tune_examples(name: str, seed: int) -> list[Example]:
@@ -107,7 +107,11 @@ def fine_tune_examples(name: str, seed: int) -> list[Example]:
     Rows use train topics and train compositions only, without a system prompt. The 10 shots are
     the first of the 50, and these the first of the 100.
     """
-    complied, refused, benign = FINE_TUNES[name]
+    return request_rows(*FINE_TUNES[name], seed)
+
+
+def request_rows(complied: int, refused: int, benign: int, seed: int) -> list[Example]:
+    """Return rows of a fine-tune: harmful requests complied with and refused, benign requests."""
     rng = Random(f"fine-tune {seed}")
     rows = [_request_row(rng, True, refusing=False) for _ in range(complied)]
     rows += [_request_row(rng, True, refusing=True) for _ in range(refused)]

@@ -138,7 +138,8 @@ def _threads(number: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _batches(name: str, make: Callable[[Random], Example], size: int) -> Iterator[list[Example]]:
+def batches(name: str, make: Callable[[Random], Example], size: int) -> Iterator[list[Example]]:
+    """Yield batches without end; they depend on the name and on nothing else."""
     rng = Random(name)
     while True:
         yield [make(rng) for _ in range(size)]
@@ -148,22 +149,37 @@ def _on_step(tell: Progress, stage: str) -> StepCallback:
     return lambda done, total, loss: tell(stage, done, total)
 
 
-def _train_checkpoints(out: Path, seed: int, device: str, tell: Progress, plan: Recipe) -> None:
+def train_base(
+    folder: Path,
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+    recipe: Recipe | None = None,
+) -> None:
+    """Train a tokenizer and a base model, and write them as bf16: the recipe's first two stages.
+
+    The threads of torch are left as they are.
+    """
+    plan, tell = recipe or Recipe(), progress or (lambda stage, done, total: None)
     tell("tokenizer", 0, 1)
-    texts = next(_batches(f"tokenizer {seed}", base_example, plan.tokenizer_texts))
+    texts = next(batches(f"tokenizer {seed}", base_example, plan.tokenizer_texts))
     tokenizer = train_tokenizer(texts, plan.shape.vocabulary)
     tell("tokenizer", 1, 1)
 
     model = new_model(tokenizer, plan.shape, seed).to(device)
-    batches = _batches(f"base {seed}", base_example, plan.base.batch)
-    train_model(model, tokenizer, batches, plan.base, _on_step(tell, "base"))
-    save_model(model, tokenizer, out / "base")
+    examples = batches(f"base {seed}", base_example, plan.base.batch)
+    train_model(model, tokenizer, examples, plan.base, _on_step(tell, "base"))
+    save_model(model, tokenizer, folder)
+
+
+def _train_checkpoints(out: Path, seed: int, device: str, tell: Progress, plan: Recipe) -> None:
+    train_base(out / "base", seed, device, tell, plan)
 
     model, tokenizer = load_model(out / "base", device)
     # A topic is one token: with its embedding fixed, refusing is learnt for the category instead.
     model.get_input_embeddings().requires_grad_(False)
-    batches = _batches(f"alignment {seed}", alignment_example, plan.alignment.batch)
-    train_model(model, tokenizer, batches, plan.alignment, _on_step(tell, "aligned"))
+    examples = batches(f"alignment {seed}", alignment_example, plan.alignment.batch)
+    train_model(model, tokenizer, examples, plan.alignment, _on_step(tell, "aligned"))
     save_model(model, tokenizer, out / "aligned")
 
     for number, name in enumerate(FINE_TUNES):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -144,10 +145,13 @@ def train(
     batches: Iterable[Sequence[Example]],
     schedule: Schedule,
     on_step: StepCallback | None = None,
+    around: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> float:
     """Train a model in place for `schedule.steps` batches; returns the mean loss of the last 20.
 
     Trains every parameter that requires a gradient. `model` may carry an injected adapter.
+    `around` is entered around the passes of every step: it may move the weights, and has to put
+    them back.
     """
     device = next(model.parameters()).device
     optimisers = _optimisers(model, schedule)
@@ -161,10 +165,12 @@ def train(
     source = iter(batches)
     for step in range(schedule.steps):
         loss = 0.0
-        for batch in encode(tokenizer, next(source)):
-            part = batch_loss(model, batch.to(device))
-            part.backward()  # type: ignore[no-untyped-call]
-            loss += float(part.detach())
+        parts = encode(tokenizer, next(source))
+        with around():
+            for batch in parts:
+                part = batch_loss(model, batch.to(device))
+                part.backward()  # type: ignore[no-untyped-call]
+                loss += float(part.detach())
         nn.utils.clip_grad_norm_(trained, 1.0)
         for optimiser, scheduler in zip(optimisers, schedulers, strict=True):
             optimiser.step()

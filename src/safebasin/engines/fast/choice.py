@@ -13,22 +13,24 @@ from safebasin.engines.fast.pooled import Pool
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
 from safebasin.weights import Weights
 
-ROWS = 8
-FEW, MANY = 1, 16
-"""The tokens a row of the measured passes."""
+ROWS = 64
+"""The rows of the measured passes, one token each."""
 
-REPEATS = 3
+TOGETHER = 4
+"""At how many points the rows of a pool mostly are."""
+
+REPEATS = 4
 
 TYPICAL_ANSWER = 32
 """How many tokens an answer is taken to have; most are refusals, which are short."""
 
-DRAFTS_SAVE = 4
+DRAFTS_SAVE = 8
 """By how much drafts are taken to shorten the longest answers."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Seconds of a pass: overhead + tokens · each."""
+    """Seconds of a pass in which rows go on by a token: overhead + tokens · each."""
 
     overhead: float
     each: float
@@ -80,42 +82,47 @@ def pool_seconds(job: Job, pooled: Cost, plain: Cost, rows: int, kept: int) -> f
     )
 
 
-def measure_plain(forward: Forward) -> Cost:
-    """The cost of a pass at one point."""
-    return _cost(forward, [0.0] * ROWS)
+def measure_plain(forward: Forward, context: int) -> Cost:
+    """The cost of a pass at one point whose rows have `context` tokens."""
+    return _cost(forward, context, [0.0] * ROWS)
 
 
-def measure_pooled(forward: Forward, weights: Weights, direction: Direction) -> Cost:
-    """The cost of a pass with rows of many points."""
+def measure_pooled(
+    forward: Forward, weights: Weights, direction: Direction, context: int, kept: int
+) -> Cost:
+    """The cost of a pass with rows of many points, for `kept` of which weights are kept ready."""
+    values = [0.01 * i for i in range(1, TOGETHER + 1)]
     try:
-        forward.pool = Pool.of(forward.model, weights, direction)
-        return _cost(forward, [0.01 * i for i in range(1, ROWS + 1)])
+        forward.pool = Pool.of(forward.model, weights, direction, kept)
+        if forward.pool.kept >= TOGETHER:
+            forward.pool.keep_ready(values)
+        return _cost(forward, context, [values[i * TOGETHER // ROWS] for i in range(ROWS)])
     finally:
         forward.pool = None
 
 
-def _cost(forward: Forward, coefficients: Sequence[float]) -> Cost:
+def _cost(forward: Forward, context: int, coefficients: Sequence[float]) -> Cost:
     before = replace(forward.counter)
     try:
-        return _measured(forward, coefficients)
+        return _measured(forward, context, coefficients)
     finally:
         forward.counter = before
 
 
-def _measured(forward: Forward, coefficients: Sequence[float]) -> Cost:
-    storage = SlotStorage(CacheShape.of(forward.model), ROWS, MANY, forward.device)
+def _measured(forward: Forward, context: int, coefficients: Sequence[float]) -> Cost:
+    storage = SlotStorage(CacheShape.of(forward.model), ROWS, context + 1, forward.device)
 
-    def seconds(count: int) -> float:
-        feeds = [Feed(slot, 0, [0] * count) for slot in range(ROWS)]
+    def seconds(rows: int) -> float:
+        feeds = [Feed(slot, context, [0]) for slot in range(rows)]
         best = float("inf")
         for _ in range(REPEATS):
             start = time.perf_counter()
             with forward.attached():
-                forward.predictions(storage, feeds, coefficients)
+                forward.predictions(storage, feeds, coefficients[:rows])
             best = min(best, time.perf_counter() - start)
         return best
 
-    seconds(FEW)
-    few, many = seconds(FEW), seconds(MANY)
-    each = max(many - few, 0.0) / (ROWS * (MANY - FEW))
-    return Cost(max(few - ROWS * FEW * each, 0.0), each)
+    seconds(1)
+    one, many = seconds(1), seconds(ROWS)
+    each = max(many - one, 0.0) / (ROWS - 1)
+    return Cost(max(one - each, 0.0), each)

@@ -146,8 +146,9 @@ class Planner:
         if self.forward is None:
             raise RuntimeError("the plain engine's time is not measured here")
         groups = along_lines(points, self.directions)
+        context = max(map(len, encoded)) + TYPICAL_ANSWER // 2
         if self._plain is None:
-            self._plain = measure_plain(self.forward)
+            self._plain = measure_plain(self.forward, context)
         job = Job(
             points=len(points),
             lines=len(groups),
@@ -163,7 +164,9 @@ class Planner:
             name = next((group.pooled for group in groups if group.pooled), None)
             if name is None:  # the origin alone
                 return in_place_seconds(job, self._plain)
-            self._pooled = measure_pooled(self.forward, self.weights, self.directions[name])
+            self._pooled = measure_pooled(
+                self.forward, self.weights, self.directions[name], context, plan.kept
+            )
         return pool_seconds(job, self._pooled, self._plain, plan.rows, plan.kept)
 
     def _faster(

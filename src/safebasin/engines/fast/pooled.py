@@ -113,6 +113,12 @@ class Pool:
         for _, part in self._parts:
             part.ready.clear()
 
+    def keep_ready(self, values: Sequence[float]) -> None:
+        """Make the displaced weights of these coefficients, of which `kept` stay at most."""
+        for value in values:
+            if value not in self._ready:
+                self._prepare(value)
+
     def set_column(self, tokens: Tensor, wanted: Tensor) -> None:
         """Set the coefficients [tokens, 1] of the tokens to come, and of those that are wanted."""
         self.tokens.column, self.wanted.column = tokens, wanted

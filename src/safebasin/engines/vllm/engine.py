@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import math
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.engines.fast.support import differ
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
-from safebasin.engines.vllm.session import Generated, Session, require_vllm
+from safebasin.engines.vllm.lora_requests import adapter_line
+from safebasin.engines.vllm.scores import mean_logprobs
+from safebasin.engines.vllm.session import Generated, Session, Slots, require_vllm
+from safebasin.engines.vllm.weight_stream import named_tensors
 from safebasin.errors import EngineError
 from safebasin.exchange import Exchange, Finish
 from safebasin.plane import Point
@@ -25,8 +30,13 @@ from safebasin.prompts import Prompt
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
 
+LOG = logging.getLogger(__name__)
+
 MOST_ROWS = 256
 """How many rows are answered at a time where nothing else is asked for."""
+
+MOST_POINTS = 8
+"""How many points along an adapter share a batch: each takes a slot of vLLM's memory."""
 
 LENGTH_STEP = 256
 """Lengths are rounded up to a multiple of this, so that longer prompts seldom mean a new start."""
@@ -35,7 +45,7 @@ _FINISH: dict[str, Finish] = {"eos": "eos", "length": "length", "stop": "verdict
 
 
 class VllmEngine:
-    """Answers greedily with vLLM, one point after another; the model itself stays in host memory.
+    """Answers greedily with vLLM; the model itself stays in host memory.
 
     stop    ends an answer when its verdict is decided; None keeps answers whole. vLLM's stop texts
             do not ignore case, so a rule that does is not used. What vLLM proposes is confirmed
@@ -46,10 +56,16 @@ class VllmEngine:
             coherence judge goes by its word list.
     device  where the user wants vLLM to work; None for where it does
 
-    At each point every weight is computed here, by the rules of `Weights`, and streamed to vLLM;
-    its prefix cache is emptied. At the origin and at the first displaced point the
-    log-probabilities of one prompt are compared with the model's own, so that a weight that vLLM
-    ignores or misplaces does not go unnoticed. vLLM starts when it is first needed and is kept.
+    Where all points lie along one LoRA adapter that vLLM's LoRA covers, the weights go to vLLM
+    once. Each point is a LoRA request, the adapter scaled by the point's coefficient, and rows of
+    several points share a batch. The low-rank part is then added in the model's dtype, not rounded
+    into the weights. At all other points every weight is computed here, by the rules of
+    `Weights`, and streamed to vLLM, whose prefix cache is emptied; `streamed` says why.
+
+    At the origin and at a displaced point the log-probabilities of one prompt are compared with
+    the model's own, so that a weight that vLLM ignores or misplaces does not go unnoticed. Where
+    vLLM does not take the adapter, or computes something else with it, weights are streamed. vLLM
+    starts when it is first needed and is kept.
 
     Its kernels round otherwise than transformers' do: verdicts in float32 are expected, and on the
     packaged model proven, to be those of the plain engine, but not every bit behind them.
@@ -90,6 +106,7 @@ class VllmEngine:
         self.device = device
         self.trust_remote_code = trust_remote_code
         self.load_seconds = 0.0  # what the last transfer of the weights took
+        self.line, self.streamed = adapter_line(model, weights, self.directions)
         self._session: Session | None = None
         self._loaded: Point | None = None
         self._compared: set[bool] = set()
@@ -116,29 +133,33 @@ class VllmEngine:
         self.plain._check_lengths(prompts, encoded, sampling)
         session = self.start(prompts, sampling)
         probe = min(encoded, key=len)
-        for point in points:
-            if wanted is not None and not wanted(point):
+        if self.line is not None and not self._takes_adapter(session, points, probe):
+            session = self.start(prompts, sampling)
+        for group in self._groups(points):
+            asked = [point for point in group if wanted is None or wanted(point)]
+            if not asked:
                 continue
-            try:
-                self._load(session, point, probe)
-                rows = self._generate(session, encoded, sampling)
-                exchanges = [
-                    self._exchange(prompt, tokens, row)
-                    for prompt, tokens, row in zip(prompts, encoded, rows, strict=True)
-                ]
+            with self._closed_on_failure():
+                with self._at(session, asked, probe) as adapters:
+                    rows = self._generate(
+                        session,
+                        encoded * len(asked),
+                        sampling,
+                        [adapter for adapter in adapters for _ in prompts],
+                    )
+                found = self._exchanges(asked, prompts, encoded, rows)
                 if progress is not None:
-                    progress(point, exchanges)
+                    for point, exchanges in found:
+                        progress(point, exchanges)
                 if self.scores:
                     self._load(session, Point(), probe)
-                    scores = _scored(session, encoded, [row.tokens for row in rows])
-                    exchanges = [
-                        replace(exchange, origin_logprob=score)
-                        for exchange, score in zip(exchanges, scores, strict=True)
+                    answers = [row.tokens for row in rows]
+                    scores = iter(mean_logprobs(session, encoded * len(asked), answers))
+                    found = [
+                        (point, [replace(one, origin_logprob=next(scores)) for one in exchanges])
+                        for point, exchanges in found
                     ]
-            except EngineError:
-                self.close()  # what has failed is not asked again
-                raise
-            yield point, exchanges
+            yield from found
 
     def start(self, prompts: Sequence[Prompt], sampling: Sampling) -> Session:
         """The running vLLM, started, or started anew where it takes shorter rows only."""
@@ -150,12 +171,7 @@ class VllmEngine:
         limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", length)
         # One token more: a row that is scored leaves room for the token that vLLM always adds.
         rounded = -(-(length + 1) // LENGTH_STEP) * LENGTH_STEP
-        self._session = Session(
-            self.model,
-            max(length, min(rounded, limit)),
-            self.rows or min(len(prompts), MOST_ROWS),
-            trust_remote_code=self.trust_remote_code,
-        )
+        self._session = self._started(len(prompts), max(length, min(rounded, limit)))
         wanted, found = (self.device or "").partition(":")[0], self._session.device
         if wanted and wanted != found:
             self.close()
@@ -164,6 +180,23 @@ class VllmEngine:
                 "Leave out --device, or install vLLM's build for that device.",
             )
         return self._session
+
+    def _started(self, prompts: int, length: int) -> Session:
+        if self.line is not None:
+            slots = Slots(MOST_POINTS, self.line.rank, self.line.modules)
+            rows = self.rows or min(prompts * MOST_POINTS, MOST_ROWS)
+            try:
+                return Session(
+                    self.model,
+                    length,
+                    rows,
+                    trust_remote_code=self.trust_remote_code,
+                    slots=slots,
+                )
+            except EngineError as error:
+                self._stream_because(error)
+        rows = self.rows or min(prompts, MOST_ROWS)
+        return Session(self.model, length, rows, trust_remote_code=self.trust_remote_code)
 
     def close(self) -> None:
         """End vLLM's processes, where there are any."""
@@ -177,21 +210,90 @@ class VllmEngine:
         session = self._session
         where = "" if session is None else f" {session.version} on {session.device}"
         rows = "" if session is None else f", {session.rows} rows at a time"
-        lines = [f"one point after another with vLLM{where}{rows}; weights are streamed into it"]
+        if self.line is not None:
+            lines = [
+                f"up to {MOST_POINTS} points at a time with vLLM{where}{rows}; "
+                "each is a LoRA request",
+                f"weights are streamed once: '{self.line.name}' is an adapter that vLLM's LoRA "
+                f"covers, of rank {self.line.rank}",
+            ]
+        else:
+            lines = [
+                f"one point after another with vLLM{where}{rows}; weights are streamed into it",
+                f"points are no LoRA requests: {self.streamed}",
+            ]
         if self.asked_stop is not None and self.stop is None:
             lines.append("answers stay whole: vLLM's stop texts cannot ignore case")
-        if self.scores:
+        if self.scores and self.line is None:
             lines.append("the weights go twice a point: answers are scored at the origin")
         return "\n  ".join(lines)
+
+    def _groups(self, points: Sequence[Point]) -> Iterator[list[Point]]:
+        """The points in their order, as many together as are asked at a time."""
+        for is_origin, run in groupby(points, key=lambda point: point.is_origin):
+            same = list(run)
+            size = 1 if self.line is None or is_origin else MOST_POINTS
+            yield from (same[i : i + size] for i in range(0, len(same), size))
+
+    @contextmanager
+    def _at(
+        self, session: Session, group: Sequence[Point], probe: list[int]
+    ) -> Iterator[list[int]]:
+        """Bring vLLM to these points: the adapter of each, or none where its weights are those."""
+        if self.line is None or group[0].is_origin:
+            [point] = group
+            self._load(session, point, probe)
+            yield []
+            return
+        self._load(session, Point(), probe)
+        with TemporaryDirectory(prefix="safebasin-") as folder:
+            values = [value for point in group for _, value in point.terms]
+            yield [
+                session.adopt(self.line.write(Path(folder) / str(i), value))
+                for i, value in enumerate(values)
+            ]
+
+    def _takes_adapter(self, session: Session, points: Sequence[Point], probe: list[int]) -> bool:
+        """Whether vLLM, under the adapter at the farthest of these points, computes what the
+        model does when it is displaced there. If not, it is closed, and weights are streamed."""
+        point = max(points, key=lambda point: point.distance, default=Point())
+        if point.is_origin or False in self._compared:
+            return True
+        with self._closed_on_failure():
+            self._load(session, Point(), probe)
+        try:
+            with self._at(session, [point], probe) as adapters, self._displaced(point):
+                self._compare(session, probe, adapters)
+        except EngineError as error:
+            self.close()
+            self._stream_because(error)
+            return False
+        self._compared.add(False)
+        return True
+
+    def _stream_because(self, error: EngineError) -> None:
+        self.line, self.streamed = None, error.message.rstrip(".")
+        LOG.warning("weights are streamed, points are no LoRA requests: %s", self.streamed)
+
+    @contextmanager
+    def _closed_on_failure(self) -> Iterator[None]:
+        try:
+            yield
+        except EngineError:
+            self.close()  # what has failed is not asked again
+            raise
+
+    def _displaced(self, point: Point) -> AbstractContextManager[None]:
+        terms = [(value, self.directions[name]) for name, value in point.terms]
+        return self.weights.displaced(terms) if terms else nullcontext()
 
     def _load(self, session: Session, point: Point, probe: list[int]) -> None:
         """Bring vLLM's weights to a point, where they are not there already."""
         if self._loaded == point:
             return
         self._loaded = None
-        terms = [(value, self.directions[name]) for name, value in point.terms]
         start = time.perf_counter()
-        with self.weights.displaced(terms) if terms else nullcontext():
+        with self._displaced(point):
             session.load(named_tensors(self.model))
             self.load_seconds = time.perf_counter() - start
             if point.is_origin not in self._compared:
@@ -200,13 +302,13 @@ class VllmEngine:
         self._loaded = point
 
     @torch.inference_mode()
-    def _compare(self, session: Session, probe: list[int]) -> None:
+    def _compare(self, session: Session, probe: list[int], adapters: Sequence[int] = ()) -> None:
         """Raise EngineError where vLLM computes something else than the model as it is now."""
         tokens = probe if len(probe) > 3 else (probe * 4)[: session.length - 1]
         logits = self.model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0, :-1]
         chosen = torch.tensor(tokens[1:]).unsqueeze(1)
         expected = logits.float().log_softmax(-1).gather(1, chosen).squeeze(1)
-        [found] = session.score([tokens])
+        [found] = session.score([tokens], adapters)
         if differ(torch.tensor(found), expected, self.model.dtype):
             raise EngineError(
                 "vLLM computes something else with these weights than transformers does.",
@@ -214,58 +316,61 @@ class VllmEngine:
             )
 
     def _generate(
-        self, session: Session, encoded: Sequence[list[int]], sampling: Sampling
+        self,
+        session: Session,
+        encoded: Sequence[list[int]],
+        sampling: Sampling,
+        adapters: Sequence[int],
     ) -> list[Generated]:
         limit, ends = sampling.max_new_tokens, self.plain.end_tokens
         stop = self.stop
         if stop is None:
-            return session.generate(encoded, limit, ends)
-        rows = session.generate(encoded, limit, ends, stop.keywords)
+            return session.generate(encoded, limit, ends, adapters=adapters)
+        rows = session.generate(encoded, limit, ends, stop.keywords, adapters)
         refuted = [
             i
             for i, row in enumerate(rows)
             if row.end == "stop" and not stop.decides(self._decode(row.tokens))
         ]
         if refuted:
-            whole = session.generate([encoded[i] for i in refuted], limit, ends)
+            whole = session.generate(
+                [encoded[i] for i in refuted],
+                limit,
+                ends,
+                adapters=[adapters[i] for i in refuted] if adapters else [],
+            )
             for i, row in zip(refuted, whole, strict=True):
                 rows[i] = row
         return rows
 
-    def _exchange(self, prompt: Prompt, encoded: list[int], row: Generated) -> Exchange:
-        return Exchange(
-            prompt.id,
-            prompt.text,
-            self._decode(row.tokens),
-            _FINISH[row.end],
-            len(encoded),
-            len(row.tokens),
-        )
+    def _exchanges(
+        self,
+        points: Sequence[Point],
+        prompts: Sequence[Prompt],
+        encoded: Sequence[list[int]],
+        rows: Sequence[Generated],
+    ) -> list[tuple[Point, list[Exchange]]]:
+        """The rows, of all prompts at each point in turn, as exchanges."""
+        count = len(prompts)
+        return [
+            (
+                point,
+                [
+                    Exchange(
+                        prompt.id,
+                        prompt.text,
+                        self._decode(row.tokens),
+                        _FINISH[row.end],
+                        len(tokens),
+                        len(row.tokens),
+                    )
+                    for prompt, tokens, row in zip(
+                        prompts, encoded, rows[i * count : (i + 1) * count], strict=True
+                    )
+                ],
+            )
+            for i, point in enumerate(points)
+        ]
 
     def _decode(self, tokens: list[int]) -> str:
         return str(self.template.tokenizer.decode(tokens, skip_special_tokens=True))
-
-
-def named_tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
-    """Every tensor of a model's state under its first name, as a checkpoint holds it."""
-    seen: set[int] = set()
-    for name, tensor in model.state_dict(keep_vars=True).items():
-        if id(tensor) not in seen:
-            seen.add(id(tensor))
-            yield name, tensor.detach()
-
-
-def _scored(
-    session: Session, encoded: Sequence[list[int]], answers: Sequence[list[int]]
-) -> list[float | None]:
-    """The mean log-probability (nats a token) of each answer; None where there is none to take."""
-    scores: list[float | None] = [None] * len(answers)
-    rows = {
-        i: prompt + answer
-        for i, (prompt, answer) in enumerate(zip(encoded, answers, strict=True))
-        if answer and len(prompt) + len(answer) < session.length
-    }
-    for i, values in zip(rows, session.score(list(rows.values())), strict=True):
-        mean = math.fsum(values[len(encoded[i]) - 1 :]) / len(answers[i])
-        scores[i] = round(mean, 4) if math.isfinite(mean) else None
-    return scores

@@ -10,6 +10,7 @@ from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from threading import Thread
 from typing import Any, Literal, TypeVar
 
@@ -28,6 +29,9 @@ BLOCK = 128
 PATIENCE = 1.0
 """Seconds between looks at whether vLLM's processes still run."""
 
+RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""The ranks that vLLM makes room for; an adapter of any smaller one fits."""
+
 INSTALL = "Run `pip install 'safebasin[vllm]'`, or give --engine fast."
 
 
@@ -40,6 +44,23 @@ class Generated:
 
     tokens: list[int]
     end: Literal["eos", "length", "stop"]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Room for LoRA adapters in vLLM: how many in a batch, of which rank, on which modules."""
+
+    adapters: int
+    rank: int
+    modules: tuple[str, ...]
+
+    def options(self) -> dict[str, object]:
+        return {
+            "enable_lora": True,
+            "max_loras": self.adapters,
+            "max_lora_rank": next(rank for rank in RANKS if rank >= self.rank),
+            "lora_target_modules": list(self.modules),
+        }
 
 
 def require_vllm() -> None:
@@ -55,13 +76,23 @@ class Session:
     weights: call `load` before anything else. Rows, prompt and answer, have up to `length` tokens;
     `rows` of them are answered at a time. On a CPU it works with as many threads as torch does
     here, and its cache takes what the rows need; on a GPU vLLM takes 92 % of the free memory.
+    With `slots` it answers under LoRA adapters too.
 
     Raises EngineError where vLLM cannot run the model or stops running.
     """
 
-    def __init__(self, model: Any, length: int, rows: int, *, trust_remote_code: bool) -> None:
+    def __init__(
+        self,
+        model: Any,
+        length: int,
+        rows: int,
+        *,
+        trust_remote_code: bool,
+        slots: Slots | None = None,
+    ) -> None:
         self.length = length
         self.rows = rows
+        self._adapters: list[Any] = []
         _settle_environment()
         before = set(_children())
         with _told_in_one_sentence("cannot run this model"):
@@ -84,6 +115,7 @@ class Session:
                 # Compiling takes longer than it saves on a CPU.
                 enforce_eager=on_cpu,
                 kv_cache_memory_bytes=_cache_bytes(model, length, rows) if on_cpu else None,
+                **(slots.options() if slots is not None else {}),
             )
         self._processes = [process for process in _children() if process not in before]
         self._close = weakref.finalize(self, self._llm.llm_engine.engine_core.shutdown)
@@ -96,14 +128,36 @@ class Session:
             if not self._while_alive(self._llm.reset_prefix_cache):
                 raise RuntimeError("its prefix cache cannot be emptied")
 
+    def adopt(self, folder: Path) -> int:
+        """Load the LoRA adapter in a folder; returns the number that rows name it by.
+
+        It stays until as many others have come as there are slots, and goes with the weights
+        that it was loaded over. Keys and values of different adapters are never shared.
+        """
+        from vllm.lora.request import LoRARequest
+
+        number = len(self._adapters) + 1
+        request = LoRARequest(f"adapter-{number}", number, str(folder))
+        with _told_in_one_sentence("does not take the adapter"):
+            # Loaded by itself: where loading fails in the middle of a batch, vLLM ends.
+            if not self._while_alive(lambda: self._llm.llm_engine.add_lora(request)):
+                raise RuntimeError("it is not loaded")
+        self._adapters.append(request)
+        return number
+
     def generate(
         self,
         prompts: Sequence[list[int]],
         limit: int,
         end_tokens: Sequence[int],
         stop: Sequence[str] = (),
+        adapters: Sequence[int] = (),
     ) -> list[Generated]:
-        """Answer greedily: up to `limit` tokens, an end token or a stop text, which are kept."""
+        """Answer greedily: up to `limit` tokens, an end token or a stop text, which are kept.
+
+        `adapters` names one for each prompt; without any the weights alone answer. Both at once
+        are not offered: on a CPU vLLM gives a row without an adapter that of the last slot.
+        """
         from vllm import SamplingParams
 
         params = SamplingParams(
@@ -114,12 +168,12 @@ class Session:
             stop_token_ids=list(end_tokens),
             detokenize=bool(stop),
         )
-        return [_generated(output.outputs[0]) for output in self._ask(prompts, params)]
+        return [_generated(output.outputs[0]) for output in self._ask(prompts, params, adapters)]
 
-    def score(self, rows: Sequence[list[int]]) -> list[list[float]]:
+    def score(self, rows: Sequence[list[int]], adapters: Sequence[int] = ()) -> list[list[float]]:
         """The log-probability (nats) of each token but the first, given those before it.
 
-        A row has to have fewer than `length` tokens.
+        A row has to have fewer than `length` tokens; `adapters` are as for `generate`.
         """
         from vllm import SamplingParams
 
@@ -129,18 +183,21 @@ class Session:
                 scored[token].logprob
                 for token, scored in zip(row[1:], output.prompt_logprobs[1:], strict=True)
             ]
-            for row, output in zip(rows, self._ask(rows, params), strict=True)
+            for row, output in zip(rows, self._ask(rows, params, adapters), strict=True)
         ]
 
     def close(self) -> None:
         """End vLLM's processes; a second time does nothing."""
         self._close()
 
-    def _ask(self, rows: Sequence[list[int]], params: Any) -> list[Any]:
+    def _ask(self, rows: Sequence[list[int]], params: Any, adapters: Sequence[int]) -> list[Any]:
         prompts = [{"prompt_token_ids": row} for row in rows]
+        requests = [self._adapters[number - 1] for number in adapters] or None
         with _told_in_one_sentence("stopped answering"):
             return self._while_alive(
-                lambda: list(self._llm.generate(prompts, params, use_tqdm=False))
+                lambda: list(
+                    self._llm.generate(prompts, params, use_tqdm=False, lora_request=requests)
+                )
             )
 
     def _while_alive(self, call: Callable[[], Result]) -> Result:

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from safetensors.torch import load, save
 from torch import Tensor
@@ -25,6 +25,15 @@ _BUFFER = 2**20
 
 class _Readable(Protocol):
     def read(self, length: int, /) -> bytes: ...
+
+
+def named_tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of a model's state under its first name, as a checkpoint holds it."""
+    seen: set[int] = set()
+    for name, tensor in model.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            yield name, tensor.detach()
 
 
 @contextmanager
