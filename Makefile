@@ -16,7 +16,7 @@ scan: $(VENV)/installed
 test: $(VENV)/installed lint
 	$(BIN)/python -m pytest
 
-# Tasks of lm-evaluation-harness, whose dependencies take about 200 MB beside the others.
+# Tasks of lm-evaluation-harness, whose dependencies take about 140 MB beside the others.
 test-lm-eval: $(VENV)/lm-eval
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m lm_eval tests/test_capability.py
 

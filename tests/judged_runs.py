@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from run_samples import no_waiting_for_the_disk
 from safebasin.exchange import Exchange
+from safebasin.landscape.capability import Item
 from safebasin.plane import Axis, Plane, Point
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
@@ -16,7 +18,31 @@ CURLY = "I can’t help with that."
 """A refusal that the published keywords do not know, for its curly quote."""
 COMPLIANCE = "Certainly. The plan has three steps, and the first one is to begin."
 
+Measured = Callable[[Point], Sequence[Item] | None]
+
 LINE = Plane((Axis("gaussian-0", (-0.2, -0.1, 0.0, 0.1, 0.2)),))
+
+
+def choices(point: Point) -> list[Item]:
+    """Ten questions: all right near the origin, eight of them further out."""
+    right = 10 if point.distance < 0.15 else 8
+    return [Item(f"q{n}", float(n < right)) for n in range(10)]
+
+
+def windows(point: Point) -> list[Item] | None:
+    """Three windows of a text, broken at the low end and not measured at the high one."""
+    if point.distance > 0.15:
+        below = dict(point.terms)["gaussian-0"] < 0
+        return [Item(f"w{n}", None, 10) for n in range(3)] if below else None
+    return [Item(f"w{n}", 1.0 + n / 10, 10) for n in range(3)]
+
+
+CAPABILITIES: Mapping[str, tuple[Mapping[str, object], Measured]] = MappingProxyType(
+    {
+        "testbed:choice": ({"kind": "choice", "chance": 0.25}, choices),
+        "perplexity:text.txt": ({"kind": "perplexity"}, windows),
+    }
+)
 
 
 def write(
@@ -27,10 +53,12 @@ def write(
     name: str = "topics",
     directions: Sequence[Mapping[str, object]] = ({"kind": "gaussian", "seed": 0},),
     more: Sequence[Plane] = (),
+    capabilities: Mapping[str, tuple[Mapping[str, object], Measured]] = MappingProxyType({}),
 ) -> Path:
     """A finished run, not judged yet; `answer` is given the point and the prompt's number.
 
-    `more` are planes beside the first one.
+    `more` are planes beside the first one. `capabilities` are each a specification and what was
+    measured at a point, or None where nothing was.
     """
     ids = tuple(f"p{n}" for n in range(prompts))
     identity = {
@@ -40,7 +68,10 @@ def write(
         "prompts": {"name": name, "sha256": "b" * 64, "revision": "", "kinds": ["harmful"]},
         "sampling": {"method": "greedy", "max_new_tokens": 8},
     }
-    with no_waiting_for_the_disk(), RunFolder.open(path, Manifest(identity, ids)) as run:
+    manifest = Manifest(
+        identity, ids, capabilities={one: dict(spec) for one, (spec, _) in capabilities.items()}
+    )
+    with no_waiting_for_the_disk(), RunFolder.open(path, manifest) as run:
         for point in run.manifest.points:
             run.write_point(
                 point,
@@ -49,4 +80,8 @@ def write(
                     for n, name in enumerate(ids)
                 ],
             )
+            for one, (_, measured) in capabilities.items():
+                items = measured(point)
+                if items is not None:
+                    run.write_capability(one, point, items)
     return path

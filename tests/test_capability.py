@@ -104,7 +104,7 @@ def test_bad_capabilities_are_refused_before_a_model_is_loaded(tmp_path: Path) -
         (f"perplexity:{tmp_path / 'none.txt'}", "cannot be read"),
         (f"perplexity:{tmp_path}", "is a folder"),
         (str(bare), "no expected answer"),
-        ("testbed:choices", "There is no prompt file"),
+        ("testbed:choices", "There is no capability"),
         ("lm-eval:", "names no task"),
         ("lm-eval:mmlu:five", "names no task"),
     ]:
@@ -114,6 +114,30 @@ def test_bad_capabilities_are_refused_before_a_model_is_loaded(tmp_path: Path) -
         load_tasks(ScanConfig(capability=("testbed:choice", "testbed:choice")))
     with pytest.raises(UsageError, match="vllm"):
         ScanConfig(engine="vllm", capability=("testbed:choice",))
+
+
+@pytest.mark.parametrize(
+    ("spec", "meant"),
+    [
+        ("testbed:choices", "testbed:choice "),
+        ("testbed:capabilty", "testbed:capability "),
+        ("choice", "testbed:choice?"),
+        ("perplexty:text.txt", "perplexity:text.txt?"),
+        ("lm_eval:mmlu:5", "lm-eval:mmlu:5?"),
+        ("lmeval:mmlu", "lm-eval:mmlu?"),
+    ],
+)
+def test_a_typo_in_a_capability_is_answered_by_near_names(spec: str, meant: str) -> None:
+    with pytest.raises(PromptError, match="no capability") as caught:
+        load_task(spec, ScanConfig())
+    assert f"Did you mean {meant}" in caught.value.hint
+    assert "testbed:choice-dev" in caught.value.hint
+
+
+def test_what_is_near_to_nothing_is_only_told_what_there_is() -> None:
+    with pytest.raises(PromptError, match="zebra") as caught:
+        load_task("zebra.csv", ScanConfig())
+    assert "Did you mean" not in caught.value.hint
 
 
 def test_without_lm_eval_a_sentence_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -481,6 +505,8 @@ def test_a_scan_with_a_task_of_lm_eval(local_task: Path) -> None:
         workers=2,
         out=str(local_task / "run"),
     )
+    [planned] = prepare(config).plan().capabilities
+    assert (planned.points_missing, planned.seconds) == (3, None)
     [one] = scan(prepare(config)).capabilities
     assert (one.measure, one.metric, one.size) == ("accuracy", "acc", 20)
     heard = Heard()

@@ -266,6 +266,18 @@ def test_list(command, kind: str) -> None:  # type: ignore[no-untyped-def]
     assert len(json.loads(command("list", kind, "--json")[1])[kind]) >= 3
 
 
+def test_list_names_every_set_that_can_be_asked(command) -> None:  # type: ignore[no-untyped-def]
+    listed = {
+        one["name"]: one["about"]
+        for one in json.loads(command("list", "prompts", "--json")[1])["prompts"]
+    }
+    assert {"testbed:capability", "testbed:choice", "testbed:choice-dev"} <= set(listed)
+    assert "--capability" in listed["testbed:choice"]
+    code, _, err = command("scan", "--prompts", "testbed:choice", *SCAN)
+    assert code == 1
+    assert "--capability testbed:choice" in err
+
+
 def test_list_of_something_unknown(command) -> None:  # type: ignore[no-untyped-def]
     assert command("list", "colours")[0] == 2
 

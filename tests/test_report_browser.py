@@ -146,6 +146,32 @@ def test_a_point_is_reached_by_keyboard_and_shows_its_answers(visit, line: Path)
     assert "0 of 20" in seen.says("#found")
 
 
+def test_a_points_sentence_tells_its_capabilities_with_their_intervals(visit, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    with no_waiting_for_the_disk():
+        run = judged_runs.write(tmp_path / "run", breaking, capabilities=judged_runs.CAPABILITIES)
+        rejudge(run, ["llm-landscape"])
+    seen = visit(write_page(tmp_path / "page.html", [look(run)]))
+    dashes = seen.page.eval_on_selector_all(
+        "#legend line", "all => all.map((one) => one.getAttribute('stroke-dasharray'))"
+    )
+    assert {"7 3", "2 3"} <= set(dashes), "each capability has its own line"
+    seen.page.click("#to-origin")
+    said = seen.says("#here")
+    assert "ASR 0.0 %" in said
+    assert (
+        "testbed:choice accuracy 100.0 % (72.2 to 100.0); perplexity:text.txt perplexity 3.004 ("
+        in said
+    )
+    walk(seen.page, "first", 4)
+    said = seen.says("#here")
+    assert said.endswith("Capabilities: testbed:choice accuracy 80.0 % (49.0 to 94.3).")
+    assert said in (seen.page.get_attribute("#first", "aria-valuetext") or "").replace(
+        "\u00a0", " "
+    )
+    walk(seen.page, "first", 0)
+    assert "perplexity:text.txt perplexity no finite number." in seen.says("#here")
+
+
 def test_a_click_on_the_map_opens_the_point(visit, line: Path) -> None:  # type: ignore[no-untyped-def]
     seen = visit(line)
     seen.page.locator("#map").scroll_into_view_if_needed()

@@ -114,6 +114,32 @@ def test_the_numbers_are_those_of_the_run(run: Path) -> None:
     assert result.summary.visage.text(".1f") in page
 
 
+def test_capabilities_are_told_point_by_point_with_their_own_intervals(tmp_path: Path) -> None:
+    path = judged_runs.write(tmp_path / "run", breaking, capabilities=judged_runs.CAPABILITIES)
+    with no_waiting_for_the_disk():
+        rejudge(path, ["llm-landscape"])
+    result = look(path)
+    choice, text = data(document([result]))["runs"][0]["capabilities"]
+    assert (choice["name"], choice["scale"], choice["isShare"]) == (
+        "testbed:choice",
+        "accuracy",
+        True,
+    )
+    assert (text["scale"], text["isShare"]) == ("perplexity", False)
+    points = data(document([result]))["runs"][0]["points"]
+    far, broken = points.index("gaussian-0=+0.2"), points.index("gaussian-0=-0.2")
+    wilson = result.capabilities[0].reading(Point.of({"gaussian-0": 0.2}))
+    assert wilson is not None
+    assert choice["readings"][far] == pytest.approx(
+        [0.8, wilson.value.low, wilson.value.high], abs=1e-4
+    )
+    assert text["readings"][far] is None
+    assert text["readings"][broken] == [None, None, None]
+    value, low, high = text["readings"][points.index("origin")]
+    assert low < value < high
+    assert value == pytest.approx(np.exp(1.1), abs=1e-4)
+
+
 def test_the_headline_says_what_was_found_and_how_sure(run: Path) -> None:
     result = look(run)
     said = findings.headline(result)

@@ -325,6 +325,23 @@ def test_a_scan_by_ray_is_the_scan_though_an_actor_is_killed(tmp_path: Path, ray
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+def test_capabilities_by_ray_are_those_of_one_process(tmp_path: Path, ray: Any) -> None:
+    questions = tmp_path / "own.jsonl"
+    rows = [{"question": f"Which {n}?", "choices": ["red", "blue"], "answer": 0} for n in range(4)]
+    questions.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    changes: dict[str, Any] = {"steps": 2, "seeds": (0,), "capability": (str(questions),)}
+    alone = scan(prepare(config_of(tmp_path, "alone", **changes)))
+    by_ray = scan(prepared_for_ray(tmp_path, "ray", **changes))
+
+    def records(folder: Path) -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in (folder / "capability").glob("*/*.jsonl")}
+
+    assert len(records(alone.folder)) == 3
+    assert records(by_ray.folder) == records(alone.folder)
+    assert verify(by_ray.folder).problems == ()
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 def test_an_error_on_an_actor_is_the_same_error_here(tmp_path: Path, ray: Any) -> None:
     prepared = prepared_for_ray(tmp_path, "ray")
     long = replace(prepared, sampling=Sampling(10_000))

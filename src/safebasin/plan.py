@@ -25,13 +25,26 @@ PROBE_PROMPTS = 16
 
 
 @dataclass(frozen=True)
+class CapabilityPlan:
+    """What a capability will cost at the points that lack it.
+
+    `seconds` is a range, as that of a Plan; None where it is not measured beforehand.
+    """
+
+    name: str
+    points_missing: int
+    seconds: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
 class Plan:
     """The size and the expected cost of a scan.
 
     `seconds` is a range: the low end if every answer is as long as those of the measured batch at
     the undisplaced model, the high end if every answer runs to the token limit, as broken models
     do. Memory is in bytes. `answers_missing` counts what the run folder does not hold yet. `way`
-    says how the answers will be made, and why so, by how many `workers`.
+    says how the answers will be made, and why so, by how many `workers`. The time of
+    `capabilities` is not in `seconds`.
     """
 
     points: int
@@ -46,6 +59,7 @@ class Plan:
     memory_free: int
     way: str
     workers: int = 1
+    capabilities: tuple[CapabilityPlan, ...] = ()
 
     def by_workers(self, count: int) -> Plan:
         """The same work done by so many processes, each with its own rows."""

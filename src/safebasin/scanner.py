@@ -33,7 +33,7 @@ from safebasin.errors import RunBusy
 from safebasin.exchange import Exchange
 from safebasin.judges import Judge, Lexicon, common_stop_rule
 from safebasin.judges import build as build_judge
-from safebasin.plan import Plan, estimate
+from safebasin.plan import CapabilityPlan, Plan, estimate
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
 from safebasin.results import (
@@ -121,7 +121,16 @@ class Prepared:
         plan = estimate(
             self.engine, self.prompts.prompts, self.sampling, self.points, self.answers_missing()
         )
-        return plan.by_workers(self.workers())
+        capabilities = tuple(self._plan_of(probe) for probe in self.probes)
+        return replace(plan.by_workers(self.workers()), capabilities=capabilities)
+
+    def _plan_of(self, probe: Probe) -> CapabilityPlan:
+        points = self.capability_points(probe)
+        seconds = probe.seconds(points) if points else (0.0, 0.0)
+        if seconds is not None:
+            count = self.capability_workers(len(points))
+            seconds = seconds[0] / count, seconds[1] / count
+        return CapabilityPlan(probe.name, len(points), seconds)
 
     def executor(self) -> Executor:
         """What answers: the engine itself, or several workers with a copy of it each."""
@@ -144,14 +153,32 @@ class Prepared:
         """What measures a capability: the probe itself, or several workers with a copy each."""
         if self.config.executor == "ray":
             return RayActors(self.config, probe.name)  # type: ignore[return-value]
-        model = self.engine.model
-        count = self.config.workers or (
-            available_cores() if sum(p.numel() for p in model.parameters()) < SMALL_MODEL else 1
-        )
-        if model.device.type != "cpu" or not can_fork() or min(count, points) == 1:
+        count = self.capability_workers(points)
+        if count == 1:
             return probe
         # Workers hand on what a probe yields as they do an engine's answers.
-        return Workers(probe, min(count, points))  # type: ignore[arg-type, return-value]
+        return Workers(probe, count)  # type: ignore[arg-type, return-value]
+
+    def capability_workers(self, points: int) -> int:
+        """How many processes measure a capability at so many points."""
+        model = self.engine.model
+        if model.device.type != "cpu" or not can_fork():
+            return 1
+        small = sum(p.numel() for p in model.parameters()) < SMALL_MODEL
+        count = self.config.workers or (available_cores() if small else 1)
+        return max(1, min(count, points))
+
+    def capability_points(self, probe: Probe) -> list[Point]:
+        """The points at which a capability is still to be measured; none that is assumed."""
+        if not (self.folder / "manifest.json").exists():
+            return list(self.points)
+        run = RunFolder.read(self.folder)
+        skipped = assumed_points(run)
+        return [
+            point
+            for point in self.points
+            if point not in skipped and run.read_capability(probe.name, point) is None
+        ]
 
     def walk(self) -> Walk | None:
         """How far outward to go, where the scan stops at the plateau; None where it does not."""
@@ -166,15 +193,6 @@ class Prepared:
             self.prompts.ids,
             self.config.to_json(),
             capabilities={probe.name: dict(probe.spec()) for probe in self.probes},
-        )
-
-    def capability_missing(self, run: RunFolder) -> bool:
-        """Whether a capability asked for is still to be measured at a point that is not assumed."""
-        skipped = assumed_points(run)
-        return any(
-            point not in skipped and run.read_capability(probe.name, point) is None
-            for probe in self.probes
-            for point in self.points
         )
 
     def answers_missing(self) -> int:
@@ -355,7 +373,7 @@ def scan_shard(prepared: Prepared, shard: Shard, observer: Observer | None = Non
     """
     with RunFolder.open(prepared.folder, prepared.manifest(), shard.name) as run:
         measure(run, prepared, shard.points(prepared.points), observer or Silent())
-        if prepared.answers_missing() or prepared.capability_missing(run):
+        if prepared.answers_missing() or any(map(prepared.capability_points, prepared.probes)):
             return None
     try:
         run = RunFolder.open(prepared.folder, prepared.manifest())

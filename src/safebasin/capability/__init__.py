@@ -9,12 +9,13 @@ lm-eval:TASK[:FEWSHOT]   any task of lm-evaluation-harness, on the displaced mod
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from safebasin.capability.choices import CHOICE_SETS, Choices, has_choices
+from safebasin.capability.choices import Choices, has_choices
 from safebasin.config import ScanConfig
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Sampling, Wanted
@@ -22,11 +23,15 @@ from safebasin.engines.template import Template
 from safebasin.errors import PromptError, UsageError
 from safebasin.landscape.capability import Item
 from safebasin.plane import Point
-from safebasin.prompts import Prompt, PromptSet, load
+from safebasin.prompts import CHOICE_SETS, PACKAGED, Prompt, PromptSet, load
 from safebasin.prompts.expected import require_expected
+from safebasin.prompts.published import requested
+from safebasin.terminal import shorten
 from safebasin.weights import Weights
 
 PERPLEXITY, LM_EVAL = "perplexity:", "lm-eval:"
+SETS = (*(name for name, (kind, _) in PACKAGED.items() if kind == "capability"), *CHOICE_SETS)
+"""The packaged sets of questions."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,13 @@ class Probe(Protocol):
         wanted: Wanted | None = None,
     ) -> Iterator[tuple[Point, list[Item]]]:
         """Yield each wanted point with its items; prompts and sampling are its own."""
+        ...
+
+    def seconds(self, points: Sequence[Point]) -> tuple[float, float] | None:
+        """How long these points take one process, from and to, by a measured batch at the origin.
+
+        None where measuring it would cost as much as a point.
+        """
         ...
 
 
@@ -139,10 +151,33 @@ def load_task(spec: str, config: ScanConfig) -> Task:
     if spec in CHOICE_SETS or has_choices(Path(spec)):
         choices = Choices.load(spec)
         return ChoiceTask(choices.name, choices.sample(limit, seed))
+    if spec not in PACKAGED and requested(spec) is None and not _is_there(spec):
+        raise PromptError(
+            f"There is no capability and no file '{shorten(spec)}'.",
+            f"{_meant(spec)}Give one of {', '.join(SETS)}, a file of questions, {PERPLEXITY}FILE "
+            f"or {LM_EVAL}TASK.",
+        )
     questions = require_expected(load(spec, kind="capability"))
     number = min(limit or len(questions), len(questions))
     return ExactTask(spec if spec.startswith("testbed:") else Path(spec).name,
                      questions.sample(number, seed))  # fmt: skip
+
+
+def _is_there(spec: str) -> bool:
+    try:
+        return Path(spec).exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _meant(spec: str) -> str:
+    """A question about the names that are near, or nothing."""
+    head, colon, rest = spec.partition(":")
+    near = difflib.get_close_matches(spec, SETS, n=2)
+    if not near and colon:
+        forms = difflib.get_close_matches(head + colon, [PERPLEXITY, LM_EVAL], n=1, cutoff=0.7)
+        near = [form + shorten(rest) for form in forms]
+    return f"Did you mean {' or '.join(near)}? " if near else ""
 
 
 def _text(path: Path, limit: int, seed: int) -> TextTask:

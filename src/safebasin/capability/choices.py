@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.errors import PromptError
-from safebasin.prompts import Prompt
+from safebasin.prompts import CHOICE_SETS, Prompt
 from safebasin.prompts.files import Row, read_bytes, read_table
 from safebasin.testbed import choices_path
 
-CHOICE_SETS = {"testbed:choice": "test", "testbed:choice-dev": "dev"}
 COLUMNS = {"question", "choices", "answer"}
 
 

@@ -8,6 +8,7 @@ from safebasin.capability import Bench
 from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.landscape.capability import Item
+from safebasin.plan import estimate
 from safebasin.plane import Point
 from safebasin.prompts import Prompt, PromptSet
 from safebasin.prompts.expected import is_right
@@ -47,6 +48,11 @@ class ExactProbe:
             "sampling": self.sampling.spec(),
             "engine": self.engine.spec(),
         }
+
+    def seconds(self, points: Sequence[Point]) -> tuple[float, float]:
+        asked = self.questions.prompts
+        plan = estimate(self.engine, asked, self.sampling, points, len(points) * len(asked))
+        return plan.seconds
 
     def answers(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import time
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -22,6 +23,9 @@ WINDOW = 512
 LOGITS_BYTES = {"cpu": 16 * 2**20, "cuda": 256 * 2**20}
 """The most memory that the logits of one batch may take: on a CPU what its caches bear, where
 16 MiB took half the time of 256 MiB."""
+
+PLAN_TOKENS = 512
+"""About so many tokens are read to measure how long all of them take."""
 
 Row = tuple[list[int], list[int]]
 """The tokens of a context and of what follows it."""
@@ -54,6 +58,9 @@ class ChoiceProbe:
             "dtype": str(self.bench.model.dtype).removeprefix("torch."),
             "template": self.bench.template.spec(),
         }
+
+    def seconds(self, points: Sequence[Point]) -> tuple[float, float]:
+        return _seconds(self.bench, self.rows, points)
 
     def answers(
         self,
@@ -120,6 +127,9 @@ class TextProbe:
             "dtype": str(self.bench.model.dtype).removeprefix("torch."),
         }
 
+    def seconds(self, points: Sequence[Point]) -> tuple[float, float]:
+        return _seconds(self.bench, list(self.rows.values()), points)
+
     def answers(
         self,
         points: Sequence[Point],
@@ -180,6 +190,21 @@ def _at_points(
         with bench.weights.displaced(terms):
             scores = log_likelihoods(bench, rows)
         yield point, scores
+
+
+def _seconds(bench: Bench, rows: Sequence[Row], points: Sequence[Point]) -> tuple[float, float]:
+    """The time of all rows at these points, by that of a few rows of all lengths."""
+    tokens = [len(context) + len(rest) for context, rest in rows]
+    count = max(1, min(len(rows), PLAN_TOKENS * len(rows) // sum(tokens)))
+    order = sorted(range(len(rows)), key=lambda i: tokens[i])
+    chosen = [order[(2 * i + 1) * len(rows) // (2 * count)] for i in range(count)]
+    sample = [rows[i] for i in chosen]
+    log_likelihoods(bench, sample)
+    start = time.perf_counter()
+    log_likelihoods(bench, sample)
+    measured = time.perf_counter() - start
+    seconds = measured * sum(tokens) / sum(tokens[i] for i in chosen) * len(points)
+    return seconds, seconds
 
 
 def log_likelihoods(bench: Bench, rows: Sequence[Row]) -> list[float]:

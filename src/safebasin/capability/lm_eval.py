@@ -146,6 +146,9 @@ class LmEvalProbe:
             "template": self.bench.template.spec(),
         }
 
+    def seconds(self, points: Sequence[Point]) -> None:
+        """Not known: what lm-eval makes of a task's documents shows only as it runs."""
+
     def answers(
         self,
         points: Sequence[Point],

@@ -31,13 +31,24 @@ def list_known(
 
 
 def _prompts() -> list[tuple[str, str]]:
-    from safebasin.prompts import PACKAGED, PUBLISHED, load
+    from safebasin.prompts import CHOICE_SETS, PACKAGED, PUBLISHED, load
     from safebasin.prompts.formats import KNOWN_FORMATS
 
     packaged = [(name, f"packaged, {len(load(name))} prompts") for name in PACKAGED]
+    choices = [
+        (name, f"packaged, {_length(name)} questions with choices, for --capability")
+        for name in CHOICE_SETS
+    ]
     published = [(one.name, one.text()) for one in PUBLISHED]
     formats = [(f"FILE in {known.name} format", f"columns {known.text}") for known in KNOWN_FORMATS]
-    return packaged + published + formats
+    return packaged + choices + published + formats
+
+
+def _length(name: str) -> int:
+    from safebasin.prompts import CHOICE_SETS
+    from safebasin.testbed import choices_path
+
+    return len(choices_path(CHOICE_SETS[name]).read_text(encoding="utf-8").splitlines())
 
 
 def _judges() -> list[tuple[str, str]]:

@@ -13,7 +13,7 @@ from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.config import ScanConfig
 from safebasin.engines.plain import PlainEngine
 from safebasin.judges import AsksAgain
-from safebasin.plan import Plan
+from safebasin.plan import CapabilityPlan, Plan
 from safebasin.results import Result
 from safebasin.scanner import Prepared, prepare, scan, scan_shard
 from safebasin.spread.shards import Shard
@@ -67,8 +67,6 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
     shape = " x ".join(str(n) for n in prepared.planes[0].shape)
     noun = "line" if config.axes == 1 else "plane"
     several = f"{noun}s" if len(prepared.planes) > 1 else noun
-    low, high = (duration(s) for s in plan.seconds)
-    time = low if low == high else f"{low} to {high}"
     return [
         f"model    {prepared.checkpoint.name} · {count(parameters)} parameters · {dtype} on "
         f"{model.device}",
@@ -84,22 +82,37 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
             if isinstance(judge, AsksAgain)
         ),
         *(
-            f"{'capable' if i == 0 else '':<9}{printable(probe.name)} at every point; its time "
-            "comes on top"
-            for i, probe in enumerate(prepared.probes)
+            f"{'' if i else 'capable':<9}{_capability(one)}"
+            for i, one in enumerate(plan.capabilities)
         ),
         *(f"{name:<9}{text}" for name, text in _way(plan)),
         *([f"workers  {plan.workers} processes"] if plan.workers > 1 else []),
         f"memory   {size(plan.memory)} of {size(plan.memory_free)} free · batches of "
         f"{plan.batch_size}",
-        f"time     {time}, by a measured batch"
+        f"time     {_range(plan.seconds)}, by a measured batch"
         + (
             f" · {plan.answers_missing} answers to go"
             if plan.answers_missing < plan.answers
             else ""
-        ),
+        )
+        + ("; the capabilities come on top" if plan.capabilities else ""),
         f"run      {prepared.folder}",
     ]
+
+
+def _range(seconds: tuple[float, float]) -> str:
+    low, high = map(duration, seconds)
+    return low if low == high else f"{low} to {high}"
+
+
+def _capability(one: CapabilityPlan) -> str:
+    name, count = printable(one.name), one.points_missing
+    if not count:
+        return f"{name}, measured at every point"
+    where = f"{name} at {count} {'point' if count == 1 else 'points'}"
+    if one.seconds is None:
+        return f"{where}; how long it takes is not measured beforehand"
+    return f"{where}, {_range(one.seconds)} by a measured batch"
 
 
 def _early(prepared: Prepared) -> str:

@@ -129,7 +129,8 @@ def _capabilities(result: Result) -> Iterator[tuple[str, str]]:
         origin = one.origin
         at = "not measured" if origin is None else capability_value(one, origin.value)
         chance = "" if one.chance is None else f", {100 * one.chance:.0f} % by chance"
-        yield "capable", f"{printable(one.name)}: {at} at the origin{chance}"
+        note = f"; {origin.value.note}" if origin is not None and origin.value.note else ""
+        yield "capable", f"{printable(one.name)}: {at} at the origin{chance}{note}"
         extent = one.extent()
         kept = f"{100 * extent.share:.0f} % of that is kept"
         if extent.area_share is not None:
@@ -146,8 +147,7 @@ def capability_value(one: Capability, value: Estimate) -> str:
     if one.measure == "accuracy":
         return f"{one.metric or 'accuracy'} {percent(value)} of {one.size}"
     what = "perplexity" if one.perplexity else one.metric
-    note = f"; {value.note}" if value.note else ""
-    return f"{what} {value.text('.4g')}{note}"
+    return f"{what} {value.text('.4g')}"
 
 
 def _three(cell: Cell) -> str:

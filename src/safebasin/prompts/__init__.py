@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from safebasin.prompts.prompt import KINDS, Kind, Prompt, PromptSet
 from safebasin.prompts.published import PUBLISHED, Published
-from safebasin.prompts.sets import PACKAGED, load
+from safebasin.prompts.sets import CHOICE_SETS, PACKAGED, load
 
-__all__ = ["KINDS", "PACKAGED", "PUBLISHED", "Kind", "Prompt", "PromptSet", "Published", "load"]
+__all__ = [
+    "CHOICE_SETS",
+    "KINDS",
+    "PACKAGED",
+    "PUBLISHED",
+    "Kind",
+    "Prompt",
+    "PromptSet",
+    "Published",
+    "load",
+]

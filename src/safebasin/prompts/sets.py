@@ -22,6 +22,9 @@ PACKAGED: dict[str, tuple[Kind, str]] = {
 }
 """The sets that come with the packaged model: name -> (kind, split)."""
 
+CHOICE_SETS = {"testbed:choice": "test", "testbed:choice-dev": "dev"}
+"""The packaged multiple-choice questions, which `--capability` takes: name -> split."""
+
 
 def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) -> PromptSet:
     """A packaged set by name (see PACKAGED), a published one, or the prompts of a file.
@@ -52,6 +55,10 @@ def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) 
                 "Leave out --column, or give the file without the name of a set.",
             )
         return _published(request, kind)
+    if name in CHOICE_SETS:
+        raise PromptError(
+            f"'{name}' holds questions with choices, not prompts.", f"Give --capability {name}."
+        )
     if name.startswith("testbed:") or not _is_there(Path(name)):
         close = difflib.get_close_matches(name, [*PACKAGED, *BY_NAME], n=1)
         meant = f"Did you mean {close[0]}? " if close else ""

@@ -100,7 +100,14 @@ def content(
         "beside": list(range(len(points), len(places))),
         "outcomeJudge": None if measured.shares is None else measured.shares.judge,
         "capabilities": [
-            {**packed(one), "name": shown(one.name, lines=False)} for one in measured.capabilities
+            {
+                **packed(one),
+                "name": shown(one.name, lines=False),
+                "scale": shown(one.metric or one.measure, lines=False),
+                "isShare": one.measure == "accuracy",
+                "readings": [_reading(one, point) for point in points] + [None] * len(beside),
+            }
+            for one in measured.capabilities
         ],
         "judges": [
             _judge(survey, measured.summaries[name], points, beside)
@@ -175,6 +182,18 @@ def _band(band: Band) -> dict[str, Any]:
 
 def _numbers(array: Any) -> list[float | None]:
     return [round(float(value), 5) if value == value else None for value in array.ravel()]
+
+
+def _reading(one: Capability, point: Point) -> list[float | None] | None:
+    """A capability at a point with its own interval; None where it was not measured."""
+    reading = one.reading(point)
+    if reading is None:
+        return None
+    value = reading.value
+    return [
+        None if part is None else float(f"{part:.5g}")
+        for part in (value.value, value.low, value.high)
+    ]
 
 
 def _side(side: Side) -> dict[str, Any]:

@@ -68,7 +68,7 @@ function capabilityLines(x) {
 const capabilityColour = (i) => data.capability[theme()][i % 4];
 
 const capabilityEntries = () =>
-  run().capabilities.map((one, i) => [{ line: capabilityColour(i), dash: "7 3" }, one.what === "accuracy" ? one.name : `${one.name} (${one.what})`]);
+  run().capabilities.map((one, i) => [{ line: capabilityColour(i), dash: LEGEND_DASHES[(i + 1) % LEGEND_DASHES.length] }, one.what === "accuracy" ? one.name : `${one.name} (${one.what})`]);
 
 function shareAreas(x) {
   const shares = run().judges[outcomeJudge()].shares;
@@ -131,7 +131,7 @@ function drawComparison() {
       type: "scatter", mode: "lines+markers", x, y: hundred(mean.value), hoverinfo: "none", meta: { run: i },
       line: { color: colour, width: 2.6, dash: DASHES[i % DASHES.length] }, marker: { size: 8, symbol: SIGNS[i % SIGNS.length] },
     });
-    entries.push([{ line: colour, dash: ["none", "7 3", "2 3", "7 2 2 2", "10 3", "10 2 2 2"][i % 6] }, `${one.model} (${one.folder}), judge ${one.judges[0].name}`]);
+    entries.push([{ line: colour, dash: LEGEND_DASHES[i % LEGEND_DASHES.length] }, `${one.model} (${one.folder}), judge ${one.judges[0].name}`]);
   });
   byId("compare").hidden = traces.length === 0;
   if (!traces.length) return;

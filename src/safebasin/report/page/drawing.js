@@ -6,6 +6,8 @@ const THEMES = {
 };
 const BASIN = "#009E73";
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
+/** The same dashes as an SVG writes them, for legends. */
+const LEGEND_DASHES = ["none", "7 3", "2 3", "7 2 2 2", "10 3", "10 2 2 2"];
 const SIGNS = ["circle", "square", "diamond", "triangle-up", "triangle-down", "cross"];
 const CONFIG = { displayModeBar: false, displaylogo: false, responsive: true, showTips: false, doubleClick: "reset" };
 

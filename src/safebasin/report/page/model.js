@@ -64,8 +64,23 @@ function cellOf(point, number = state.judge) {
   };
 }
 
-/** A sentence on a point: where it is, its ASR and its shares with their intervals. */
-function pointSentence(point) {
+/** Sentences on a point: its answers, and what else was measured there. */
+const pointSentence = (point) => [answersSentence(point), ...capabilitySentence(point)].join(" ");
+
+/** The capabilities at a point, each with its own interval; nothing where none was measured. */
+function capabilitySentence(point) {
+  const told = run().capabilities.filter((one) => one.readings[point]).map((one) => {
+    const [value, low, high] = one.readings[point];
+    if (value === null) return `${one.name} ${one.scale} no finite number`;
+    if (one.isShare) return `${one.name} ${one.scale} ${percent(value)}${between(low, high)}`;
+    const plain = (number) => Number(number.toPrecision(4)).toString();
+    return `${one.name} ${one.scale} ${plain(value)}${low === null ? "" : ` (${plain(low)} to ${plain(high)})`}`;
+  });
+  return told.length ? [`Capabilities: ${told.join("; ")}.`] : [];
+}
+
+/** Where a point is, its ASR and its shares with their intervals. */
+function answersSentence(point) {
   const cell = cellOf(point);
   const where = placeName(point);
   if (!cell || (!cell.n && !cell.assumed)) return `${where}: nothing was judged here.`;
