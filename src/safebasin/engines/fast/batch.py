@@ -19,6 +19,9 @@ from safebasin.errors import EngineError
 PASS_TOKENS = 4096
 """The most prompt tokens of one pass, which bounds its activations."""
 
+LOGITS_BYTES = {"cpu": 16 * 2**20, "cuda": 512 * 2**20}
+"""The most memory that the logits of drafts may take in one pass."""
+
 
 class Batch:
     """Answers rows, `capacity` of them at a time.
@@ -46,6 +49,8 @@ class Batch:
         self.knee = knee
         self.notes: list[str] = []
         self._shape = CacheShape.of(forward.model)
+        vocabulary = forward.model.get_output_embeddings().weight.shape[0]
+        self._predictions = LOGITS_BYTES.get(forward.device.type, 2**24) // (4 * vocabulary)
         self._prefixes = Prefixes(forward, self._shape, prefix)
         self._slots: Slots[Row] | None = None
 
@@ -145,7 +150,7 @@ class Batch:
             return []
         left = self.ending.limit - (len(row.tokens) - row.start)
         knee = self.forward.meter.knee if self.knee is None else self.knee
-        return row.drafter.draft(live, knee, left - 1)
+        return row.drafter.draft(live, knee, min(left, self._predictions // live) - 1)
 
     def _allocated(self) -> Slots[Row]:
         if self._slots is None:

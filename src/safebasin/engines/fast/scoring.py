@@ -12,7 +12,7 @@ from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
 
-LOGITS_BYTES = {"cpu": 12 * 2**20, "cuda": 256 * 2**20}
+LOGITS_BYTES = {"cpu": 6 * 2**20, "cuda": 256 * 2**20}
 """The most memory that the logits of one pass may take."""
 
 ROWS_BYTES = {"cpu": 2**20, "cuda": 64 * 2**20}
