@@ -7,12 +7,15 @@ raises the compliance alone closes it at exactly one coefficient.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from safebasin.config import ScanConfig
 
 WORDS = ["<pad>", "<s>", "</s>", "<|user|>", "<|assistant|>", "<unk>",
          "Sorry", "Certainly", "no", "yes", "ask", "this", "that"]  # fmt: skip
@@ -67,3 +70,20 @@ def prompts(path: Path) -> Path:
     """Write three prompts, one a line."""
     path.write_text("ask this\nask that\nask this that\n", encoding="utf-8")
     return path
+
+
+def config(folder: Path, **changes: object) -> ScanConfig:
+    """A scan of the planted model along its direction, into a run in the same folder."""
+    planted = ScanConfig(
+        model=str(save(folder / "model")),
+        prompts=str(prompts(folder / "planted.txt")),
+        directions=(str(direction(folder / "toward.safetensors")),),
+        include=("lm_head.weight",),
+        steps=20,
+        max_new_tokens=8,
+        judges=("llm-landscape",),
+        device="cpu",
+        workers=1,
+        out=str(folder / "run"),
+    )
+    return replace(planted, **changes)  # type: ignore[arg-type]

@@ -176,24 +176,8 @@ def test_an_even_axis_is_told_from_an_uneven_one() -> None:
     assert not Axis("a", (0.0, 0.1, 0.15)).even
 
 
-def planted_config(folder: Path, **changes: object) -> ScanConfig:
-    config = ScanConfig(
-        model=str(planted.save(folder / "model")),
-        prompts=str(planted.prompts(folder / "planted.txt")),
-        directions=(str(planted.direction(folder / "toward.safetensors")),),
-        include=("lm_head.weight",),
-        steps=20,
-        max_new_tokens=8,
-        judges=("llm-landscape",),
-        device="cpu",
-        workers=1,
-        out=str(folder / "run"),
-    )
-    return replace(config, **changes)  # type: ignore[arg-type]
-
-
 def test_the_planted_edge_is_known_to_the_tolerance(tmp_path: Path) -> None:
-    found = scan_adaptively(prepare(planted_config(tmp_path)), 0.002)
+    found = scan_adaptively(prepare(planted.config(tmp_path)), 0.002)
     below, above = found.edges
     assert (below.inner, below.outer) == (-0.5, None)
     assert above.inner is not None
@@ -213,7 +197,7 @@ def test_the_planted_edge_is_known_to_the_tolerance(tmp_path: Path) -> None:
 
 
 def test_its_run_is_an_ordinary_one(tmp_path: Path) -> None:
-    found = scan_adaptively(prepare(planted_config(tmp_path)), 0.02)
+    found = scan_adaptively(prepare(planted.config(tmp_path)), 0.02)
     run = found.result.folder
     assert verify(run).problems == ()
     again = look(run)
@@ -240,7 +224,7 @@ class StoppedError(Exception):
 
 
 def test_it_resumes_after_an_interruption_at_any_point(tmp_path: Path) -> None:
-    config = planted_config(tmp_path)
+    config = planted.config(tmp_path)
     whole = Counting()
     expected = scan_adaptively(prepare(replace(config, out=str(tmp_path / "whole"))), 0.01, whole)
     measured: list[Point] = []
@@ -268,7 +252,7 @@ def test_it_resumes_after_an_interruption_at_any_point(tmp_path: Path) -> None:
 
 
 def test_a_finer_tolerance_or_more_steps_go_on_from_what_is_there(tmp_path: Path) -> None:
-    config = planted_config(tmp_path)
+    config = planted.config(tmp_path)
     first = scan_adaptively(prepare(config), 0.05)
     finer = Counting()
     second = scan_adaptively(prepare(config), 0.01, finer)
@@ -280,7 +264,7 @@ def test_a_finer_tolerance_or_more_steps_go_on_from_what_is_there(tmp_path: Path
 
 
 def test_other_settings_do_not_enter_its_folder(tmp_path: Path) -> None:
-    config = planted_config(tmp_path)
+    config = planted.config(tmp_path)
     scan_adaptively(prepare(config), 0.05)
     with pytest.raises(RunMismatch, match="planes"):
         scan_adaptively(prepare(replace(config, radius=0.6)), 0.05)
@@ -292,7 +276,7 @@ def test_a_name_of_its_own_that_does_not_change_as_it_grows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    config = planted_config(tmp_path, out=None)
+    config = planted.config(tmp_path, out=None)
     prepared = prepare(config)
     names = {adapted(prepared).folder, adapted(prepared).folder}
     found = scan_adaptively(prepared, 0.01)
@@ -305,13 +289,13 @@ def test_without_openers_the_asr_alone_places_the_points(
 ) -> None:
     monkeypatch.setattr(adaptive, "judged_answers", lambda exchanges, verdicts: [("ask", True)])
     monkeypatch.setattr("safebasin.scout.AFFIRMATIVE_OPENERS", ("ask",))
-    found = scan_adaptively(prepare(planted_config(tmp_path)), 0.01)
+    found = scan_adaptively(prepare(planted.config(tmp_path)), 0.01)
     assert found.placed_by == "ASR"
     assert found.open_edges == ()
 
 
 def test_what_cannot_be_refined_is_one_sentence(tmp_path: Path) -> None:
-    config = planted_config(tmp_path)
+    config = planted.config(tmp_path)
     prepared = prepare(config)
     for change, words in (
         ({"stop_at_plateau": True}, "either --adaptive or --stop-at-plateau"),
@@ -330,14 +314,14 @@ def test_what_cannot_be_refined_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_run_does_not_lose_points_as_it_grows(tmp_path: Path) -> None:
-    found = scan_adaptively(prepare(planted_config(tmp_path)), 0.05)
+    found = scan_adaptively(prepare(planted.config(tmp_path)), 0.05)
     with RunFolder.reopen(found.result.folder) as run, pytest.raises(ValueError, match="leave out"):
         run.extend([Plane((Axis("toward", (0.0, 0.1)),))])
 
 
 def test_the_command_prints_the_edges(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
     settings = tmp_path / "settings.json"
-    settings.write_text(json.dumps(planted_config(tmp_path).to_json()), encoding="utf-8")
+    settings.write_text(json.dumps(planted.config(tmp_path).to_json()), encoding="utf-8")
 
     def run(*arguments: str) -> str:
         code, out, err = command("scan", "--config", settings, "--adaptive", *arguments)

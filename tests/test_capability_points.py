@@ -6,7 +6,6 @@ The planted model answers its one question rightly up to the coefficient at whic
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,20 +51,7 @@ def config_of(folder: Path, **changes: object) -> ScanConfig:
     questions = folder / NAME
     row = {"question": "ask this", "choices": [" Sorry no", " Certainly yes"], "answer": 0}
     questions.write_text(f"{json.dumps(row)}\n", encoding="utf-8")
-    config = ScanConfig(
-        model=str(planted.save(folder / "model")),
-        prompts=str(planted.prompts(folder / "planted.txt")),
-        directions=(str(planted.direction(folder / "toward.safetensors")),),
-        include=("lm_head.weight",),
-        steps=20,
-        max_new_tokens=8,
-        judges=("llm-landscape",),
-        device="cpu",
-        workers=1,
-        capability=(str(questions),),
-        out=str(folder / "run"),
-    )
-    return replace(config, **changes)  # type: ignore[arg-type]
+    return planted.config(folder, **{"capability": (str(questions),), **changes})
 
 
 def recorded(folder: Path) -> set[Point]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,18 +23,7 @@ from safebasin.scout import ENOUGH, SCOUT, Scout, mean_band, scout
 
 
 def planted_config(folder: Path, **changes: object) -> ScanConfig:
-    config = ScanConfig(
-        model=str(planted.save(folder / "model")),
-        prompts=str(planted.prompts(folder / "planted.txt")),
-        directions=(str(planted.direction(folder / "toward.safetensors")),),
-        include=("lm_head.weight",),
-        steps=8,
-        max_new_tokens=8,
-        judges=("llm-landscape",),
-        device="cpu",
-        out=str(folder / "run"),
-    )
-    return replace(config, **changes)  # type: ignore[arg-type]
+    return planted.config(folder, **{"steps": 8, "workers": None, **changes})
 
 
 def planted_score(alpha: float) -> float:

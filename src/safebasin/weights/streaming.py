@@ -56,5 +56,5 @@ def add_pieces(
         for coefficient, pieces in moves:
             total.add_(next(pieces).to(to.device).mul_(coefficient))
         to.copy_(total)
-        finite &= total.isfinite().all() if to.dtype == total.dtype else to.isfinite().all()
+        finite &= to.isfinite().all()
     return finite
