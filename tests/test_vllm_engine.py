@@ -31,7 +31,7 @@ from safebasin.run import RunFolder
 from safebasin.scanner import prepare, scan
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
-from vllm_stand import Stand, stand_in
+from vllm_stand import Stand, assert_decided_sooner, stand_in
 
 PROMPTS = [Prompt(f"p{i}", text) for i, text in enumerate(["Hi", "What is a basin?", "What"])]
 LIMIT = Sampling(8)
@@ -256,13 +256,7 @@ def test_the_packaged_model_has_the_plain_answers_by_vllm() -> None:
     rule = StopRule(LLM_LANDSCAPE)
     engine.stop, engine.scores = rule, False
     early = list(engine.answers(points, prompts, sampling))
-    for (_, ours), (_, theirs) in zip(early, expected, strict=True):
-        for own, plain in zip(ours, theirs, strict=True):
-            assert rule.decides(own.response) == rule.decides(plain.response)
-            assert (own.finish == "verdict") == rule.decides(own.response)
-            assert plain.response.startswith(own.response)
-    count = sum(one.new_tokens for _, exchanges in early for one in exchanges)
-    assert count < sum(one.new_tokens for _, exchanges in expected for one in exchanges)
+    assert_decided_sooner(early, expected, rule)
     engine.close()
     assert weights.checksum() == before
 

@@ -33,7 +33,7 @@ from safebasin.prompts import Prompt, load
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
 from safebasin.weights.sums import fp32
-from vllm_stand import Stand, stand_in
+from vllm_stand import Stand, assert_decided_sooner, stand_in
 
 PROMPTS = [Prompt(f"p{i}", text) for i, text in enumerate(["Hi", "What is a basin?", "What"])]
 LIMIT = Sampling(8)
@@ -403,13 +403,7 @@ def test_a_path_of_the_packaged_model_is_that_of_the_plain_engine(
     assert counted.loads == 1
     assert counted.batches == [0, 4, 0] * 2
     assert "LoRA request" in engine.plan_text()
-    for (_, ours), (_, theirs) in zip(early, expected, strict=True):
-        for own, plain in zip(ours, theirs, strict=True):
-            assert rule.decides(own.response) == rule.decides(plain.response)
-            assert (own.finish == "verdict") == rule.decides(own.response)
-            assert plain.response.startswith(own.response)
-    count = sum(one.new_tokens for _, exchanges in early for one in exchanges)
-    assert count < sum(one.new_tokens for _, exchanges in expected for one in exchanges)
+    assert_decided_sooner(early, expected, rule)
     engine.close()
     assert weights.checksum() == before
 

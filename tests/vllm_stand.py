@@ -20,7 +20,12 @@ from safebasin.engines.vllm import engine as vllm_engine
 from safebasin.engines.vllm import session as vllm_session
 from safebasin.engines.vllm.session import Generated, Slots
 from safebasin.errors import EngineError
+from safebasin.exchange import Exchange
+from safebasin.plane import Point
+from safebasin.stopping import StopRule
 from safebasin.weights import Weights
+
+Answers = Sequence[tuple[Point, Sequence[Exchange]]]
 
 
 class Stand:
@@ -129,3 +134,14 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> list[Stand]:
     monkeypatch.setattr(vllm_engine, "Session", start)
     monkeypatch.setattr(vllm_session, "find_spec", lambda name: object())
     return started
+
+
+def assert_decided_sooner(early: Answers, expected: Answers, rule: StopRule) -> None:
+    """With the verdict stop every verdict is that of the whole answers, and fewer tokens come."""
+    for (_, ours), (_, theirs) in zip(early, expected, strict=True):
+        for own, plain in zip(ours, theirs, strict=True):
+            assert rule.decides(own.response) == rule.decides(plain.response)
+            assert (own.finish == "verdict") == rule.decides(own.response)
+            assert plain.response.startswith(own.response)
+    count = sum(one.new_tokens for _, exchanges in early for one in exchanges)
+    assert count < sum(one.new_tokens for _, exchanges in expected for one in exchanges)
