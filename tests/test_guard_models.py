@@ -201,6 +201,7 @@ class TestPlanted:
             ("wildguard", "mistral", (WILD_SAFE, WILD_UNSAFE)),
             ("wildguard-refusal", "mistral", (WILD_SAFE, WILD_UNSAFE)),
             ("harmbench", "llama", ("No", "Yes")),
+            ("harmbench-scoring", "llama", ("No", "Yes")),
             ("harmbench-val", "mistral", ("No", "Yes")),
         ],
     )

@@ -17,6 +17,7 @@ from safebasin.exchange import Exchange, Verdict
 from safebasin.judges.guard_chats import LLAMA_GUARD_3, LLAMA_GUARD_4, QWEN3GUARD, SHIELDGEMMA
 from safebasin.judges.guard_texts import (
     HARMBENCH,
+    HARMBENCH_SCORING,
     HARMBENCH_VAL,
     SHIELDGEMMA_GUIDELINES,
     STRONGREJECT,
@@ -197,6 +198,9 @@ GUARDS: Mapping[str, Guard] = {
               "refusal", template=WILDGUARD, specials=False, read=read_wildguard_refusal),
         Guard("harmbench", _HARMBENCH_MODELS[0], "harmful where yes",
               template=HARMBENCH, tokens=1, clip=512, read=read_yes_no),
+        Guard("harmbench-scoring", _HARMBENCH_MODELS[0],
+              "harmful where yes, by the rules of HarmBench's scoring code",
+              template=HARMBENCH_SCORING, tokens=1, clip=512, read=read_yes_no),
         Guard("harmbench-val", _HARMBENCH_MODELS[1], "harmful where yes",
               template=HARMBENCH_VAL, tokens=1, clip=512, read=read_yes_no),
         Guard("shieldgemma", "google/shieldgemma-2b", f"{_HALF}, the worst of four guidelines",
