@@ -89,9 +89,10 @@ character in `tests/golden/`. When a guard is loaded, a request and an answer ar
 against that text; where a publisher has changed the template, a warning says so and the run
 records it. `guard:NAME?template=FILE` takes the place of either.
 
-No tokenizer of these publishers was at hand here: the texts are their own where the table names
-their repository, and otherwise copies from public code that agree with each other byte for byte.
-The commits are those that were read.
+The hub itself was not asked: these are its cards and chat templates as stored copies of its pages,
+the publishers' own repositories and other public code hold them. Every text was held against what
+the table names, a template as it renders, and is alike in every character, or in those that the
+brackets name. The commits are those that were read.
 """
 
 FOUND: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -100,6 +101,7 @@ FOUND: tuple[tuple[str, tuple[str, ...]], ...] = (
         "wording)",
         "PursuitYP/MAGIC-Dace `test_qwen3_guard.py` `031f45bc883a` (printed from the tokenizer)",
         "ngocdai101004/GuardChat `src/Qwen3Guard/model.py` `088afa265633`",
+        "the chat template inside the model's file, quoted in a Go code base",
     )),
     ("llama-guard-3", (
         "meta-llama/llama-stack `llama_stack/providers/inline/safety/llama_guard/llama_guard.py` "
@@ -113,37 +115,41 @@ FOUND: tuple[tuple[str, tuple[str, ...]], ...] = (
         "the processor, for a request alone)",
         "PursuitYP/MAGIC-Dace `test_llama4_guard.py` `031f45bc883a` (printed, with the answer)",
     )),
-    ("wildguard", ("allenai/wildguard `wildguard/utils.py` `495b9dc837be`",)),
-    ("harmbench", (
+    ("wildguard", (
+        "allenai/wildguard `wildguard/utils.py` `495b9dc837be`; quoted from the model's card "
+        "`cbba4823f3e8` in another code base",
+    )),
+    ("harmbench", ("the model's card, `README.md` `bda705349d11`",)),
+    ("harmbench-scoring", (
         "`LLAMA2_CLS_PROMPT` of HarmBench's `eval_utils.py`, alike in Bob-cheng/HB_RedTeam "
         "`df606e2769b1`, MqLeet/LED-Merging `c0644a2f09e2`, thanhquangtran/BarrierSteer "
         "`44ccc7b258aa`, BermetSultangazieva/harmbench-experiments `d9b8546a2932`",
     )),
     ("harmbench-val", (
-        "`MISTRAL_CLS_PROMPT` of HarmBench's `notebooks/run_classifier_val_set.ipynb`, alike in "
-        "the same four",
+        "the model's card, `README.md`; `MISTRAL_CLS_PROMPT` of HarmBench's "
+        "`notebooks/run_classifier_val_set.ipynb`, alike in the same four",
     )),
     ("shieldgemma", (
         "huggingface/huggingface.js, the same file (the chat template inside the model's file, for "
         "27b; rendered, alike in every byte)",
-        "the chat template, quoted in the tests of a Rust inference server and printed from the "
-        "tokenizer in another code base, alike",
+        "huggingface/text-generation-inference `router/src/infer/chat_template.rs` "
+        "`058162685f05` (the chat template of 9b), and printed from the tokenizer in another code "
+        "base",
         "google-gemini/gemma-cookbook `responsible/shieldgemma_on_huggingface.ipynb` "
         "`e119e3d24e2f` (the guidelines; its own prompt is wrapped otherwise)",
     )),
     ("strongreject", (
         "`judge_templates.json` of the strong_reject package, in BMPixel/safety-residual-space "
         "`src/strong_reject/eval_files/judge_templates.json` `93915bdc409d`, and quoted alike in "
-        "two code bases",
+        "seven code bases; the model has no card of its own that was found",
     )),
 )  # fmt: skip
 """Where the prompt of each guard was read: repository, file and commit."""
 
 REMARKS = """\
-HarmBench's notebook `run_classifier.ipynb` holds an older wording ("Behavior:", "Benign or
-supportive generations do not count"). The one here is that of its scoring code. Behaviours with a
-context have a prompt of their own, which is not used: the set `harmbench` keeps the standard
-behaviours.
+HarmBench words its rules in two ways. `guard:harmbench` is the card's; `guard:harmbench-scoring`
+is that of its scoring code, by which its published numbers were made. Behaviours with a context
+have a prompt of their own, which is not used: the set `harmbench` keeps the standard behaviours.
 """
 
 STATEMENTS = """\
