@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 import pico
-from safebasin.engines.fast import attention, products
+from safebasin.engines.fast import attention, packed, products
 from safebasin.engines.fast.decoder import Decoder
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.layout import Feed
@@ -44,7 +44,8 @@ def test_the_logits_are_those_of_the_models_own_forward(
     if by_onednn and not torch.backends.mkldnn.is_available():
         pytest.skip("this build of torch has no oneDNN")
     monkeypatch.setattr(products, "onednn_is_faster", lambda: by_onednn)
-    monkeypatch.setattr(products, "SMALL", 0)
+    for module in (products, packed):
+        monkeypatch.setattr(module, "SMALL", 0)
     monkeypatch.setattr(attention, "products_are_faster", lambda: by_onednn)
     forward = Forward(pico.model(family, seed=3, tied=tied))
     assert forward.decoder is not None

@@ -66,6 +66,7 @@ class Batch:
         The rows of points that are no longer wanted are dropped, begun or not.
         """
         queue = deque(rows)
+        self.forward.forget()
         self._prefixes.forget()
         self._drop_unwanted(queue, wanted)
         while queue or self._slots:

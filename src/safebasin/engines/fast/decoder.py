@@ -18,7 +18,8 @@ from torch.nn.modules import module as hooks_of_all_modules
 
 from safebasin.engines.fast.attention import attend
 from safebasin.engines.fast.layout import Layout
-from safebasin.engines.fast.products import TOKENS_STEP, Forward, added, gated, product
+from safebasin.engines.fast.packed import Packed, may_pack
+from safebasin.engines.fast.products import TOKENS_STEP, Forward
 from safebasin.engines.fast.slots import SlotStorage
 
 CLASSES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
@@ -33,13 +34,15 @@ Added = Callable[[Tensor, Tensor], Tensor]
 
 
 class _Layer(NamedTuple):
-    """What a layer computes: `gains` and `eps` are those of its two norms."""
+    """What a layer computes: `gains` and `eps` are those of its two norms.
+
+    `heads` gives queries, keys and values side by side; `queries` is how much of it are the first.
+    """
 
     gains: tuple[Tensor, Tensor]
     eps: tuple[float, float]
-    query: Linear
-    key: Linear
-    value: Linear
+    heads: Linear
+    queries: int
     output: Added
     middle: Linear
     down: Added
@@ -47,29 +50,33 @@ class _Layer(NamedTuple):
     scaling: float
 
 
-class _Made(NamedTuple):
-    """A module as it was when the decoder was made."""
+class _Made:
+    """The modules of a model as they were when the decoder was made."""
 
-    module: nn.Module
-    kind: type[nn.Module]
-    parts: tuple[nn.Module | nn.Parameter | None, ...]
-
-    @classmethod
-    def of(cls, module: nn.Module) -> _Made:
-        return cls(module, type(module), _parts(module))
+    def __init__(self, model: nn.Module) -> None:
+        self.modules = list(model.modules())
+        self.kinds = list(map(type, self.modules))
+        self.attributes = [module.__dict__ for module in self.modules]
+        self.hooks = [
+            hooks
+            for module in self.modules
+            for hooks in (module._forward_hooks, module._forward_pre_hooks)
+        ]
+        self.holders: list[dict[str, Any]] = [
+            holder for module in self.modules for holder in (module._modules, module._parameters)
+        ]
+        self.parts = self._parts()
 
     def is_unchanged(self) -> bool:
-        module = self.module
-        if type(module) is not self.kind or "forward" in module.__dict__:
+        """Whether they have the same parts, no hooks, and no forward of their own."""
+        if any(self.hooks) or any("forward" in attributes for attributes in self.attributes):
             return False
-        if module._forward_hooks or module._forward_pre_hooks:
-            return False
-        parts = _parts(module)
-        return len(parts) == len(self.parts) and all(map(is_, parts, self.parts))
+        parts = self._parts()
+        same = len(parts) == len(self.parts) and all(map(is_, parts, self.parts))
+        return same and all(map(is_, map(type, self.modules), self.kinds))
 
-
-def _parts(module: nn.Module) -> tuple[nn.Module | nn.Parameter | None, ...]:
-    return (*module._modules.values(), *module._parameters.values())
+    def _parts(self) -> list[nn.Module | nn.Parameter | None]:
+        return [part for holder in self.holders for part in holder.values()]
 
 
 class Decoder:
@@ -80,15 +87,17 @@ class Decoder:
 
     def __init__(self, model: Any, forwards: Sequence[Forward] = ()) -> None:
         others = {id(module): forward for module, forward in forwards}
-        self._made = [_Made.of(module) for module in model.modules()]
+        self._made = _Made(model)
         self._step = TOKENS_STEP if not others else 1
-        self._layers = [_layer(layer, others) for layer in model.model.layers]
+        parts = _Parts(others)
+        self._layers = [parts.layer(layer) for layer in model.model.layers]
         self._rotary = model.model.rotary_emb
         self._like = model.model.norm.weight
         self._norm = model.model.norm.weight, model.model.norm.variance_epsilon
         tokens = model.model.embed_tokens
         self._embed: Linear = others.get(id(tokens), partial(embedding, weight=tokens.weight))
-        self._head = _linear(model.get_output_embeddings(), others)
+        self._head = parts.linear(model.get_output_embeddings())
+        self._packed = parts.packed if may_pack(parts.packed) else []
         self._cos = self._sin = torch.empty(0)
 
     @classmethod
@@ -109,7 +118,17 @@ class Decoder:
         general = hooks_of_all_modules
         if general._global_forward_hooks or general._global_forward_pre_hooks:
             return False
-        return all(made.is_unchanged() for made in self._made)
+        return self._made.is_unchanged()
+
+    def refresh(self) -> None:
+        """Take note of the weights as they are; to be called before the passes that go by them."""
+        for packed in self._packed:
+            packed.refresh()
+
+    def forget(self) -> None:
+        """Take nothing of the weights as known the next time."""
+        for packed in self._packed:
+            packed.forget()
 
     def logits(self, storage: SlotStorage, layout: Layout) -> Tensor:
         """The logits [predictions, vocabulary] that a layout wants; keys and values are stored.
@@ -124,11 +143,11 @@ class Decoder:
             ids, positions = pad(ids, (0, more)), pad(positions, (0, more))
         x = self._embed(ids)
         cos, sin = self._turns(storage.length)
-        turn = cos[positions], sin[positions]
+        turn = cos.index_select(0, positions), sin.index_select(0, positions)
         nothing = x.new_zeros((more, 1))
         for layer, cached in zip(self._layers, storage.layers, strict=True):
-            query, key, value = _heads(_normed(x, layer.gains[0], layer.eps[0]), layer, turn)
-            cached.store(key[:tokens], value[:tokens])
+            query, both = _heads(_normed(x, layer.gains[0], layer.eps[0]), layer, turn)
+            cached.store(both[:tokens])
             y = attend(query[:tokens], cached.keys, cached.values, layer.scaling).reshape(
                 tokens, -1
             )
@@ -152,15 +171,18 @@ class Decoder:
         return self._cos, self._sin
 
 
-def _heads(x: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and values [tokens, heads, size], the first two turned by their positions."""
-    tokens, size = len(x), layer.size
-    query, key, value = layer.query(x), layer.key(x), layer.value(x)
-    both = torch.cat([query, key], dim=-1).view(tokens, -1, size)
-    swapped = both.view(tokens, -1, 2, size // 2).flip(2).view(both.shape)
-    turned = torch.addcmul(both * turn[0], swapped, turn[1])
-    heads = query.shape[-1] // size
-    return turned[:, :heads], turned[:, heads:], value.view(tokens, -1, size)
+def _heads(x: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+    """Queries [tokens, heads, size], and keys and values [tokens, 2 · key heads · size].
+
+    Queries and keys are turned by their positions.
+    """
+    tokens, size, queries = len(x), layer.size, layer.queries
+    whole = layer.heads(x)
+    keys = (whole.shape[-1] - queries) // 2
+    turned = whole[:, : queries + keys].view(tokens, -1, size)
+    swapped = turned.roll(size // 2, -1)
+    torch.addcmul(turned * turn[0], swapped, turn[1], out=turned)
+    return turned[:, : queries // size], whole[:, queries:]
 
 
 def _normed(x: Tensor, gain: Tensor, eps: float) -> Tensor:
@@ -171,41 +193,51 @@ Others = Mapping[int, Linear]
 """What modules compute instead of their own, by the modules' ids."""
 
 
-def _layer(layer: Any, others: Others) -> _Layer:
-    attention, mlp = layer.self_attn, layer.mlp
-    first, second = layer.input_layernorm, layer.post_attention_layernorm
-    return _Layer(
-        gains=(first.weight, second.weight),
-        eps=(first.variance_epsilon, second.variance_epsilon),
-        query=_linear(attention.q_proj, others),
-        key=_linear(attention.k_proj, others),
-        value=_linear(attention.v_proj, others),
-        output=_added(attention.o_proj, others),
-        middle=_gated(mlp.gate_proj, mlp.up_proj, others),
-        down=_added(mlp.down_proj, others),
-        size=attention.head_dim,
-        scaling=attention.scaling,
-    )
+class _Parts:
+    """Makes what modules compute: their own products, or what others say; and keeps the former."""
 
+    def __init__(self, others: Others) -> None:
+        self.others = others
+        self.packed: list[Packed] = []
 
-def _linear(module: Any, others: Others) -> Linear:
-    weight, bias = module.weight, module.bias
-    return others.get(id(module)) or (lambda x: product(x, weight, bias))
+    def layer(self, layer: Any) -> _Layer:
+        attention, mlp = layer.self_attn, layer.mlp
+        first, second = layer.input_layernorm, layer.post_attention_layernorm
+        return _Layer(
+            gains=(first.weight, second.weight),
+            eps=(first.variance_epsilon, second.variance_epsilon),
+            heads=self.linear(attention.q_proj, attention.k_proj, attention.v_proj),
+            queries=attention.q_proj.weight.shape[0],
+            output=self.added(attention.o_proj),
+            middle=self.gated(mlp.gate_proj, mlp.up_proj),
+            down=self.added(mlp.down_proj),
+            size=attention.head_dim,
+            scaling=attention.scaling,
+        )
 
+    def linear(self, *modules: Any) -> Linear:
+        """What modules of the same input give, side by side."""
+        if not any(id(module) in self.others for module in modules):
+            return self._own(*modules).product
+        each = [self.others.get(id(module)) or self._own(module).product for module in modules]
+        return each[0] if len(each) == 1 else lambda x: torch.cat([one(x) for one in each], dim=-1)
 
-def _added(module: Any, others: Others) -> Added:
-    weight, bias, other = module.weight, module.bias, others.get(id(module))
-    if other is not None:
-        return lambda x, residual: other(x).add_(residual)
-    return lambda x, residual: added(x, weight, bias, residual)
+    def added(self, module: Any) -> Added:
+        other = self.others.get(id(module))
+        if other is not None:
+            return lambda x, residual: other(x).add_(residual)
+        return self._own(module).added
 
+    def gated(self, gate: Any, up: Any) -> Linear:
+        if id(gate) in self.others or id(up) in self.others:
+            opened, passed = self.linear(gate), self.linear(up)
+            return lambda x: silu(opened(x), inplace=True).mul_(passed(x))
+        return self._own(gate, up).gated
 
-def _gated(gate: Any, up: Any, others: Others) -> Linear:
-    if id(gate) in others or id(up) in others:
-        opened, passed = _linear(gate, others), _linear(up, others)
-        return lambda x: silu(opened(x), inplace=True).mul_(passed(x))
-    weights = (gate.weight, gate.bias), (up.weight, up.bias)
-    return lambda x: gated(x, *weights)
+    def _own(self, *modules: Any) -> Packed:
+        packed = Packed(*((module.weight, module.bias) for module in modules))
+        self.packed.append(packed)
+        return packed
 
 
 def _linear_modules(layer: Any) -> list[nn.Module]:

@@ -56,6 +56,11 @@ class Forward:
         self._pool = pool
         self._pooled = None  # it holds the pool's tensors
 
+    def forget(self) -> None:
+        """The weights may be others than before, whatever wrote to them."""
+        if self.decoder is not None:
+            self.decoder.forget()
+
     @contextmanager
     def at_one_point(self) -> Iterator[None]:
         """Passes go by the weights as they are, without the pool, while the context lasts."""
@@ -72,6 +77,7 @@ class Forward:
             if self.pool is not None and self._pooled is None:
                 self._pooled = Decoder(self.model, self.pool.forwards)
             self._direct = self._pooled or self.decoder
+            self._direct.refresh()
             try:
                 yield
             finally:

@@ -118,9 +118,9 @@ class Graphs:
             results.copy_(self.compute(self.storage, self._layout(shape, numbers), column))
 
         # While recording, all tokens go to the start of the first slot.
-        kept = self.storage.data[:, 0, :, :1].clone()
+        kept = self.storage.data[:, :, 0, :, :1].clone()
         replay = self.record(work)
-        self.storage.data[:, 0, :, :1] = kept
+        self.storage.data[:, :, 0, :, :1] = kept
         return _Recorded(numbers, column, results, replay)
 
     def _layout(self, shape: Shape, numbers: Tensor) -> Layout:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -87,6 +88,8 @@ def lay_out(feeds: Sequence[Feed], length: int, dtype: torch.dtype, device: torc
 
     The storage has `length` positions a slot.
     """
+    if device.type == "cpu" and (simple := _lay_out_simple(feeds, length, dtype)) is not None:
+        return simple
     ids: list[int] = []
     positions: list[int] = []
     places: list[int] = []
@@ -126,6 +129,33 @@ def lay_out(feeds: Sequence[Feed], length: int, dtype: torch.dtype, device: torc
         groups,
         on_restore if restore else None,
     )
+
+
+def _lay_out_simple(feeds: Sequence[Feed], length: int, dtype: torch.dtype) -> Layout | None:
+    """The same for one token a row and neighbouring slots in order, which form one group.
+
+    Most passes are such, and small models notice how long it takes. None where it is another case.
+    """
+    slots = [feed.slot for feed in feeds]
+    first, rows = slots[0], len(slots)
+    if slots != list(range(first, first + rows)):
+        return None
+    if any(len(feed.tokens) != 1 or feed.wanted != 1 for feed in feeds):
+        return None
+    starts = [feed.start for feed in feeds]
+    longest = max(starts) + 1
+    if rows * (longest - 1 - min(starts)) > GROUP_COST["cpu"]:
+        return None  # it may be cheaper in several groups
+    ids = [feed.tokens[0] for feed in feeds]
+    numbers = numpy.array([ids, starts, slots])
+    numbers[2] = numbers[2] * length + numbers[1]
+    read = min(length, -(-longest // LENGTH_STEP) * LENGTH_STEP)
+    mask = numpy.zeros((rows, read), dtype=numpy.float32)
+    numpy.copyto(mask, -numpy.inf, where=numpy.arange(read) > numbers[1][:, None])
+    seen = torch.from_numpy(mask)[:, None, None].to(dtype)
+    on_ids, on_positions, on_places = torch.from_numpy(numbers)
+    group = Group(slice(0, rows), None, slice(first, first + rows), 1, read, seen)
+    return Layout(on_ids[None], on_positions[None], on_places, None, [group], None)
 
 
 Placed = tuple[Feed, int]

@@ -48,7 +48,7 @@ class Prefixes:
         self._storage = None
 
     def block(self, queue: Sequence[Row]) -> Tensor | None:
-        """Keys and values [2 · layers, 1, heads, tokens, size] for the first row of the queue."""
+        """Keys and values [layers, 2, 1, heads, tokens, size] for the first row of the queue."""
         if not self.tokens:
             return None
         self.forward.counter.copied += self.length
@@ -57,7 +57,7 @@ class Prefixes:
         if storage is None or point not in self._places:
             storage = self._storage = self._compute(queue)
         place = self._places[point]
-        return storage.data[:, place : place + 1]
+        return storage.data[:, :, place : place + 1]
 
     def _compute(self, queue: Iterable[Row]) -> SlotStorage:
         coefficients: dict[int, float] = {}

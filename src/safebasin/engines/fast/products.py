@@ -40,7 +40,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     if not _suits(x, weight):
         return linear(x, weight, bias)
     flat = x.reshape(-1, x.shape[-1])
-    y = _by_onednn(_filled(flat), weight, bias)[: len(flat)]
+    y = by_onednn(filled(flat), weight, bias)[: len(flat)]
     return y.view(*x.shape[:-1], y.shape[-1])
 
 
@@ -48,7 +48,7 @@ def added(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor) -> T
     """x·Wᵀ + b + r for x [tokens, in] and the residual r [tokens, out]."""
     if not _suits(x, weight):
         return linear(x, weight, bias).add_(residual)
-    y = _by_onednn(_filled(x), weight, bias, "add", _filled(residual))
+    y = by_onednn(filled(x), weight, bias, "add", filled(residual))
     return y[: len(x)]
 
 
@@ -56,9 +56,9 @@ def gated(x: Tensor, gate: Weights, up: Weights) -> Tensor:
     """silu(x·Gᵀ + g) * (x·Uᵀ + u) for x [tokens, in]: the middle of a gated perceptron."""
     if not (_suits(x, gate[0]) and _suits(x, up[0])):
         return silu(linear(x, *gate), inplace=True).mul_(linear(x, *up))
-    filled = _filled(x)
-    opened = _by_onednn(filled, *gate, "swish")
-    return _by_onednn(filled, *up, "mul", opened)[: len(x)]
+    full = filled(x)
+    opened = by_onednn(full, *gate, "swish")
+    return by_onednn(full, *up, "mul", opened)[: len(x)]
 
 
 Forward = tuple[nn.Module, Callable[..., Tensor]]
@@ -103,7 +103,7 @@ def onednn_is_faster() -> bool:
     with torch.inference_mode():
         try:
             by_blas = seconds(lambda: linear(x, weight))
-            return seconds(lambda: _by_onednn(x, weight, None)) < WORTH * by_blas
+            return seconds(lambda: by_onednn(x, weight, None)) < WORTH * by_blas
         except RuntimeError:  # built without the operator for this processor
             return False
 
@@ -133,13 +133,13 @@ def _may_suit(weight: Tensor) -> bool:
     return fits and weight.device.type == "cpu"
 
 
-def _filled(x: Tensor) -> Tensor:
+def filled(x: Tensor) -> Tensor:
     """The rows of x, and zeros up to a multiple of `TOKENS_STEP`."""
     missing = -len(x) % TOKENS_STEP
     return pad(x, (0, 0, 0, missing)) if missing else x
 
 
-def _by_onednn(
+def by_onednn(
     x: Tensor, weight: Tensor, bias: Tensor | None, then: str = "none", other: Tensor | None = None
 ) -> Tensor:
     """x·Wᵀ + b, and then an operation on it, with another tensor where it takes one."""

@@ -84,7 +84,7 @@ class OriginScores:
         if kept is not None:
             common = min(kept.length, length)
             order = torch.tensor([prompt for prompt, _ in batch], device=device)
-            storage.load(slice(None), kept.data[:, order, :, :common])
+            storage.load(slice(None), kept.data[:, :, order, :, :common])
         feeds = []
         for slot, (prompt, answer) in enumerate(batch):
             start = 0 if kept is None else len(self.prompts[prompt]) - 1

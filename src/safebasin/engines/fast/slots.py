@@ -40,34 +40,33 @@ class CacheShape:
 class _SlotLayer(DynamicLayer):  # type: ignore[misc]
     """One layer's part of the storage, seen as the cache layer that the model expects."""
 
-    def __init__(self, keys: Tensor, values: Tensor) -> None:
+    def __init__(self, part: Tensor) -> None:
+        """`part` is [2, slots, heads, length, size]: keys and values."""
         super().__init__()
-        self.keys, self.values = keys, values
+        self.keys, self.values = part
         self.is_initialized = True
         self.places = torch.empty(0, dtype=torch.long)
-        self._flat_keys, self._flat_values = (
-            tensor.transpose(1, 2).view(-1, tensor.shape[1] * tensor.shape[3])
-            for tensor in (keys, values)
-        )
+        # A view: in memory keys and values of one token are one stretch.
+        self._flat = part.permute(1, 3, 0, 2, 4).view(part.shape[1] * part.shape[3], -1)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
     ) -> tuple[Tensor, Tensor]:
         """Store the pass's keys and values [1, heads, tokens, size]; return the whole storage."""
-        self.store(key_states[0].transpose(0, 1), value_states[0].transpose(0, 1))
+        both = torch.stack((key_states[0], value_states[0])).permute(2, 0, 1, 3)
+        self.store(both.flatten(1))
         return self.keys, self.values
 
-    def store(self, keys: Tensor, values: Tensor) -> None:
-        """Store the pass's keys and values [tokens, heads, size]."""
-        self._flat_keys.index_copy_(0, self.places, keys.flatten(1))
-        self._flat_values.index_copy_(0, self.places, values.flatten(1))
+    def store(self, both: Tensor) -> None:
+        """Store the pass's keys and, after them, values [tokens, 2 · heads · size]."""
+        self._flat.index_copy_(0, self.places, both)
 
 
 class SlotStorage(Cache):  # type: ignore[misc]
     """Keys and values of `slots` rows of up to `length` tokens, for every layer.
 
-    `data` is [2 · layers, slots, heads, length, size]; keys and values of a layer alternate. In
-    memory the heads of a token lie together, so that a row is one stretch that is read in order.
+    `data` is [layers, 2, slots, heads, length, size], keys and values. In memory all that one
+    layer keeps of a token lies together, so that a row is one stretch that is read in order.
     """
 
     def __init__(self, shape: CacheShape, slots: int, length: int, device: torch.device) -> None:
@@ -75,12 +74,11 @@ class SlotStorage(Cache):  # type: ignore[misc]
         self.length = length
         # Zeros: what is masked out still takes part in a sum, where NaN would survive.
         self.data = torch.zeros(
-            (2 * shape.layers, slots, length, shape.heads, shape.size),
+            (shape.layers, slots, length, 2, shape.heads, shape.size),
             dtype=shape.dtype,
             device=device,
-        ).transpose(2, 3)
-        layers = [_SlotLayer(self.data[2 * i], self.data[2 * i + 1]) for i in range(shape.layers)]
-        super().__init__(layers=layers)
+        ).permute(0, 3, 1, 4, 2, 5)
+        super().__init__(layers=[_SlotLayer(part) for part in self.data])
 
     def write_to(self, places: Tensor) -> None:
         """Say where the next pass's tokens go: slot · length + position, int64 [tokens]."""
@@ -89,14 +87,14 @@ class SlotStorage(Cache):  # type: ignore[misc]
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Copy the first `length` tokens of one slot to another."""
-        self.data[:, target, :, :length].copy_(self.data[:, source, :, :length])
+        self.data[:, :, target, :, :length].copy_(self.data[:, :, source, :, :length])
 
     def load(self, slots: slice | Sequence[int], block: Tensor) -> None:
-        """Put a block [2 · layers, slots or 1, heads, tokens, size] at the start of slots."""
-        self.data[:, slots, :, : block.shape[3]] = block
+        """Put a block [layers, 2, slots or 1, heads, tokens, size] at the start of slots."""
+        self.data[:, :, slots, :, : block.shape[4]] = block
 
     def clear(self, slot: int) -> None:
-        self.data[:, slot].zero_()
+        self.data[:, :, slot].zero_()
 
 
 class HasLength(Protocol):
