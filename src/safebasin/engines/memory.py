@@ -10,6 +10,9 @@ import torch
 SHARE_OF_FREE = 0.5
 """The share of free memory that the rows of a batch may take."""
 
+KEPT = 2**24
+"""Half the idle memory that a process may keep from the system, in bytes."""
+
 
 def free_bytes(device: torch.device) -> int:
     """Free memory of a device, in bytes."""
@@ -38,6 +41,15 @@ def batch_size_for(model: Any, length: int, rows: int) -> int:
     """The largest batch of at most `rows` rows of `length` tokens that fits in the free memory."""
     budget = SHARE_OF_FREE * free_bytes(model.device)
     return max(1, min(rows, int(budget // row_bytes(model, length))))
+
+
+def keep_freed_memory() -> None:
+    """Have this process keep memory that it frees for its next pass, up to 2 · KEPT bytes.
+
+    GNU's C library gives memory back to the system once twice the size of the largest block that
+    was ever freed lies idle. Without this every long pass asks for its memory anew, page by page.
+    """
+    torch.empty(KEPT, dtype=torch.uint8)  # never touched, so that it costs nothing
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AttentionInterface
@@ -68,29 +69,40 @@ def _attend(
     shared = key.shape[1]
     repeats = heads // shared
     rows = group.mask.shape[0]
+    by_products = group.queries == repeats == 1 and query.device.type == "cpu"
+    if by_products and query.dtype == torch.float32 and products_are_faster():
+        seen = (group.slots, slice(None), slice(group.length))
+        return _by_products(query, key.numpy()[seen], value.numpy()[seen], group.mask, scaling)
     # Query heads that share keys become further queries of one head.
     query = query.reshape(rows, group.queries, shared, repeats, size).permute(0, 2, 3, 1, 4)
     query = query.reshape(rows, shared, repeats * group.queries, size)
-    key = key[group.slots, :, : group.length]
-    value = value[group.slots, :, : group.length]
-    mask = group.mask_for(repeats)
-    by_products = group.queries == repeats == 1 and query.device.type == "cpu"
-    if by_products and query.dtype == torch.float32 and products_are_faster():
-        attended = _by_products(query, key, value, mask, scaling)
-    else:
-        attended = scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
+    attended = scaled_dot_product_attention(
+        query,
+        key[group.slots, :, : group.length],
+        value[group.slots, :, : group.length],
+        attn_mask=group.mask_for(repeats),
+        scale=scaling,
+    )
     attended = attended.view(rows, shared, repeats, group.queries, size).permute(0, 3, 1, 2, 4)
     return attended.reshape(rows * group.queries, heads, size)
 
 
 def _by_products(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float | None
+    query: Tensor,
+    key: NDArray[numpy.float32],
+    value: NDArray[numpy.float32],
+    mask: Tensor,
+    scaling: float | None,
 ) -> Tensor:
-    """The same for one query a head, in three steps by NumPy, which needs no copy of the keys."""
+    """The same for one query a head, in three steps by NumPy, which needs no copy of the keys.
+
+    Queries are [rows, heads, size], keys and values [rows, heads, length, size], the mask is
+    [rows, 1, 1, length]; returns [rows, heads, size].
+    """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = numpy.matmul((query * scale).numpy(), key.transpose(2, 3).numpy())
+    scores = numpy.matmul((query * scale).numpy()[:, :, None], key.transpose(0, 1, 3, 2))
     shares = torch.from_numpy(scores).add_(mask).softmax(-1)
-    return torch.from_numpy(numpy.matmul(shares.numpy(), value.numpy()))
+    return torch.from_numpy(numpy.matmul(shares.numpy(), value)).squeeze(2)
 
 
 @cache
@@ -100,16 +112,19 @@ def products_are_faster() -> bool:
     For many rows of one query torch's kernel spends its time on what surrounds the products.
     """
     query, seen, mask = (
-        torch.ones(64, 4, 1, 32),
+        torch.ones(64, 4, 32),
         torch.ones(64, 96, 4, 32),
         torch.zeros(64, 1, 1, 64),
     )
     keys = seen.transpose(1, 2)[:, :, :64]
     with torch.inference_mode():
         whole = seconds(
-            lambda: scaled_dot_product_attention(query, keys, keys, attn_mask=mask, scale=1.0)
+            lambda: scaled_dot_product_attention(
+                query[:, :, None], keys, keys, attn_mask=mask, scale=1.0
+            )
         )
-        return seconds(lambda: _by_products(query, keys, keys, mask, 1.0)) < WORTH * whole
+        array = keys.numpy()
+        return seconds(lambda: _by_products(query, array, array, mask, 1.0)) < WORTH * whole
 
 
 AttentionInterface.register(NAME, slot_attention)

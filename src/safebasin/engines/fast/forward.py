@@ -19,6 +19,7 @@ from safebasin.engines.fast.layout import Feed, Layout, lay_out
 from safebasin.engines.fast.pooled import Pool
 from safebasin.engines.fast.products import faster_forwards, replaced
 from safebasin.engines.fast.slots import SlotStorage
+from safebasin.engines.memory import keep_freed_memory
 
 
 class Forward:
@@ -43,6 +44,8 @@ class Forward:
         self._configs = _attention_configs(model)
         self._products = faster_forwards(model)
         self.decoder = Decoder.of(model)
+        if self.decoder is not None:
+            keep_freed_memory()
         self._pooled: Decoder | None = None
         self._direct: Decoder | None = None
 
