@@ -10,6 +10,7 @@ import torch
 
 from safebasin.engines.fast.drafts import Drafter, Drafts
 from safebasin.engines.fast.forward import Forward
+from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.prefixes import Prefixes
 from safebasin.engines.fast.rows import Ending, Row
 from safebasin.engines.fast.slots import CacheShape, Slots, SlotStorage
@@ -109,14 +110,12 @@ class Batch:
         predicted, finite = self.forward.predictions(
             slots.storage, feeds, [row.coefficient for row in rows]
         )
-        counter = self.forward.counter
-        done = 0
-        for row, feed in zip(rows, feeds, strict=True):
-            part = slice(done, done + feed.wanted)
-            done += feed.wanted
-            row.broken |= not all(finite[part])
-            counter.drafted += len(row.draft)
-            counter.accepted += row.advance(predicted[part], self.ending)
+        if len(predicted) == len(rows):  # no drafts: a token each
+            for row, token, is_number in zip(rows, predicted, finite, strict=True):
+                row.broken |= not is_number
+                row.step(token, self.ending)
+        else:
+            self._advance(rows, feeds, predicted, finite)
         finished = [row for row in rows if row.finish is not None]
         for row in finished:
             self._release(slots, row)
@@ -126,6 +125,23 @@ class Batch:
         tokens = sum(len(feed.tokens) for feed in feeds)
         self.forward.meter.add(len(rows), tokens, time.perf_counter() - begin)
         return finished
+
+    def _advance(
+        self,
+        rows: Sequence[Row],
+        feeds: Sequence[Feed],
+        predicted: Sequence[int],
+        finite: Sequence[bool],
+    ) -> None:
+        """Give each row the predictions for its last token and its draft."""
+        counter = self.forward.counter
+        done = 0
+        for row, feed in zip(rows, feeds, strict=True):
+            part = slice(done, done + feed.wanted)
+            done += feed.wanted
+            row.broken |= not all(finite[part])
+            counter.drafted += len(row.draft)
+            counter.accepted += row.advance(predicted[part], self.ending)
 
     def _release(self, slots: Slots[Row], row: Row) -> None:
         if row.broken:

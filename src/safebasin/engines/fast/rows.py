@@ -55,8 +55,18 @@ class Row:
         return len(self.tokens) - self.cached
 
     def feed(self) -> Feed:
-        tokens = [*self.tokens[self.cached :], *self.draft]
+        tokens = self.tokens[self.cached :]
+        if self.draft:
+            tokens += self.draft
         return Feed(self.slot, self.cached, tokens, 1 + len(self.draft))
+
+    def step(self, token: int, ending: Ending) -> None:
+        """Take the prediction for the last token, where there was no draft."""
+        self.cached = len(self.tokens)
+        self.tokens.append(token)
+        self.finish = self._finish(token, ending)
+        if self.drafter is not None:
+            self.drafter.verified(0, 0, self.finish is not None)
 
     def advance(self, predicted: Sequence[int], ending: Ending) -> int:
         """Take the predictions for the last token and each draft token, as far as they hold.
