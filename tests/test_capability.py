@@ -19,6 +19,7 @@ from safebasin.capability import Bench, load_task, load_tasks
 from safebasin.capability.choices import Choices
 from safebasin.capability.likelihood import log_likelihoods
 from safebasin.checkpoint import Checkpoint
+from safebasin.cli.summary import lines
 from safebasin.config import ScanConfig
 from safebasin.directions import Gaussian
 from safebasin.engines.template import Template
@@ -27,6 +28,7 @@ from safebasin.landscape.capability import Capability, Item
 from safebasin.plane import Axis, Plane, Point
 from safebasin.preparation import Prepared, prepare
 from safebasin.prompts import load
+from safebasin.report.page import document
 from safebasin.results import look
 from safebasin.run import RunFolder, verify
 from safebasin.scanner import Silent, scan, scan_shard
@@ -340,7 +342,13 @@ def test_a_lost_point_alone_is_measured_again(
     [record] = (tmp_path / "run" / "capability").glob("*/origin.jsonl")
     before = record.read_bytes()
     record.unlink()
-    assert not look(tmp_path / "run").complete
+    short = look(tmp_path / "run")
+    assert not short.complete
+    assert short.unmeasured == ("capabilities",)
+    assert "Some capabilities are not measured yet" in document([short])
+    assert ("note", "some capabilities are not measured yet; the numbers leave them out") in list(
+        lines(short)
+    )
     heard = Heard()
     scan(prepare(replace(config, out=str(tmp_path / "run"))), heard)
     assert heard.measured == [("testbed:choice-dev", 2), ("testbed:choice-dev", 3)]

@@ -32,7 +32,8 @@ ASSUMED = "assumed.json"
 class Result:
     """The map of a run under each judge, the headline judge first.
 
-    `complete` is False where some answers are not measured yet; the numbers then leave them out.
+    `unmeasured` says what is not all measured yet, and so left out of the numbers: "answers",
+    "capabilities", both, or nothing.
     `shares` is the survey of the first judge that tells broken text from compliance, or None.
     `capabilities` are what else was measured at the points.
     """
@@ -40,13 +41,18 @@ class Result:
     folder: Path
     model: str
     prompts: str
-    complete: bool
+    unmeasured: tuple[str, ...]
     surveys: Mapping[str, Survey]
     summaries: Mapping[str, Summary]
     shares: Survey | None
     capabilities: tuple[Capability, ...] = ()
     figures: tuple[Path, ...] = ()
     page: Path | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was asked for is measured."""
+        return not self.unmeasured
 
     @property
     def judge(self) -> str:
@@ -170,11 +176,12 @@ def collect(
         )
     surveys = {judge.name: survey(run, judge, ids) for judge in judges}
     measured = capabilities(run, assumed)
+    lacking = {"answers": missing > 0, "capabilities": any(one.missing for one in measured)}
     return Result(
         folder=run.path,
         model=str(run.manifest.identity["model"]["name"]),
         prompts=f"{run.manifest.identity['prompts']['name']} ({len(ids)})",
-        complete=missing == 0 and not any(one.missing for one in measured),
+        unmeasured=tuple(what for what, lacks in lacking.items() if lacks),
         surveys=surveys,
         summaries={name: s.summary(tolerance) for name, s in surveys.items()},
         shares=next((surveys[j.name] for j in judges if j.measures == "outcome"), None),

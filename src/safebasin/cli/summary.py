@@ -48,7 +48,8 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     yield "asked", f"{result.prompts} at {grid} points, {directions} {noun}{several}"
     yield "judge", f"{summary.judge}; every interval is at 95 %"
     if not result.complete:
-        yield "note", "some answers are not measured yet; the numbers leave them out"
+        what = " and ".join(result.unmeasured)
+        yield "note", f"some {what} are not measured yet; the numbers leave them out"
     yield "", ""
     if summary.origin is not None:
         yield "origin", f"ASR {percent(summary.origin.asr)}"

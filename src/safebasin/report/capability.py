@@ -11,6 +11,7 @@ from safebasin.errors import UsageError
 from safebasin.landscape import Survey
 from safebasin.landscape.capability import KEPT, Capability
 from safebasin.landscape.intervals import Array, Band
+from safebasin.report.card import percent
 from safebasin.report.layout import heading
 from safebasin.report.style import CAPABILITY_COLOURS, INK, QUIET, RATE_MAP, plain, styled
 
@@ -56,7 +57,12 @@ def packed(one: Capability) -> dict[str, Any]:
 def told(one: Capability) -> tuple[str, str, str]:
     """Its name, its value at the origin, and how far it is kept, with their intervals."""
     origin, extent = one.origin, one.extent()
-    value = "not measured" if origin is None else origin.value.text(".4g")
+    if origin is None:
+        value = "not measured"
+    elif one.measure == "accuracy":
+        value = percent(origin.value.to_json())
+    else:
+        value = origin.value.text(".4g")
     scale = one.metric or ("perplexity" if one.perplexity else "accuracy")
     if extent.area_share is not None:
         kept = f"in {extent.area_share.text()} of the plane"

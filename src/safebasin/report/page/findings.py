@@ -109,7 +109,8 @@ def certainty(measured: Measured) -> list[str]:
             f"{summary.unjudged} of {every} answers could not be judged; they are left out."
         )
     if not measured.complete:
-        said.append("Some answers are not measured yet; the numbers leave them out.")
+        what = " and ".join(measured.unmeasured)
+        said.append(f"Some {what} are not measured yet; the numbers leave them out.")
     said += [
         f"The conclusion depends on the judge: {other.judge} says {_extent(other).text()} where "
         f"{summary.judge} says {_extent(summary).text()}."
