@@ -284,3 +284,10 @@ def test_list_of_something_unknown(command) -> None:  # type: ignore[no-untyped-
 
 def test_version(command) -> None:  # type: ignore[no-untyped-def]
     assert command("--version")[1].startswith("safebasin 0.")
+
+
+def test_the_package_can_be_run_as_a_module(command) -> None:  # type: ignore[no-untyped-def]
+    done = subprocess.run(
+        [sys.executable, "-m", "safebasin", "--version"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (0, command("--version")[1])

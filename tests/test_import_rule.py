@@ -27,6 +27,7 @@ LAYERS: list[set[str]] = [
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},
     {"prediction"},
     {"cli"},
+    {"__main__"},
 ]
 LIGHT = ["safebasin", "safebasin.landscape", "safebasin.run", "safebasin.prompts",
          "safebasin.judges", "safebasin.results", "safebasin.report.figures",
