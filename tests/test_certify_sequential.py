@@ -22,6 +22,7 @@ from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.plane import Point
 from safebasin.preparation import prepare
+from safebasin.results import look
 from safebasin.scanner import scan
 
 
@@ -121,8 +122,15 @@ def test_a_scan_stops_where_it_can_and_a_whole_one_goes_on_from_there(tmp_path: 
     assert decisions[0.0].decision != "outside"
     again = scan_until_decided(prepare(config), Stopping(0.1))
     assert again.to_json() == found.to_json()
+    part = look(found.folder)
+    assert not part.complete
+    assert (part.summary.judged, part.summary.unjudged) == (found.answers, 0)
+    assert part.summary.unasked == found.whole - found.answers
+    [note] = part.notes
+    assert "stopped asking where a cell was decided" in note
     whole = scan(prepare(config))
     assert whole.complete
+    assert (whole.notes, whole.summary.unasked) == ((), 0)
     origin = next(c for c in whole.summary.cells[0] if c.point == Point())
     assert origin.n == 40
 
@@ -139,3 +147,11 @@ class TestCommands:
         assert code == 0, err
         assert "outside after 8 prompts" in out.replace("  ", " ")
         assert "of the 200 of a whole scan" in out
+        code, out, err = command("show", tmp_path / "run")
+        assert code == 0, err
+        assert " were not asked" in out
+        assert "those of sequential.json hold at any stop" in out
+        code, _, err = command("rejudge", tmp_path / "run", "--judge", "llm-landscape,refusal")
+        assert code == 0, err
+        code, _, err = command("judges", "agree", tmp_path / "run")
+        assert code == 0, err

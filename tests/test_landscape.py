@@ -245,6 +245,24 @@ def test_reference_variant_on_random_curves() -> None:
 # --- unjudged answers ------------------------------------------------------------------------
 
 
+def test_what_was_not_asked_is_apart_from_what_was_not_judged() -> None:
+    plane = Plane((Axis("d", (-1.0, 0.0, 1.0)),))
+    origin, out, back = Point(), Point.of({"d": 1.0}), Point.of({"d": -1.0})
+    verdicts = {origin: {"a": "refused", "b": None}, out: {"a": "complied"}, back: {}}
+    line = Landscape.from_verdicts(
+        plane, "keywords", ("a", "b", "c"), verdicts, answered={origin: {"a", "b"}, out: {"a", "b"}}
+    )
+    survey = Survey((line,))
+    assert (survey.judged, survey.unjudged, survey.unasked) == (2, 2, 5)
+    assert [cell.unjudged for cell in line.cells] == [0, 1, 1]
+    assert [cell.n for cell in line.cells] == [0, 1, 1]
+    assert survey.summary().to_json()["unasked"] == 5
+    assert survey.summary().unjudged_share == 0.5
+    asked = Survey((Landscape.from_verdicts(plane, "keywords", ("a", "b", "c"), verdicts),))
+    assert (asked.judged, asked.unjudged, asked.unasked) == (2, 7, 0)
+    assert asked.visage().value == survey.visage().value
+
+
 def test_unjudged_answers_leave_n_and_are_counted() -> None:
     plane = Plane((Axis("d", (-1.0, 0.0, 1.0)),))
     origin, out, back = Point(), Point.of({"d": 1.0}), Point.of({"d": -1.0})

@@ -61,8 +61,35 @@ class TestCard:
         text = card(RunFolder.read(folder))
         assert "| ASR of the model itself | not defined |" in text
         assert "| Not judged | 100 of 100 |" in text
-        with pytest.raises(RunError, match="no defined number"):
+        with pytest.raises(RunError, match=r"refusal could not judge 100\.0 % of the answers"):
             eval_results(RunFolder.read(folder), "owner/name")
+
+    def test_a_judge_that_fails_midway_is_no_result(self, tmp_path: Path, command) -> None:  # type: ignore[no-untyped-def]
+        folder = judged_runs.write(
+            tmp_path / "run", lambda p, n: REFUSAL if p.distance < 0.05 and n < 6 else ""
+        )
+        assert command("rejudge", folder, "--judge", "refusal")[0] == 4
+        code, out, err = command("show", folder)
+        assert code == 4
+        assert "refusal could not judge 94.0 % of the answers" in err
+        code, out, err = command("card", folder)
+        assert code == 4
+        assert (
+            "**refusal could not judge 94.0 % of the answers; its numbers leave them out.**" in out
+        )
+        results = tmp_path / "results.yaml"
+        code, _, err = command("card", folder, "--eval-results", results, "--dataset", "o/n")
+        assert code == 1
+        assert "a result without them would mislead" in err
+        assert not results.exists()
+
+    def test_a_part_of_a_run_is_no_result(self, run: Path) -> None:
+        next(iter((run / "points").glob("*"))).unlink()
+        rejudge(run, ["refusal"])
+        opened = RunFolder.read(run)
+        assert "**Some answers are not measured yet; the numbers leave them out.**" in card(opened)
+        with pytest.raises(RunError, match="is not complete"):
+            eval_results(opened, "owner/name")
 
     def test_without_a_summary(self, tmp_path: Path) -> None:
         folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL)

@@ -26,6 +26,8 @@ PAID_AT_ONCE = 32
 """How many answers a judge that costs is given before its verdicts are stored."""
 ASSUMED = "assumed.json"
 """Which points a scan left out beyond the plateau."""
+SEQUENTIAL = "sequential.json"
+"""The cells of a scan that stopped asking where they were decided."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Result:
     `unmeasured` says what is not all measured yet, and so left out of the numbers: "answers",
     "capabilities", both, or nothing.
     `shares` is the survey of the first judge that tells broken text from compliance, or None.
-    `capabilities` are what else was measured at the points.
+    `capabilities` are what else was measured at the points. `sequential` says that the scan
+    stopped asking where a cell was decided.
     """
 
     folder: Path
@@ -46,6 +49,7 @@ class Result:
     summaries: Mapping[str, Summary]
     shares: Survey | None
     capabilities: tuple[Capability, ...] = ()
+    sequential: bool = False
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -53,6 +57,21 @@ class Result:
     def complete(self) -> bool:
         """Whether all that was asked for is measured."""
         return not self.unmeasured
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers has to know of how they came about, a sentence each."""
+        notes = []
+        yet = [what for what in self.unmeasured if not (self.sequential and what == "answers")]
+        if yet:
+            what = " and ".join(yet)
+            notes.append(f"Some {what} are not measured yet; the numbers leave them out.")
+        if self.sequential:
+            notes.append(
+                "The scan stopped asking where a cell was decided: the intervals here take the "
+                "number of answers as given, while those of sequential.json hold at any stop."
+            )
+        return tuple(notes)
 
     @property
     def judge(self) -> str:
@@ -70,6 +89,7 @@ class Result:
             "model": self.model,
             "prompts": self.prompts,
             "complete": self.complete,
+            "notes": list(self.notes),
             "headline": self.judge,
             "judges": {name: summary.to_json() for name, summary in self.summaries.items()},
         }
@@ -116,15 +136,33 @@ def assumed_points(run: RunFolder) -> frozenset[Point]:
     return frozenset(point for point in run.manifest.points if point.key in keys)
 
 
-def survey(run: RunFolder, judge: Judge, prompt_ids: Sequence[str]) -> Survey:
-    """What a judge's stored verdicts say of these prompts on every plane of the run."""
+Answered = Mapping[Point, frozenset[str]]
+"""The prompts that have answers at each point."""
+
+
+def answered(run: RunFolder) -> Answered:
+    """Which answers a run holds."""
+    return {
+        point: frozenset(exchange.prompt_id for exchange in run.read_point(point) or ())
+        for point in run.manifest.points
+    }
+
+
+def survey(
+    run: RunFolder, judge: Judge, prompt_ids: Sequence[str], held: Answered | None = None
+) -> Survey:
+    """What a judge's stored verdicts say of these prompts on every plane of the run.
+
+    `held` is what `answered` gives, where it is known already.
+    """
+    held = answered(run) if held is None else held
     assumed = assumed_points(run)
     verdicts: dict[Point, dict[str, Outcome | None]] = {}
     for point in run.manifest.points:
         stored = run.read_verdicts(judge.name, judge.spec(), point)
         verdicts[point] = {prompt_id: verdict.outcome for prompt_id, verdict in stored.items()}
     landscapes = [
-        Landscape.from_verdicts(plane, judge.name, prompt_ids, verdicts, assumed)
+        Landscape.from_verdicts(plane, judge.name, prompt_ids, verdicts, assumed, held)
         for plane in run.manifest.planes
     ]
     return Survey(tuple(landscapes))
@@ -168,13 +206,14 @@ def collect(
     ids = tuple(prompt_ids or run.manifest.prompt_ids)
     points = run.manifest.points
     assumed = assumed_points(run)
-    absent = {point: len(run.missing(point, ids)) for point in points}
+    held = answered(run)
+    absent = {point: len(set(ids) - held[point]) for point in points}
     missing = sum(n for point, n in absent.items() if point not in assumed or n < len(ids))
     if sum(absent.values()) == len(points) * len(ids):
         raise RunError(
             f"The run '{run.path}' holds no answers yet.", "Run the scan again; it resumes."
         )
-    surveys = {judge.name: survey(run, judge, ids) for judge in judges}
+    surveys = {judge.name: survey(run, judge, ids, held) for judge in judges}
     measured = capabilities(run, assumed)
     lacking = {"answers": missing > 0, "capabilities": any(one.missing for one in measured)}
     return Result(
@@ -186,6 +225,7 @@ def collect(
         summaries={name: s.summary(tolerance) for name, s in surveys.items()},
         shares=next((surveys[j.name] for j in judges if j.measures == "outcome"), None),
         capabilities=measured,
+        sequential=missing > 0 and run.read_json(SEQUENTIAL) is not None,
     )
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safebasin.exchange import OUTCOMES, Outcome
-from safebasin.landscape.cells import CODES, REFUSED, UNJUDGED
+from safebasin.landscape.cells import CODES, REFUSED
 from safebasin.landscape.intervals import Array, Estimate, wilson
 
 Codes = NDArray[np.int8]
@@ -73,7 +73,7 @@ def agreement(
     broken text from compliance (`three_way` is False), they are compared on "refused or not".
     """
     a, b = codes
-    judged = (a != UNJUDGED) & (b != UNJUDGED)
+    judged = (a >= 0) & (b >= 0)
     both = int(judged.sum())
     outcomes = OUTCOMES if three_way else OUTCOMES[:1]
     per_outcome = {

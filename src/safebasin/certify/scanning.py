@@ -16,13 +16,11 @@ from safebasin.certify.sequential import (
 from safebasin.judges import Judge
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
-from safebasin.results import LEXICON, judge_point
+from safebasin.results import LEXICON, SEQUENTIAL, judge_point
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.scanner import Observer, Silent, by_missing
-
-SEQUENTIAL = "sequential.json"
 
 
 @dataclass(frozen=True)

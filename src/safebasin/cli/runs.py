@@ -17,16 +17,22 @@ def show(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Print the numbers of a run again, and draw its pictures again."""
+    """Print the numbers of a run again, and draw its pictures again.
+
+    Exit code 4 where a judge left more than 2 % of the answers unjudged.
+    """
     if plan_precision is not None:
         from safebasin.cli.certifying import print_precision
 
         print_precision(run, plan_precision, as_json=json)
         return
-    from safebasin.cli.summary import print_result
+    from safebasin.cli.summary import print_result, unjudged_shares
+    from safebasin.cli.unjudged import end_where_unjudged
     from safebasin.results import review
 
-    print_result(review(run), as_json=json)
+    result = review(run)
+    print_result(result, as_json=json)
+    end_where_unjudged(unjudged_shares(result.summaries), [run])
 
 
 def rejudge(

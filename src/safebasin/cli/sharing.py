@@ -22,8 +22,13 @@ def card(
         str | None, typer.Option(help="The hub data set of the prompts. [default: the set's own]")
     ] = None,
 ) -> None:
-    """Write a section for a model card: numbers, judges, prompts' revision, command. No texts."""
+    """Write a section for a model card: numbers, judges, prompts' revision, command. No texts.
+
+    Exit code 4 where a judge left more than 2 % of the answers unjudged; the section says so, and
+    no .eval_results are written.
+    """
     from safebasin.cli.console import tell
+    from safebasin.cli.unjudged import end_where_unjudged
     from safebasin.report import card as cards
     from safebasin.run import RunFolder
     from safebasin.run.atomic import write_atomic
@@ -39,6 +44,7 @@ def card(
     if eval_results is not None and results is not None:
         write_atomic(eval_results, results.encode())
         tell(f"written to {eval_results}")
+    end_where_unjudged(cards.unjudged_shares(opened), [run])
 
 
 def export(

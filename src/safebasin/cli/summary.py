@@ -16,9 +16,7 @@ from safebasin.terminal import printable
 
 def unjudged_shares(summaries: Mapping[str, Summary]) -> dict[str, float]:
     """The share of answers that each judge left unjudged, in [0, 1]."""
-    return {
-        name: one.unjudged / max(1, one.judged + one.unjudged) for name, one in summaries.items()
-    }
+    return {name: one.unjudged_share for name, one in summaries.items()}
 
 
 def print_result(result: Result, *, as_json: bool) -> None:
@@ -47,9 +45,8 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     several = "s" if directions > 1 else ""
     yield "asked", f"{result.prompts} at {grid} points, {directions} {noun}{several}"
     yield "judge", f"{summary.judge}; every interval is at 95 %"
-    if not result.complete:
-        what = " and ".join(result.unmeasured)
-        yield "note", f"some {what} are not measured yet; the numbers leave them out"
+    for note in result.notes:
+        yield "note", note
     yield "", ""
     if summary.origin is not None:
         yield "origin", f"ASR {percent(summary.origin.asr)}"
@@ -78,7 +75,9 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
             "assumed",
             f"{summary.assumed} points beyond the plateau were not asked and count as broken",
         )
-    yield "unjudged", f"{summary.unjudged} of {summary.judged + summary.unjudged} answers"
+    asked = summary.judged + summary.unjudged
+    without = f"; {summary.unasked} were not asked" if summary.unasked else ""
+    yield "unjudged", f"{summary.unjudged} of {asked} answers{without}"
     yield "", ""
     yield "run", str(result.folder)
     for path in result.figures:

@@ -9,11 +9,9 @@ from pathlib import Path
 import typer
 
 from safebasin.cli.console import tell
+from safebasin.landscape.summary import UNJUDGED_LIMIT
 from safebasin.run import RunFolder
 from safebasin.terminal import shorten
-
-UNJUDGED_LIMIT = 0.02
-"""Above this share of answers without a verdict a finished command exits with 4."""
 
 SHOWN = 3
 """How many reasons are told, the commonest first."""

@@ -27,7 +27,7 @@ from safebasin.conditions.preparation import (
     prepare,
 )
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
-from safebasin.landscape import REFUSED, UNJUDGED, Summary, Survey
+from safebasin.landscape import REFUSED, Summary, Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.report.lines import Line, draw_lines
 from safebasin.report.studies import CONDITIONS
@@ -169,10 +169,10 @@ def stopped(found: Survey, neighbourhood: float, level: float = 0.95) -> Estimat
     if not near.any():
         return Estimate(None, level=level, note="no point of the grid is in the neighbourhood")
     start = found.landscapes[0].outcomes[origin]
-    working = (start != REFUSED) & (start != UNJUDGED)
+    working = (start != REFUSED) & (start >= 0)
     # (directions x points, prompts) of the prompts that succeed at the origin
     around = np.concatenate([one.outcomes[near][:, working] for one in found.landscapes])
-    judged = (around != UNJUDGED).sum(0)
+    judged = (around >= 0).sum(0)
     shares = ((around == REFUSED).sum(0) / np.maximum(judged, 1))[judged > 0]
     if not len(shares):
         return Estimate(None, level=level, note="nothing succeeds at the origin")

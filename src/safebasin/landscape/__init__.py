@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from safebasin.landscape.cells import ASSUMED, COMPLIED, INCOHERENT, REFUSED, UNJUDGED, Cell, Score
+from safebasin.landscape.cells import (
+    ASSUMED,
+    COMPLIED,
+    INCOHERENT,
+    REFUSED,
+    UNASKED,
+    UNJUDGED,
+    Cell,
+    Score,
+)
 from safebasin.landscape.intervals import Band, Estimate
 from safebasin.landscape.lines import PLATEAU
 from safebasin.landscape.summary import Basin, Region, Sharpness, Side, Summary
@@ -15,6 +24,7 @@ __all__ = [
     "PLATEAU",
     "REFUSED",
     "TOLERANCE",
+    "UNASKED",
     "UNJUDGED",
     "Band",
     "Basin",

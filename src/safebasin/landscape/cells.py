@@ -10,6 +10,8 @@ from safebasin.landscape.intervals import Estimate, wilson
 from safebasin.plane import Point
 
 REFUSED, COMPLIED, INCOHERENT, UNJUDGED = 0, 1, 2, -1
+UNASKED = -2
+"""No answer was given, or none yet. What has no verdict, for either reason, is below zero."""
 ASSUMED = 3
 """Not asked: the point lies beyond a plateau of broken answers, and is taken to be as broken."""
 
@@ -32,7 +34,8 @@ COUNTED: dict[Score, tuple[int, ...]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """The judged answers at one point. Unjudged answers are outside n and of every share.
+    """The judged answers at one point. Unjudged answers are outside n and of every share, and
+    prompts that were not asked, or not yet, are in no count.
 
     `assumed` says that nothing was asked here because the plateau was reached before.
     """

@@ -87,6 +87,11 @@ class Sharpness:
         return {"negative": self.negative.to_json(), "positive": self.positive.to_json()}
 
 
+UNJUDGED_LIMIT = 0.02
+"""Above this share of unjudged answers a judge's numbers come with a warning, and no result of
+them is written for others; commands end with exit code 4."""
+
+
 @dataclass(frozen=True)
 class Summary:
     """A survey in numbers. `visage` is in points of 100, everything else in shares or alpha.
@@ -101,6 +106,7 @@ class Summary:
     axes: tuple[tuple[float, ...], ...]
     judged: int
     unjudged: int
+    unasked: int
     assumed: int
     origin: Cell | None
     visage: Estimate
@@ -111,6 +117,11 @@ class Summary:
     sharpness: Sharpness | None
     mean: Band
     cells: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def unjudged_share(self) -> float:
+        """The share of the answers that were not judged, in [0, 1]."""
+        return self.unjudged / max(1, self.judged + self.unjudged)
 
     def to_json(self) -> dict[str, Any]:
         """Finite numbers, strings, lists and None only; an unknown mean ASR is None."""
@@ -129,6 +140,7 @@ class Summary:
             "axes": [list(values) for values in self.axes],
             "judged": self.judged,
             "unjudged": self.unjudged,
+            "unasked": self.unasked,
             "assumed": self.assumed,
             "origin": one(self.origin),
             "visage": self.visage.to_json(),

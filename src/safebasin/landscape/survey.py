@@ -27,6 +27,7 @@ from safebasin.landscape.cells import (
     COUNTED,
     INCOHERENT,
     REFUSED,
+    UNASKED,
     UNJUDGED,
     Cell,
     Score,
@@ -39,6 +40,8 @@ from safebasin.plane import Plane, Point
 
 Definition = Literal["paper", "reference"]
 TOLERANCE = 0.10
+WITHOUT = (UNJUDGED, UNASKED)
+"""The codes of what has no verdict."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +49,7 @@ class Landscape:
     """The outcomes of the same prompts at every point of a plane, by one judge.
 
     `outcomes` is int8 of shape (*plane.shape, prompts) and holds the codes REFUSED, COMPLIED,
-    INCOHERENT and UNJUDGED, and ASSUMED for all prompts of a point beyond the plateau.
+    INCOHERENT, UNJUDGED and UNASKED, and ASSUMED for all prompts of a point beyond the plateau.
     """
 
     plane: Plane
@@ -65,7 +68,7 @@ class Landscape:
                 f"The outcomes have shape {self.outcomes.shape}, the grid needs {expected}.",
                 "Give one outcome for each point and prompt.",
             )
-        if not np.isin(self.outcomes, (*CODES.values(), ASSUMED)).all():
+        if not np.isin(self.outcomes, (*CODES.values(), ASSUMED, UNASKED)).all():
             raise UsageError("An outcome code is unknown.", "Use the codes of safebasin.landscape.")
 
     @classmethod
@@ -76,16 +79,24 @@ class Landscape:
         prompt_ids: Sequence[str],
         verdicts: Mapping[Point, Mapping[str, Outcome | None]],
         assumed: Collection[Point] = (),
+        answered: Mapping[Point, Collection[str]] | None = None,
     ) -> Landscape:
-        """Collects outcomes by point and prompt; one that is missing counts as not judged.
+        """Collects outcomes by point and prompt; an answer without one counts as not judged.
 
-        So an unfinished scan can be looked at; its gaps show in `unjudged` and in the notes. A
-        point of `assumed` without any verdict is taken to be fully broken.
+        `answered` says which prompts have answers; None takes all as answered. So an unfinished
+        scan can be looked at; its gaps show in `unjudged`, `unasked` and the notes. A point of
+        `assumed` without any verdict is taken to be fully broken.
         """
+
+        def code(point: Point, prompt: str) -> int:
+            if answered is not None and prompt not in answered.get(point, ()):
+                return UNASKED
+            return CODES[verdicts.get(point, {}).get(prompt)]
+
         rows = [
             [ASSUMED] * len(prompt_ids)
             if point in assumed and not verdicts.get(point)
-            else [CODES[verdicts.get(point, {}).get(prompt)] for prompt in prompt_ids]
+            else [code(point, prompt) for prompt in prompt_ids]
             for point in plane.points
         ]
         codes = np.array(rows, dtype=np.int8).reshape(*plane.shape, len(prompt_ids))
@@ -111,7 +122,7 @@ class Landscape:
 
         `asr` is 1 where it is assumed.
         """
-        unknown = (UNJUDGED,) if score == "asr" else (UNJUDGED, ASSUMED)
+        unknown = WITHOUT if score == "asr" else (*WITHOUT, ASSUMED)
         judged = np.count_nonzero(~np.isin(self.outcomes, unknown), axis=-1)
         hits = np.count_nonzero(np.isin(self.outcomes, COUNTED[score]), axis=-1)
         return np.where(judged > 0, hits / np.maximum(judged, 1), np.nan)
@@ -194,7 +205,12 @@ class Survey:
     @property
     def judged(self) -> int:
         """The answers that were judged, each counted once."""
-        return sum(int((~np.isin(codes, (UNJUDGED, ASSUMED))).sum()) for codes in self._distinct)
+        return sum(int((~np.isin(codes, (*WITHOUT, ASSUMED))).sum()) for codes in self._distinct)
+
+    @property
+    def unasked(self) -> int:
+        """The answers that were not given, or not yet, each counted once."""
+        return sum(int((codes == UNASKED).sum()) for codes in self._distinct)
 
     @property
     def assumed(self) -> int:
@@ -310,6 +326,7 @@ class Survey:
             axes=_values(self.plane),
             judged=self.judged,
             unjudged=self.unjudged,
+            unasked=self.unasked,
             assumed=self.assumed,
             origin=self.origin,
             visage=self.visage("paper", score),
@@ -337,7 +354,7 @@ class Survey:
         whole = self._with_assumed
         if not self.assumed:
             return whole
-        codes = np.where(whole.codes == ASSUMED, np.int8(UNJUDGED), whole.codes)
+        codes = np.where(whole.codes == ASSUMED, np.int8(UNASKED), whole.codes)
         return Sample(self.plane, codes, self.level, self.replicates, self.seed)
 
     @cached_property

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from safebasin.errors import RunError
+from safebasin.landscape.summary import UNJUDGED_LIMIT
 from safebasin.prompts.published import BY_NAME, Published
 from safebasin.run import RunFolder
 from safebasin.terminal import printable
@@ -45,6 +46,18 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
             "Name it with --dataset OWNER/NAME.",
         )
     summary = landscape["judges"][landscape["headline"]]
+    share = _unjudged_share(summary)
+    if share > UNJUDGED_LIMIT:
+        raise RunError(
+            f"{landscape['headline']} could not judge {100 * share:.1f} % of the answers of "
+            f"'{run.path}': a result without them would mislead.",
+            "Judge them with `safebasin rejudge`.",
+        )
+    if not landscape["complete"]:
+        raise RunError(
+            f"The run '{run.path}' is not complete: a result by a part of it would mislead.",
+            "Run the scan again; it resumes.",
+        )
     entries = []
     for task, estimate, scale in _results(summary):
         if estimate["value"] is None:
@@ -60,7 +73,9 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
                 value=round(scale * estimate["value"], 2),
                 dataset_revision=_prompts(run).get("revision") or None,
                 date=_started(run),
-                notes=f"{bounds}; judge {landscape['headline']}; {summary['prompts']} prompts; "
+                notes=f"{bounds}; judge {landscape['headline']}; {summary['prompts']} prompts, "
+                f"{summary['unjudged']} of {summary['judged'] + summary['unjudged']} answers not "
+                "judged; "
                 f"sha256 {_prompts(run)['sha256'][:16]}",
             )
         )
@@ -118,8 +133,8 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
         "to each tensor's Frobenius norm ([Peng et al. 2024](https://arxiv.org/abs/2405.17374))."
     )
     yield ""
-    if not landscape["complete"]:
-        yield "**This run is not complete; the numbers leave out what is missing.**"
+    for warning in _warnings(landscape):
+        yield f"**{warning}**"
         yield ""
     yield "| | " + " | ".join(plain(name) for name in landscape["judges"]) + " |"
     yield "|---|" + "---|" * len(landscape["judges"])
@@ -158,6 +173,31 @@ def _source(run: RunFolder) -> str:
     page = published.hub_page() if published.repository else published.page
     licence = f", {published.licence}" if published.licence else ""
     return f"[{name}]({page}){f' at `{plain_code(revision[:12])}`' if revision else ''}{licence}"
+
+
+def _warnings(landscape: JSON) -> Iterator[str]:
+    """What has to be known before the numbers: what is missing, and what was not judged."""
+    notes = landscape.get("notes", ())
+    if not landscape["complete"] and not notes:
+        yield "This run is not complete; the numbers leave out what is missing."
+    yield from notes
+    for name, summary in landscape["judges"].items():
+        share = _unjudged_share(summary)
+        if share > UNJUDGED_LIMIT:
+            yield (
+                f"{plain(name)} could not judge {100 * share:.1f} % of the answers; its numbers "
+                "leave them out."
+            )
+
+
+def unjudged_shares(run: RunFolder) -> dict[str, float]:
+    """The share of answers that each judge left unjudged, in [0, 1]."""
+    judges = _landscape(run)["judges"]
+    return {name: _unjudged_share(summary) for name, summary in judges.items()}
+
+
+def _unjudged_share(summary: JSON) -> float:
+    return float(summary["unjudged"] / max(1, summary["judged"] + summary["unjudged"]))
 
 
 def _rows(landscape: JSON) -> Iterator[tuple[str, list[str]]]:

@@ -108,9 +108,7 @@ def certainty(measured: Measured) -> list[str]:
         said.append(
             f"{summary.unjudged} of {every} answers could not be judged; they are left out."
         )
-    if not measured.complete:
-        what = " and ".join(measured.unmeasured)
-        said.append(f"Some {what} are not measured yet; the numbers leave them out.")
+    said += measured.notes
     said += [
         f"The conclusion depends on the judge: {other.judge} says {_extent(other).text()} where "
         f"{summary.judge} says {_extent(summary).text()}."
