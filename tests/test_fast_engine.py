@@ -13,6 +13,7 @@ from safebasin.directions import Gaussian
 from safebasin.engines import Sampling
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.fast.forward import Forward
+from safebasin.engines.fast.memory_plan import SHARE_OF_FREE
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.errors import EngineError, UsageError
@@ -250,16 +251,32 @@ def test_the_plan_keeps_within_the_memory_there_is(monkeypatch: pytest.MonkeyPat
     roomy = FastEngine(*made, mode="pool").plan(points, PROMPTS, LIMIT)
     assert roomy.mode == "pool"
     assert roomy.fits
-    row = roomy.cache // roomy.rows
+    row = (roomy.cache + roomy.logits) // roomy.rows
     assert roomy.scores
-    free = roomy.direction + roomy.scores + 25 * row
+    held = roomy.pristine + roomy.direction + roomy.scores
+    free = int((held + 12.5 * row) / SHARE_OF_FREE)
     monkeypatch.setattr("safebasin.engines.fast.planning.free_bytes", lambda device: free)
     tight = FastEngine(*made, mode="pool").plan(points, PROMPTS, LIMIT)
     assert tight.mode == "pool"
-    assert 8 <= tight.rows < roomy.rows
+    assert 8 <= tight.rows <= 12 < roomy.rows
     assert tight.fits
+    assert tight.reasons == ()
+    [asked] = FastEngine(*made, mode="pool", rows=10**6).plan(points, PROMPTS, LIMIT).reasons
+    work = len(points) * len(PROMPTS)
+    assert asked == f"{work} rows in a batch were asked for; {tight.rows} fit"
     monkeypatch.setattr("safebasin.engines.fast.planning.free_bytes", lambda device: 3 * row)
     assert FastEngine(*made, mode="pool").plan(points, PROMPTS, LIMIT).mode == "in-place"
+
+
+def test_a_batch_is_never_larger_than_the_work() -> None:
+    made = parts(sharpened())
+    points = outward([LINE])
+    pool = FastEngine(*made, mode="pool", rows=10**6).plan(points, PROMPTS, LIMIT)
+    assert pool.rows == len(points) * len(PROMPTS)
+    in_place = FastEngine(*made, mode="in-place", rows=10**6).plan(points, PROMPTS, LIMIT)
+    assert in_place.rows == len(PROMPTS)
+    few = FastEngine(*made, mode="pool").plan(points[:2], PROMPTS[:1], LIMIT)
+    assert (few.mode, few.rows) == ("pool", 2)
 
 
 def test_the_model_is_as_it_was_between_points_and_after_giving_up() -> None:
@@ -310,6 +327,22 @@ def test_broken_weights_do_not_leak_into_other_rows() -> None:
     engine = FastEngine(*made, mode="pool", rows=2)
     found = dict(engine.answers([far, near], PROMPTS, LIMIT))
     assert_equal({near: found[near]}, expected)
+
+
+@pytest.mark.parametrize("mode", ["in-place", "pool"])
+@pytest.mark.parametrize("rows", [5, None])
+@pytest.mark.parametrize("family", ["llama", "qwen2", "gpt2"])
+def test_a_broken_row_leaves_nothing_in_the_slots_that_it_had(
+    family: str, rows: int | None, mode: Any
+) -> None:
+    made = parts(sharpened(family))
+    texts = ["abcdefgh"[: 1 + i % 8] * (1 + i % 5) + str(i) for i in range(12)]
+    prompts = [Prompt(f"p{i}", text) for i, text in enumerate(texts)]
+    points = [Point.of({"a": value}) for value in (0.1, 1e30, 0.2, 0.3)]
+    sound = [points[0], *points[2:]]
+    expected = dict(PlainEngine(*made).answers(sound, prompts, LIMIT))
+    found = dict(FastEngine(*made, mode=mode, rows=rows).answers(points, prompts, LIMIT))
+    assert_equal({point: found[point] for point in sound}, expected)
 
 
 def test_bad_options_are_refused() -> None:

@@ -178,6 +178,10 @@ class TestScout:
             ["--score", "last-token"],
             ["--score", "first-token", "--adaptive"],
             ["--edge-tolerance", "0.1"],
+            ["--score", "first-token", "--shard", "1/2"],
+            ["--score", "first-token", "--executor", "ray", "--stop-at-plateau"],
+            ["--score", "first-token", "--mode", "pool"],
+            ["--score", "first-token", "--full-responses", "--no-drafts"],
         ):
             code, _, err = command("scan", *arguments)
             assert code == 2
@@ -185,3 +189,10 @@ class TestScout:
         assert "Unknown score 'last-token'" in told
         assert "ways of their own" in told
         assert "for an adaptive scan" in told
+        for idle in (
+            "--shard",
+            "--executor and --stop-at-plateau",
+            "--mode",
+            "--full-responses and --drafts",
+        ):
+            assert f"; {idle} would do nothing." in told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,9 @@ from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE
 from safebasin.preparation import prepare
 from safebasin.run import RunFolder
 from safebasin.scanner import scan
+
+Command = Callable[..., tuple[int, str, str]]
+"""Runs `safebasin` with arguments: its exit code, standard output and standard error."""
 
 FAMILIES = ["llama", "llama-mha", "qwen2", "qwen3", "gemma", "gemma3", "mistral", "phi", "gpt2"]
 
@@ -141,6 +145,44 @@ def test_an_unknown_engine_or_mode_is_one_sentence() -> None:
     for key in ("engine", "mode"):
         with pytest.raises(UsageError, match=key):
             ScanConfig.from_json({key: "quick"})
+
+
+@pytest.mark.parametrize("engine", ["plain", "vllm"])
+@pytest.mark.parametrize("given", [{"mode": "pool"}, {"drafts": True}])
+def test_other_engines_have_no_modes_and_no_drafts(engine: str, given: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=f"{engine} has no modes and no drafts"):
+        ScanConfig.from_json({"engine": engine, **given})
+
+
+def planned(command: Command, *arguments: object) -> str:
+    code, out, err = command("scan", *arguments, "--dry-run")
+    assert code == 0, err
+    return " ".join(out.split())
+
+
+def test_a_plan_says_whether_answers_end_early_and_why_not(
+    tmp_path: Path, command: Command
+) -> None:
+    few = [pico.save(tmp_path / "model"), "--steps", "2", "--seeds", "1", "--limit", "2"]
+    assert "answers are whole, as outcome reads them to the end" in planned(command, *few)
+    early = [*few, "--judge", "llm-landscape"]
+    assert "answers end where the verdict is decided" in planned(command, *early)
+    assert "answers are kept whole" in planned(command, *early, "--full-responses")
+    assert "decide at different places" in planned(command, *few, "--judge", "llm-landscape,arditi")
+    assert "the actors of a Ray cluster: here:1" in planned(
+        command, *few, "--executor", "ray", "--ray-address", "here:1"
+    )
+
+
+def test_a_plan_says_that_another_engine_made_what_is_there(
+    tmp_path: Path, command: Command
+) -> None:
+    few = [pico.save(tmp_path / "model"), "--steps", "2", "--seeds", "1", "--limit", "2"]
+    few += ["--max-new-tokens", "2", "--out", tmp_path / "run"]
+    assert command("scan", *few)[0] == 0
+    assert "answered by the engine" not in planned(command, *few)
+    told = planned(command, *few, "--engine", "plain")
+    assert "what it holds already was answered by the engine fast; give another --out" in told
 
 
 def test_a_plan_says_how_the_answers_are_made(tmp_path: Path) -> None:

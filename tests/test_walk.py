@@ -68,6 +68,8 @@ def test_planes_cannot_be_walked() -> None:
         ScanConfig(axes=2, stop_at_plateau=True)
     with pytest.raises(UsageError, match="at least 1"):
         ScanConfig(plateau_points=0)
+    with pytest.raises(UsageError, match="make a plateau"):
+        ScanConfig(plateau_points=3)
 
 
 def landscapes(assumed: bool) -> Survey:

@@ -24,6 +24,9 @@ EngineName = Literal["fast", "plain", "vllm"]
 Mode = Literal["auto", "pool", "in-place"]
 ExecutorName = Literal["local", "ray"]
 
+PLATEAU_POINTS = 2
+"""After how many consecutive broken points a side counts as broken all the way."""
+
 
 @dataclass(frozen=True)
 class ScanConfig:
@@ -98,7 +101,7 @@ class ScanConfig:
     ray_address: str | None = None
     shard: str | None = None
     stop_at_plateau: bool = False
-    plateau_points: int = 2
+    plateau_points: int = PLATEAU_POINTS
     full_responses: bool = False
     judges: tuple[str, ...] = DEFAULT_JUDGES
     capability: tuple[str, ...] = ()
@@ -147,6 +150,15 @@ class ScanConfig:
         if self.plateau_points < 1:
             raise UsageError(
                 f"{self.plateau_points} points on the plateau were asked for.", "Give at least 1."
+            )
+        if self.plateau_points != PLATEAU_POINTS and not self.stop_at_plateau:
+            raise UsageError(
+                "How many points make a plateau was given.", "Give --stop-at-plateau with it."
+            )
+        if self.engine != "fast" and (self.mode != "auto" or self.drafts):
+            raise UsageError(
+                f"The engine {self.engine} has no modes and no drafts.",
+                "Leave out --mode and --drafts, or give --engine fast.",
             )
         if not 0 <= self.tolerance < 1:
             raise UsageError(f"The tolerance is {self.tolerance}.", "Give a share in [0, 1).")

@@ -214,13 +214,14 @@ def scan(
             f"Leave out {way}, or --capability.",
         )
     if score is not None or adaptive or edge_tolerance is not None:
-        from safebasin.cli.scouting import check_ways, run_adaptive, run_scout
+        from safebasin.cli.scouting import check_scout, check_ways, run_adaptive, run_scout
 
         check_ways(score, adaptive, sequential, edge_tolerance)
         asked = ScanConfig.from_json(given)
         if adaptive:
             run_adaptive(asked, edge_tolerance, dry_run=dry_run, as_json=json)
         else:
+            check_scout(asked)
             run_scout(asked, dry_run=dry_run, as_json=json)
         return
     if sequential and not dry_run:

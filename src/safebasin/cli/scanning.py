@@ -12,10 +12,12 @@ from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.config import ScanConfig
 from safebasin.engines.plain import PlainEngine
-from safebasin.judges import AsksAgain
+from safebasin.judges import AsksAgain, DecidesEarly
 from safebasin.plan import CapabilityPlan, Plan
 from safebasin.preparation import Prepared, prepare
 from safebasin.results import Result
+from safebasin.run import RunFolder
+from safebasin.run.folder import MANIFEST
 from safebasin.scanner import scan, scan_shard
 from safebasin.spread.shards import Shard
 from safebasin.terminal import printable
@@ -88,6 +90,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         ),
         *(f"{name:<9}{text}" for name, text in _way(plan)),
         *([f"workers  {plan.workers} processes"] if plan.workers > 1 else []),
+        *([f"executor {_cluster(config)}"] if config.executor == "ray" else []),
         f"memory   {size(plan.memory)} of {size(plan.memory_free)} free · batches of "
         f"{plan.batch_size}",
         f"time     {_range(plan.seconds)}, by a measured batch"
@@ -98,6 +101,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         )
         + ("; the capabilities come on top" if plan.capabilities else ""),
         f"run      {prepared.folder}",
+        *_recorded(prepared),
     ]
 
 
@@ -117,8 +121,39 @@ def _capability(one: CapabilityPlan) -> str:
 
 
 def _early(prepared: Prepared) -> str:
-    stop = None if isinstance(prepared.engine, PlainEngine) else prepared.engine.stop
-    return "" if stop is None else "; answers end where the verdict is decided"
+    if isinstance(prepared.engine, PlainEngine):
+        return ""
+    if prepared.engine.stop is not None:
+        return "; answers end where the verdict is decided"
+    if prepared.config.full_responses:
+        return "; answers are kept whole"
+    whole = [
+        judge.name
+        for judge in prepared.judges
+        if not isinstance(judge, DecidesEarly) or judge.stop_rule() is None
+    ]
+    if not whole:
+        return "; answers are whole, as the judges decide at different places"
+    reads = "reads" if len(whole) == 1 else "read"
+    return f"; answers are whole, as {' and '.join(whole)} {reads} them to the end"
+
+
+def _cluster(config: ScanConfig) -> str:
+    where = "one on this machine" if config.ray_address is None else printable(config.ray_address)
+    return f"the actors of a Ray cluster: {where}"
+
+
+def _recorded(prepared: Prepared) -> list[str]:
+    """A line where the answers that are there already were made by another engine."""
+    if not (prepared.folder / MANIFEST).exists():
+        return []
+    engine = RunFolder.read(prepared.folder).manifest.config.get("engine")
+    if engine in (None, prepared.config.engine):
+        return []
+    return [
+        f"         what it holds already was answered by the engine {printable(str(engine))}; give "
+        "another --out to hold the two against each other"
+    ]
 
 
 def _way(plan: Plan) -> Iterator[tuple[str, str]]:

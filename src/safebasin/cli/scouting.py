@@ -39,6 +39,25 @@ def check_ways(score: str | None, adaptive: bool, sequential: bool, edge_toleran
         )
 
 
+def check_scout(config: ScanConfig) -> None:
+    """Raise UsageError for options that a score of first tokens has no use for."""
+    idle = [
+        name
+        for name, given in (
+            ("--shard", config.shard is not None), ("--executor", config.executor != "local"),
+            ("--stop-at-plateau", config.stop_at_plateau), ("--mode", config.mode != "auto"),
+            ("--full-responses", config.full_responses), ("--drafts", config.drafts is not None),
+        )
+        if given
+    ]  # fmt: skip
+    if idle:
+        raise UsageError(
+            f"--score reads first tokens alone, in one process; {' and '.join(idle)} would do "
+            "nothing.",
+            f"Leave out {' and '.join(idle)}.",
+        )
+
+
 def run_scout(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
     """Score the lines of a scan, and print and draw the curve. Nothing is judged."""
     from safebasin.preparation import prepare

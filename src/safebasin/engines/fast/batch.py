@@ -91,7 +91,7 @@ class Batch:
         queue.extend(kept)
         for row in live:
             if self._slots is not None and row.point in unwanted:
-                self._release(self._slots, row)
+                self._slots.release(row)
 
     def _passes(self, queue: deque[Row]) -> list[Row]:
         """The rows of the first pass that finishes any."""
@@ -118,7 +118,7 @@ class Batch:
             self._advance(rows, feeds, predicted, finite)
         finished = [row for row in rows if row.finish is not None]
         for row in finished:
-            self._release(slots, row)
+            slots.release(row)
             if self.drafts is not None and row.drafter is not None:
                 self.drafts.add(row.point, row.prompt, row.drafter.finished())
         slots.sort_out()
@@ -142,11 +142,6 @@ class Batch:
             row.broken |= not all(finite[part])
             counter.drafted += len(row.draft)
             counter.accepted += row.advance(predicted[part], self.ending)
-
-    def _release(self, slots: Slots[Row], row: Row) -> None:
-        if row.broken:
-            slots.storage.clear(row.slot)
-        slots.release(row)
 
     def _admit(self, slots: Slots[Row], queue: deque[Row]) -> None:
         tokens = sum(row.waiting for row in slots)
@@ -209,7 +204,7 @@ class Batch:
         if self.notes or self.capacity == 1:
             raise EngineError(
                 f"Memory ran out with {self.capacity} rows in the batch.",
-                "Give fewer --rows or --max-new-tokens, or another --dtype or --device.",
+                "Give a smaller --batch or --max-new-tokens, or another --dtype or --device.",
             ) from error
         before = self.capacity
         self.capacity = max(1, self.capacity // 2)

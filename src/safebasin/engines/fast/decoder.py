@@ -120,6 +120,11 @@ class Decoder:
             return False
         return self._made.is_unchanged()
 
+    @property
+    def copied_bytes(self) -> int:
+        """What the copies of weights take, made or to be made."""
+        return sum(4 * packed.elements for packed in self._packed)
+
     def refresh(self) -> None:
         """Take note of the weights as they are; to be called before the passes that go by them."""
         for packed in self._packed:

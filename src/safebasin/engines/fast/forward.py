@@ -59,6 +59,11 @@ class Forward:
         self._pool = pool
         self._pooled = None  # it holds the pool's tensors
 
+    @property
+    def copied_bytes(self) -> int:
+        """What copies of weights take that passes go by."""
+        return 0 if self.decoder is None else self.decoder.copied_bytes
+
     def forget(self) -> None:
         """The weights may be others than before, whatever wrote to them."""
         if self.decoder is not None:
@@ -67,11 +72,12 @@ class Forward:
     @contextmanager
     def at_one_point(self) -> Iterator[None]:
         """Passes go by the weights as they are, without the pool, while the context lasts."""
-        pool, self.pool = self.pool, None
+        pool, pooled = self.pool, self._pooled
+        self.pool = None
         try:
             yield
         finally:
-            self.pool = pool
+            self.pool, self._pooled = pool, pooled
 
     @contextmanager
     def attached(self) -> Iterator[None]:

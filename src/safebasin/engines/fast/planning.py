@@ -85,12 +85,17 @@ class Planner:
         row = (longest + len(shared_prefix(encoded))) * shape.bytes_per_token + 12 * vocabulary
         pristine = self.weights.pristine_bytes
         scores = cache_bytes(shape, encoded, sampling.max_new_tokens) if self.scores else 0
+        copies = 0 if self.forward is None else self.forward.copied_bytes
 
         def planned(mode: Mode, wanted: int, direction: int, *reasons: str) -> MemoryPlan:
-            taken = direction + (0 if mode == "pool" and self._is_line(points) else pristine)
+            held = 0 if mode == "pool" and self._is_line(points) else pristine
+            taken = direction + copies + held
             budget = SHARE_OF_FREE * free - taken - scores
-            count = fitting_rows(budget, row, self.rows or wanted)
+            asked = min(self.rows or wanted, most[mode])
+            count = fitting_rows(budget, row, asked)
             rows = max(1, count) if mode == "in-place" else count
+            if self.rows and rows < asked:
+                reasons = (*reasons, f"{asked} rows in a batch were asked for; {rows} fit")
             logits = 12 * vocabulary * rows
             return MemoryPlan(
                 mode,
@@ -105,17 +110,22 @@ class Planner:
                 scores=scores,
             )
 
+        most = {"in-place": len(encoded), "pool": len(points) * len(encoded)}
         in_place = planned("in-place", len(encoded), 0)
         if self.mode == "in-place":
             return in_place
+
+        def because(reason: str) -> MemoryPlan:
+            return replace(in_place, reasons=(reason, *in_place.reasons))
+
         groups = along_lines(points, self.directions)
         if all(group.pooled is None for group in groups):
-            return replace(in_place, reasons=("there is no direction to pool along",))
+            return because("there is no direction to pool along")
         if self.mode == "auto" and all(len(group.members) == 1 for group in groups):
-            return replace(in_place, reasons=("no two points lie on a line along a direction",))
+            return because("no two points lie on a line along a direction")
         reason = self._cannot_pool(points, encoded)
         if reason is not None:
-            return replace(in_place, reasons=(reason,))
+            return because(reason)
         size = max(
             direction_bytes(self.weights.parameters, self.directions[name], self.model.dtype)
             for name in {group.pooled for group in groups}
@@ -123,8 +133,8 @@ class Planner:
         )
         wanted = max(POOL_ROWS.get(self.model.device.type, 96), len(encoded))
         pool = planned("pool", wanted, size)
-        if pool.rows < min(FEWEST_ROWS, self.rows or FEWEST_ROWS):
-            return replace(in_place, reasons=("a direction does not fit beside the weights",))
+        if pool.rows < min(FEWEST_ROWS, self.rows or FEWEST_ROWS, most["pool"]):
+            return because("a direction does not fit beside the weights")
         kept = 0
         if self.model.device.type == "cpu":
             budget = min(READY_BYTES, SHARE_OF_FREE * free - pool.total)
@@ -188,7 +198,8 @@ class Planner:
             self.seconds(plan, points, encoded, limit, TYPICAL_ANSWER) for plan in (pool, in_place)
         )
         reason = f"it is expected to take {together:.2g} s in a pool and {apart:.2g} s in place"
-        return replace(pool if together <= WORTH * apart else in_place, reasons=(reason,))
+        chosen = pool if together <= WORTH * apart else in_place
+        return replace(chosen, reasons=(reason, *chosen.reasons))
 
     def _is_line(self, points: Sequence[Point]) -> bool:
         """Whether a pool over these points never has to materialise any."""

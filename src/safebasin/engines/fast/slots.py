@@ -98,9 +98,10 @@ class SlotStorage(Cache):  # type: ignore[misc]
 
 
 class HasLength(Protocol):
-    """A row as the slots see it."""
+    """A row as the slots see it; `broken` says that its keys or values are no numbers."""
 
     slot: int
+    broken: bool
 
     @property
     def cached(self) -> int:
@@ -139,6 +140,8 @@ class Slots(Generic[R]):
 
     def release(self, row: R) -> None:
         """Free a row's slot; the last row of its end moves there."""
+        if row.broken:
+            self.storage.clear(row.slot)
         if row.slot < len(self._low):
             end, step = self._low, 1
         else:
@@ -167,4 +170,6 @@ class Slots(Generic[R]):
 
     def _move(self, row: R, slot: int) -> None:
         self.storage.copy(row.slot, slot, row.cached)
+        if row.broken:  # zero times what is no number is none either: a mask would not hide it
+            self.storage.clear(row.slot)
         row.slot = slot
