@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from safebasin.errors import JudgeError, UsageError
@@ -21,31 +21,71 @@ OPENAI = "https://api.openai.com/v1"
 FAILURES = 4
 """After so many failed calls in a row the endpoint is taken to be down."""
 
+REJECTIONS = 3
+"""After so many rejected requests, and none accepted, the fault is taken to lie with them all."""
+
 _KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*(?:KEY|TOKEN|SECRET)")
 _HOPELESS = {
-    400: "the endpoint rejects the request (400); try schema=off",
     401: "the endpoint rejects the key (401)",
     403: "the endpoint forbids the model (403)",
     404: "the endpoint has no such model or path (404)",
 }
+_REJECTED = {
+    400: "the endpoint rejects this request (400)",
+    413: "the endpoint takes no request as long as this one (413)",
+    422: "the endpoint cannot process this request (422)",
+}
+
+
+Fault = Literal["reply", "request", "perhaps the endpoint", "the endpoint"]
 
 
 @dataclass(frozen=True)
 class Reply:
-    """The text of a reply, or None and the reason."""
+    """The text of a reply, or None, the reason, and where the fault lies.
+
+    `of_all` is the reason to give where the endpoint rejects every request.
+    """
 
     text: str | None
     reason: str = ""
+    fault: Fault = "reply"
+    of_all: str = ""
 
 
 @dataclass
 class Health:
-    """What the calls so far have shown; shared by all threads."""
+    """What the calls so far have shown; shared by all threads.
+
+    `under_way` counts the calls that have not returned, `rejections` the requests that were
+    rejected; `accepted` is whether one was worked on.
+    """
 
     calls: int = 0
+    under_way: int = 0
     failures: int = 0
+    rejections: int = 0
+    accepted: bool = False
     stopped: str = ""
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    changed: threading.Condition = field(default_factory=threading.Condition)
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether the endpoint may reject whatever it is asked."""
+        return not self.accepted and self.rejections >= REJECTIONS
+
+    def take_in(self, reply: Reply) -> None:
+        """Learn from a call that has returned. The caller holds `changed`."""
+        elsewhere = reply.fault in ("perhaps the endpoint", "the endpoint")
+        self.under_way -= 1
+        self.failures = self.failures + 1 if elsewhere else 0
+        self.rejections += reply.fault == "request"
+        self.accepted = self.accepted or reply.fault == "reply"
+        if reply.fault == "the endpoint" or self.failures >= FAILURES:
+            self.stopped = self.stopped or reply.reason
+        elif self.doubtful and not self.under_way:
+            self.stopped = self.stopped or reply.of_all or reply.reason
+        self.changed.notify_all()
 
 
 @dataclass(frozen=True)
@@ -141,17 +181,21 @@ class Endpoint:
     ) -> Reply:
         """One reply. The library tries again, with a growing delay, on 429, 5xx and time-outs."""
         health = self.health
-        with health.lock:
+        with health.changed:
+            # A filter may reject just the first answers: what is under way will tell.
+            health.changed.wait_for(lambda: not (health.doubtful and health.under_way))
             if health.stopped:
                 return Reply(None, f"not asked: {health.stopped}")
             if self.max_calls and health.calls >= self.max_calls:
                 return Reply(None, f"not asked: the budget of {self.max_calls} calls is used up")
             health.calls += 1
-        reply, hopeless = self._call(client, messages, max_tokens, schema)
-        with health.lock:
-            health.failures = 0 if reply.text is not None or not hopeless else health.failures + 1
-            if hopeless == "now" or health.failures >= FAILURES:
-                health.stopped = health.stopped or reply.reason
+            health.under_way += 1
+        reply = Reply(None, "the call was broken off", "perhaps the endpoint")
+        try:
+            reply = self._call(client, messages, max_tokens, schema)
+        finally:
+            with health.changed:
+                health.take_in(reply)
         return reply
 
     def _call(
@@ -160,8 +204,7 @@ class Endpoint:
         messages: Sequence[Mapping[str, str]],
         max_tokens: int,
         schema: Mapping[str, Any] | None,
-    ) -> tuple[Reply, str]:
-        """The reply, and whether a failure lies with the endpoint: "", "perhaps" or "now"."""
+    ) -> Reply:
         openai = importlib.import_module("openai")
         options: dict[str, Any] = {}
         if schema is not None:
@@ -175,23 +218,31 @@ class Endpoint:
                 max_tokens=max_tokens,
                 **options,
             )
-            return _read(answer), ""
+            return _read(answer)
         except openai.APITimeoutError:
-            return Reply(
-                None, f"no reply in {self.timeout:g} s, {self.retries + 1} tries"
-            ), "perhaps"
+            reason = f"no reply in {self.timeout:g} s, {self.retries + 1} tries"
+            return Reply(None, reason, "perhaps the endpoint")
         except openai.APIStatusError as error:
-            code = int(error.status_code)
-            if code in _HOPELESS:
-                return Reply(None, _HOPELESS[code]), "now"
-            if 300 <= code < 400:
-                return Reply(None, f"the endpoint redirects elsewhere ({code})"), "now"
-            what = "is asked too often" if code == 429 else "fails"
-            return Reply(None, f"the endpoint {what} ({code}), {self.retries + 1} tries"), "perhaps"
+            return self._failed(int(error.status_code), schema is not None)
         except openai.APIConnectionError:
-            return Reply(None, f"no connection, {self.retries + 1} tries"), "perhaps"
+            reason = f"no connection, {self.retries + 1} tries"
+            return Reply(None, reason, "perhaps the endpoint")
         except Exception as error:  # a body that is no reply at all, in whichever way
-            return Reply(None, f"malformed: no reply can be read ({type(error).__name__})"), ""
+            return Reply(None, f"malformed: no reply can be read ({type(error).__name__})")
+
+    def _failed(self, code: int, with_schema: bool) -> Reply:
+        if code in _REJECTED:
+            advice = "try schema=off" if with_schema else "check the model's name"
+            reason = _REJECTED[code] + ("" if code == 413 else f"; if it rejects all, {advice}")
+            of_all = f"the endpoint rejects every request ({code}); {advice}"
+            return Reply(None, reason, "request", of_all)
+        if code in _HOPELESS:
+            return Reply(None, _HOPELESS[code], "the endpoint")
+        if 300 <= code < 400:
+            return Reply(None, f"the endpoint redirects elsewhere ({code})", "the endpoint")
+        what = "is asked too often" if code == 429 else "fails"
+        reason = f"the endpoint {what} ({code}), {self.retries + 1} tries"
+        return Reply(None, reason, "perhaps the endpoint")
 
 
 def _read(answer: Any) -> Reply:
