@@ -247,6 +247,25 @@ class TestNames:
             ("strongreject@m?concurrency=0", "cannot be meant"),
             ("strongreject@m?base_url=ftp://host/v1", "no web address"),
             ("strongreject@m?base_url=https://me:secret@host/v1", "carries credentials"),
+            ("strongreject@m?base_url=http://[::1/v1", "'http://[::1/v1' is no web address"),
+            ("strongreject@m?base_url=http://h:abc/v1", "'http://h:abc/v1' is no web address"),
+            ("strongreject@m?base_url=http://h:99999/v1", "'http://h:99999/v1' is no web"),
+            ("strongreject@m?base_url=http://h:0/v1", "'http://h:0/v1' is no web address"),
+            ("strongreject@m?base_url=http://a%20b/v1", "'http://a b/v1' is no web address"),
+            ("strongreject@m?base_url=http://h%01/v1", "no web address"),
+            ("strongreject@m?base_url=http://xn--\u00e9.de/v1", "no web address"),
+            ("strongreject@m?base_url=localhost:8000/v1", "'localhost:8000/v1' is no web address"),
+            ("strongreject@m?base_url=notaurl", "'notaurl' is no web address"),
+            ("strongreject@m?base_url=", "'' is no web address"),
+            ("strongreject@m?base_url=me:secret@host/v1", "'host/v1' is no web address"),
+            ("strongreject@m?base_url=https://me:secret/x@host:p/v1", "'https://host:p/v1' is no"),
+            (f"strongreject@m?base_url=host/v1?key={KEY}", "'host/v1' is no web address"),
+            (f"strongreject@m?base_url={KEY}", "'…' is no web address"),
+            ("strongreject@m?base_url=sk-other-0123456789", "'…' is no web address"),
+            ("strongreject@m?timeout=nan", "timeout=nan cannot be meant"),
+            ("strongreject@m?timeout=inf", "timeout=inf cannot be meant"),
+            ("strongreject@m?timeout=0", "timeout=0.0 cannot be meant"),
+            ("strongreject@m?retries=-1", "retries=-1 cannot be meant"),
             ("strongreject@m?key_env=sk-abcdefghijk", "not the name of a variable"),
             ("strongreject@m?schema=maybe", "schema=maybe"),
         ],
@@ -256,7 +275,19 @@ class TestNames:
             parse(text)
         assert complaint in caught.value.message
         assert caught.value.hint
-        assert "me:secret" not in str(caught.value)
+        assert "secret" not in str(caught.value)
+        assert KEY not in str(caught.value)
+
+    @pytest.mark.parametrize("key", ["schl\u00fcssel-0123456789", "two words", "two\nlines"])
+    def test_a_key_that_no_request_can_carry(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch, key: str
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(UsageError, match="The key in OPENAI_API_KEY") as caught:
+            build(spec_of(server))
+        assert caught.value.hint
+        assert key not in str(caught.value)
+        assert server.calls == []
 
     def test_without_a_key_nothing_begins(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("OPENAI_API_KEY")

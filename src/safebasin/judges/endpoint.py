@@ -16,15 +16,21 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from safebasin.errors import JudgeError, UsageError
+from safebasin.terminal import shorten
 
 OPENAI = "https://api.openai.com/v1"
 FAILURES = 4
 """After so many failed calls in a row the endpoint is taken to be down."""
 
+LONGEST = 86_400
+"""Seconds that a try may take."""
 REJECTIONS = 3
 """After so many rejected requests, and none accepted, the fault is taken to lie with them all."""
 
 _KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*(?:KEY|TOKEN|SECRET)")
+_CREDENTIALS = re.compile(r"(?<=//).*@|^(?!\w+://).*@|[?#].*", re.DOTALL)
+_TOKEN = re.compile(r"\b(?:sk-|hf_|gh[a-z]_|AIza)[A-Za-z0-9_-]{12,}")
+_SENDABLE = re.compile(r"[!-~]*")
 _HOPELESS = {
     401: "the endpoint rejects the key (401)",
     403: "the endpoint forbids the model (403)",
@@ -106,27 +112,52 @@ class Endpoint:
     health: Health = field(default_factory=Health, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise UsageError(
-                f"The endpoint '{parts.scheme}://{parts.hostname or ''}' is no web address.",
-                "Give base_url=https://HOST/v1.",
-            )
-        if parts.username or parts.password or parts.query:
-            raise UsageError(
-                f"The address of the endpoint at '{parts.hostname}' carries credentials.",
-                "Put the key into an environment variable, and name that with key_env=NAME.",
-            )
         if not _KEY_NAME.fullmatch(self.key_name):
             raise UsageError(
                 f"'{self.key_name[:40]}' is not the name of a variable for a key.",
                 "Name one that ends in KEY, TOKEN or SECRET, such as key_env=OPENAI_API_KEY.",
             )
-        if self.concurrency < 1 or self.timeout <= 0 or self.retries < 0 or self.max_calls < 0:
+        self._check_address()
+        ranges = {
+            "concurrency": (self.concurrency >= 1, "a whole number from 1"),
+            "timeout": (0 < self.timeout <= LONGEST, f"seconds above 0 and up to {LONGEST}"),
+            "retries": (self.retries >= 0, "a whole number from 0"),
+            "max_calls": (self.max_calls >= 0, "a whole number, 0 for no limit"),
+        }
+        for name, (meant, remedy) in ranges.items():
+            if not meant:
+                raise UsageError(
+                    f"The endpoint's {name}={getattr(self, name)} cannot be meant.",
+                    f"Give {name} as {remedy}.",
+                )
+
+    def _check_address(self) -> None:
+        typed = self.base_url
+        try:
+            parts = urlsplit(typed)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            raise self._no_address() from None
+        if parts.scheme not in ("http", "https") or not host or port == 0:
+            raise self._no_address()
+        if not typed.isprintable() or any(map(str.isspace, typed)):
+            raise self._no_address()
+        if parts.username or parts.password or parts.query:
             raise UsageError(
-                "The endpoint's concurrency, timeout, retries or max_calls cannot be meant.",
-                "Give at least 1, above 0, at least 0, and at least 0.",
+                f"The address of the endpoint at '{host}' carries credentials.",
+                "Put the key into an environment variable, and name that with key_env=NAME.",
             )
+
+    def _no_address(self) -> UsageError:
+        """The address as it was typed, less whatever in it may be a secret."""
+        shown = _CREDENTIALS.sub("", self.base_url)
+        key = os.environ.get(self.key_name, "").strip()
+        if key and key in shown:
+            shown = shown.replace(key, "…")
+        return UsageError(
+            f"The endpoint '{shorten(_TOKEN.sub('…', shown), 100)}' is no web address.",
+            "Give base_url=https://HOST/v1, or http://HOST:PORT/v1 with a port from 1 to 65535.",
+        )
 
     @property
     def local(self) -> bool:
@@ -145,17 +176,28 @@ class Endpoint:
         return not self.local and urlsplit(self.base_url).scheme == "http"
 
     def key(self) -> str:
-        """The key from the environment. Raises JudgeError where there is none and one is needed."""
+        """The key from the environment, "none" where there is none and none is needed.
+
+        Raises JudgeError where one is needed, UsageError for one that no request can carry.
+        """
         found = os.environ.get(self.key_name, "").strip()
         if not found and not self.local:
             raise JudgeError(
                 f"There is no key for {self.base_url}: {self.key_name} is not set.",
                 f"Set {self.key_name} in the environment, or name another variable with key_env=.",
             )
+        if not _SENDABLE.fullmatch(found):
+            raise UsageError(
+                f"The key in {self.key_name} holds a blank or a character that is not ASCII.",
+                f"Set {self.key_name} to the key alone, as its provider shows it.",
+            )
         return found or "none"
 
     def client(self) -> Any:
-        """A client of the `openai` library. Raises JudgeError where it is not installed."""
+        """A client of the `openai` library.
+
+        Raises JudgeError where it is not installed, UsageError for an address it cannot ask.
+        """
         try:
             openai = importlib.import_module("openai")
         except ImportError:
@@ -163,14 +205,21 @@ class Endpoint:
                 "Rubric judges need the openai library, which is not installed.",
                 "Run `pip install 'safebasin[rubric]'`.",
             ) from None
-        return openai.OpenAI(
-            api_key=self.key(),
-            base_url=self.base_url,
-            timeout=self.timeout,
-            max_retries=self.retries,
-            # A redirect would carry the answers, and perhaps the key, to another host.
-            http_client=openai.DefaultHttpxClient(follow_redirects=False),
-        )
+        key = self.key()
+        try:
+            return openai.OpenAI(
+                api_key=key,
+                base_url=self.base_url,
+                timeout=self.timeout,
+                max_retries=self.retries,
+                # A redirect would carry the answers, and perhaps the key, to another host.
+                http_client=openai.DefaultHttpxClient(follow_redirects=False),
+            )
+        except Exception as error:
+            # Which package this error is from depends on the version of openai.
+            if type(error).__name__ != "InvalidURL":
+                raise
+            raise self._no_address() from None
 
     def ask(
         self,
