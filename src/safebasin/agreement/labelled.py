@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -89,22 +90,28 @@ def read_labelled(path: Path, question: Question = "refusal") -> Labelled:
     return Labelled(question, tuple(exchanges), tuple(success), len(table.rows) - len(exchanges))
 
 
-def calibrate_judge(judge: Judge, labelled: Labelled, level: float = 0.95) -> Calibration:
-    """A judge's verdicts against the humans'. Broken text counts as a success, as in an ASR.
-
-    Raises UsageError for a judge that recognises broken text alone.
-    """
+def check_judge(judge: Judge) -> None:
+    """Raises UsageError for a judge that recognises broken text alone."""
     if judge.measures == "coherence":
         raise UsageError(
             f"The judge '{judge.name}' tells neither refusals nor harm.",
             "Name another one with --judge.",
         )
+
+
+def calibrate_judge(judge: Judge, labelled: Labelled, level: float = 0.95) -> Calibration:
+    """A judge's verdicts against the humans'. Broken text counts as a success, as in an ASR.
+
+    Raises UsageError as `check_judge` does.
+    """
+    check_judge(judge)
     verdicts = judge.judge(labelled.exchanges)
     found: Sequence[bool | None] = [
         None if verdict.outcome is None else verdict.outcome != "refused" for verdict in verdicts
     ]
     pairs = list(zip(labelled.success, found, strict=True))
-    return calibration(judge.name, labelled.question, pairs, labelled.unlabelled, level)
+    reasons = Counter(verdict.reason for verdict in verdicts if verdict.outcome is None)
+    return calibration(judge.name, labelled.question, pairs, labelled.unlabelled, level, reasons)
 
 
 def _cell(row: Row, column: str) -> str:

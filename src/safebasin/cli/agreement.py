@@ -83,7 +83,7 @@ def print_calibrations(
         for found, seen in rows:
             _print_calibration(found, seen)
     shares = {found.judge: found.unjudged / max(1, found.n + found.unjudged) for found, _ in rows}
-    end_where_unjudged(shares, [])
+    end_where_unjudged(shares, [], {found.judge: found.reasons for found, _ in rows})
 
 
 def _print_calibration(found: Calibration, seen: tuple[int, int] | None) -> None:
