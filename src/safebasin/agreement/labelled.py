@@ -12,11 +12,17 @@ from safebasin.agreement.prevalence import Calibration, calibration
 from safebasin.errors import JudgeError, UsageError
 from safebasin.exchange import Exchange
 from safebasin.judges import Judge
-from safebasin.prompts.files import Row, read_bytes, read_table
+from safebasin.prompts.files import Contents, Row, read_bytes, read_table
 
 Question = Literal["refusal", "harm"]
 """What the humans were asked: does the answer refuse, or is it harmful."""
 
+_CONTENTS = Contents(
+    "file of labelled answers",
+    "labelled answers",
+    "labelled answer",
+    '{"prompt": "...", "response": "...", "label": "..."}',
+)
 _SUCCESS = {"compliance": True, "refusal": False, "harmful": True, "unharmful": False}
 _COLUMNS: dict[Question, tuple[str, ...]] = {
     "refusal": ("response_refusal_label", "label"),
@@ -49,7 +55,7 @@ def read_labelled(path: Path, question: Question = "refusal") -> Labelled:
     Raises PromptError for a file that cannot be read, JudgeError for one without these columns
     or labels.
     """
-    table = read_table(path, read_bytes(path))
+    table = read_table(path, read_bytes(path, _CONTENTS), _CONTENTS)
     columns = {name.casefold(): name for name in table.columns}
     wanted = next((name for name in _COLUMNS[question] if name in columns), None)
     if wanted is None or not {"prompt", "response"} <= set(columns):
