@@ -156,6 +156,15 @@ class TestCommands:
         code, out, _ = command("judges", "agree", run, "--json")
         assert json.loads(out)["depends_on_the_judge"]
 
+    def test_a_kappa_without_interval_says_why(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        rows: list[dict[str, object]] = [
+            {"prompt": "a", "response": REFUSAL, "label": label}
+            for label in ("refusal", "compliance", "refusal", "compliance")
+        ]
+        path = labelled_file(tmp_path, "w.jsonl", rows)
+        _, out, _ = command("judges", "calibrate", path)
+        assert "kappa        0.00 (one of the two gives one outcome alone, so no interval)" in out
+
     def test_unjudged_answers_end_with_code_4(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         folder = judged_runs.write(tmp_path / "run", lambda p, n: "" if n < 4 else REFUSAL)
         rejudge(folder, ["llm-landscape", "refusal"])
