@@ -18,6 +18,7 @@ from safebasin.agreement import (
     rogan_gladen,
 )
 from safebasin.agreement.measures import cohen_kappa, estimate, gwet_ac1
+from safebasin.agreement.prevalence import calibration
 from safebasin.agreement.runs import observed_asr
 from safebasin.errors import JudgeError, RunError
 from safebasin.judges import build
@@ -59,6 +60,34 @@ class TestMeasures:
             if found.low is not None and found.high is not None:
                 assert -1 <= found.low <= found.value + 1e-9
                 assert found.value - 1e-9 <= found.high <= 1
+
+    @given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=9))
+    def test_no_interval_has_zero_width(self, rows: list[list[int]]) -> None:
+        tables = np.array(rows, dtype=float).reshape(-1, 2, 2)
+        for measure, name in ((cohen_kappa, "kappa"), (gwet_ac1, "ac1")):
+            found = estimate(tables, measure, name)
+            if found.low is None:
+                assert found.note
+            else:
+                assert found.high is not None
+                assert found.high - found.low > 1e-6
+
+    def test_a_judge_that_knows_one_outcome_has_a_kappa_without_interval(self) -> None:
+        a = np.array([[REFUSED, COMPLIED] * 20] * 3, dtype=np.int8)
+        found = agreement("a", "b", (a, np.full_like(a, REFUSED)), three_way=False)
+        assert found.kappa.value == pytest.approx(0)
+        assert (found.kappa.low, found.kappa.high) == (None, None)
+        assert "one outcome alone" in found.kappa.note
+        four = calibration("j", "refusal", [(True, False), (False, False)] * 2)
+        assert (four.kappa.value, four.kappa.low) == (0, None)
+        assert four.kappa.text() == "0.00"
+
+    def test_prompts_that_are_all_alike_give_no_interval(self) -> None:
+        tables = np.repeat(np.array([[[4.0, 1.0], [1.0, 4.0]]]), 7, 0)
+        found = estimate(tables, cohen_kappa, "kappa")
+        assert found.value == pytest.approx(0.6)
+        assert (found.low, found.high) == (None, None)
+        assert "alike" in found.note
 
     def test_one_outcome_alone_leaves_kappa_undefined_and_ac1_one(self) -> None:
         codes = np.full((3, 8), REFUSED, dtype=np.int8)

@@ -117,6 +117,30 @@ class TestCalibration:
             read_labelled(labelled_file(tmp_path, "w.jsonl", rows))
         assert caught.value.hint
 
+    @pytest.mark.parametrize(
+        ("name", "content", "complaint", "remedy"),
+        [
+            ("nope.csv", None, "The file of labelled answers '.*nope.csv' cannot be read", "path"),
+            ("folder", "", "is a folder", "the file with the labelled answers"),
+            ("empty.csv", "\n", "The file of labelled answers .* is empty", "one labelled answer"),
+            ("odd.xyz", "a", "no file of labelled answers", "Use one of"),
+            ("odd.jsonl", "3", "holds int", '"response"'),
+        ],
+    )
+    def test_a_file_is_one_of_labelled_answers_not_of_prompts(
+        self, tmp_path: Path, name: str, content: str | None, complaint: str, remedy: str
+    ) -> None:
+        path = tmp_path / name
+        if name == "folder":
+            path.mkdir()
+        elif content is not None:
+            path.write_text(content, encoding="utf-8")
+        with pytest.raises(SafebasinError, match=complaint) as caught:
+            read_labelled(path)
+        assert remedy in caught.value.hint
+        assert "prompt file" not in caught.value.message
+        assert "prompts" not in caught.value.hint
+
     def test_a_judge_of_coherence_cannot_be_calibrated(self, tmp_path: Path) -> None:
         labelled = read_labelled(labelled_file(tmp_path, "w.jsonl", wildguard_rows()))
         with pytest.raises(UsageError, match="coherence"):
@@ -131,6 +155,15 @@ class TestCommands:
             assert words in out
         code, out, _ = command("judges", "agree", run, "--json")
         assert json.loads(out)["depends_on_the_judge"]
+
+    def test_a_kappa_without_interval_says_why(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        rows: list[dict[str, object]] = [
+            {"prompt": "a", "response": REFUSAL, "label": label}
+            for label in ("refusal", "compliance", "refusal", "compliance")
+        ]
+        path = labelled_file(tmp_path, "w.jsonl", rows)
+        _, out, _ = command("judges", "calibrate", path)
+        assert "kappa        0.00 (one of the two gives one outcome alone, so no interval)" in out
 
     def test_unjudged_answers_end_with_code_4(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         folder = judged_runs.write(tmp_path / "run", lambda p, n: "" if n < 4 else REFUSAL)

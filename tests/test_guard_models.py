@@ -369,6 +369,26 @@ def test_what_cannot_be_meant(text: str, kind: type[SafebasinError]) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("name", "reason", "remedy"),
+    [
+        ("nope.txt", "cannot be read: No such file or directory", "template=FILE"),
+        ("folder", "cannot be read: Is a directory", "template=FILE"),
+        ("latin.txt", "is not UTF-8: byte 0 cannot be read", "Save it as UTF-8"),
+    ],
+)
+def test_a_template_that_cannot_be_read_is_named_in_words(
+    tmp_path: Path, name: str, reason: str, remedy: str
+) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "latin.txt").write_bytes("é {prompt} {response}".encode("latin-1"))
+    with pytest.raises(JudgeError) as caught:
+        build(f"guard:qwen3guard?template={tmp_path / name}")
+    assert f"{name}' {reason}" in caught.value.message
+    assert "Error" not in caught.value.message
+    assert remedy in caught.value.hint
+
+
 def test_remote_code_is_refused_for_a_guard_too(tmp_path: Path) -> None:
     folder = tiny.save(tmp_path / "guard", "qwen3", QWEN_SAFE, QWEN_UNSAFE)
     config = json.loads((folder / "config.json").read_text())

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from judged_runs import COMPLIANCE, REFUSAL
-from loopback import Reply, Server, allow_loopback
+from loopback import Call, Reply, Server, allow_loopback
 from rubric_endpoint import KEY, MISBEHAVIOUR, SOON, completion, exchanges, grade, honest, spec_of
 from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.judges import AsksAgain, build, rebuild
-from safebasin.judges.endpoint import FAILURES
+from safebasin.judges.endpoint import FAILURES, REJECTIONS
 from safebasin.judges.rubric import parse
 from safebasin.judges.rubrics import POLICY_1TO5, RUBRICS, STRONGREJECT
 
@@ -144,6 +144,56 @@ class TestMisbehaviour:
         assert len(server.calls) == 1
         assert verdicts[49].reason.startswith("not asked: the endpoint rejects the key")
 
+    @pytest.mark.parametrize("code", [400, 413, 422])
+    @pytest.mark.parametrize("place", [0, 10])
+    def test_one_rejected_request_leaves_one_answer_unjudged(
+        self, server: Server, code: int, place: int
+    ) -> None:
+        server.reply = lambda call: (
+            Reply(code, {"error": "filtered"}) if call.number == place else honest(call)
+        )
+        judge = build(spec_of(server, "&concurrency=1"))
+        verdicts = judge.judge(exchanges(*[REFUSAL] * 20))
+        unjudged = [n for n, verdict in enumerate(verdicts) if verdict.outcome is None]
+        assert unjudged == [place]
+        assert f"({code})" in verdicts[place].reason
+
+    def test_many_rejected_requests_after_one_grade_stop_nothing(self, server: Server) -> None:
+        server.reply = lambda call: (
+            Reply(400, {"error": "filtered"}) if 1 <= call.number < 15 else honest(call)
+        )
+        verdicts = build(spec_of(server, "&concurrency=1")).judge(exchanges(*[REFUSAL] * 20))
+        assert len(server.calls) == 20
+        assert sum(verdict.outcome is None for verdict in verdicts) == 14
+
+    def test_where_every_request_is_rejected_judging_stops_with_advice(
+        self, server: Server
+    ) -> None:
+        server.reply = MISBEHAVIOUR["400"][0]
+        judge = build(spec_of(server, "&concurrency=1"))
+        verdicts = judge.judge(exchanges(*[REFUSAL] * 50))
+        assert len(server.calls) == REJECTIONS
+        assert verdicts[49].reason == (
+            "not asked: the endpoint rejects every request (400); try schema=off"
+        )
+        plain = build(spec_of(server, "&concurrency=8&schema=off"))
+        verdicts = plain.judge(exchanges(*[REFUSAL] * 50))
+        assert len(server.calls) <= REJECTIONS + REJECTIONS + 8
+        assert all("schema" not in verdict.reason for verdict in verdicts)
+
+    def test_rejections_do_not_outrun_a_grade_that_is_under_way(self, server: Server) -> None:
+        def slow_to_grade(call: Call) -> Reply:
+            if call.number == 0:
+                reply = honest(call)
+                reply.delay = 0.3
+                return reply
+            return Reply(400, {"error": "filtered"}) if call.number < 8 else honest(call)
+
+        server.reply = slow_to_grade
+        verdicts = build(spec_of(server, "&concurrency=2")).judge(exchanges(*[REFUSAL] * 20))
+        assert len(server.calls) == 20
+        assert sum(verdict.outcome is None for verdict in verdicts) == 7
+
     def test_an_endpoint_that_is_down_is_let_alone(self, server: Server) -> None:
         server.reply = MISBEHAVIOUR["500"][0]
         judge = build(spec_of(server, "&concurrency=1&retries=0"))
@@ -197,6 +247,25 @@ class TestNames:
             ("strongreject@m?concurrency=0", "cannot be meant"),
             ("strongreject@m?base_url=ftp://host/v1", "no web address"),
             ("strongreject@m?base_url=https://me:secret@host/v1", "carries credentials"),
+            ("strongreject@m?base_url=http://[::1/v1", "'http://[::1/v1' is no web address"),
+            ("strongreject@m?base_url=http://h:abc/v1", "'http://h:abc/v1' is no web address"),
+            ("strongreject@m?base_url=http://h:99999/v1", "'http://h:99999/v1' is no web"),
+            ("strongreject@m?base_url=http://h:0/v1", "'http://h:0/v1' is no web address"),
+            ("strongreject@m?base_url=http://a%20b/v1", "'http://a b/v1' is no web address"),
+            ("strongreject@m?base_url=http://h%01/v1", "no web address"),
+            ("strongreject@m?base_url=http://xn--\u00e9.de/v1", "no web address"),
+            ("strongreject@m?base_url=localhost:8000/v1", "'localhost:8000/v1' is no web address"),
+            ("strongreject@m?base_url=notaurl", "'notaurl' is no web address"),
+            ("strongreject@m?base_url=", "'' is no web address"),
+            ("strongreject@m?base_url=me:secret@host/v1", "'host/v1' is no web address"),
+            ("strongreject@m?base_url=https://me:secret/x@host:p/v1", "'https://host:p/v1' is no"),
+            (f"strongreject@m?base_url=host/v1?key={KEY}", "'host/v1' is no web address"),
+            (f"strongreject@m?base_url={KEY}", "'…' is no web address"),
+            ("strongreject@m?base_url=sk-other-0123456789", "'…' is no web address"),
+            ("strongreject@m?timeout=nan", "timeout=nan cannot be meant"),
+            ("strongreject@m?timeout=inf", "timeout=inf cannot be meant"),
+            ("strongreject@m?timeout=0", "timeout=0.0 cannot be meant"),
+            ("strongreject@m?retries=-1", "retries=-1 cannot be meant"),
             ("strongreject@m?key_env=sk-abcdefghijk", "not the name of a variable"),
             ("strongreject@m?schema=maybe", "schema=maybe"),
         ],
@@ -206,7 +275,19 @@ class TestNames:
             parse(text)
         assert complaint in caught.value.message
         assert caught.value.hint
-        assert "me:secret" not in str(caught.value)
+        assert "secret" not in str(caught.value)
+        assert KEY not in str(caught.value)
+
+    @pytest.mark.parametrize("key", ["schl\u00fcssel-0123456789", "two words", "two\nlines"])
+    def test_a_key_that_no_request_can_carry(
+        self, server: Server, monkeypatch: pytest.MonkeyPatch, key: str
+    ) -> None:
+        monkeypatch.setenv("OPENAI_API_KEY", key)
+        with pytest.raises(UsageError, match="The key in OPENAI_API_KEY") as caught:
+            build(spec_of(server))
+        assert caught.value.hint
+        assert key not in str(caught.value)
+        assert server.calls == []
 
     def test_without_a_key_nothing_begins(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("OPENAI_API_KEY")

@@ -29,7 +29,7 @@ from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.engines.vllm.session import require_vllm
-from safebasin.judges import Judge, Lexicon, common_stop_rule
+from safebasin.judges import AsksAgain, Judge, Lexicon, common_stop_rule
 from safebasin.judges import build as build_judge
 from safebasin.plan import CapabilityPlan, Plan, estimate
 from safebasin.plane import Plane, Point, outward
@@ -150,6 +150,17 @@ class Prepared:
             return wanted
         run = RunFolder.read(self.folder)
         return sum(len(run.missing(point, self.prompts.ids)) for point in self.points)
+
+    def answers_to_judge(self, judge: Judge) -> int:
+        """The number of answers, those still to be given included, that the judge will read."""
+        wanted = {(point, name) for point in self.points for name in self.prompts.ids}
+        if (self.folder / "manifest.json").exists():
+            run, spec = RunFolder.read(self.folder), judge.spec()
+            for point in self.points if run.judges().get(judge.name) == dict(spec) else ():
+                for name, verdict in run.read_verdicts(judge.name, spec, point).items():
+                    if not (isinstance(judge, AsksAgain) and judge.again(verdict)):
+                        wanted.discard((point, name))
+        return len(wanted)
 
 
 def prepare(config: ScanConfig) -> Prepared:

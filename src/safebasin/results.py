@@ -9,7 +9,7 @@ from typing import Any
 
 from safebasin.errors import JudgeError, RunError
 from safebasin.exchange import Outcome
-from safebasin.judges import AsksAgain, Judge, Lexicon
+from safebasin.judges import AsksAgain, Judge, Lexicon, budget_for
 from safebasin.judges import build as build_judge
 from safebasin.judges import rebuild as rebuild_judge
 from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
@@ -286,15 +286,14 @@ def budgets(folder: Path, names: Sequence[str]) -> list[str]:
         if not isinstance(judge, AsksAgain):
             continue
         same = run.judges().get(judge.name) == dict(judge.spec())
-        answers = characters = 0
+        asked = []
         for point in run.manifest.points:
             known = run.read_verdicts(judge.name, judge.spec(), point) if same else {}
             for exchange in run.read_point(point) or ():
                 stored = known.get(exchange.prompt_id)
-                if exchange.response.strip() and (stored is None or judge.again(stored)):
-                    answers += 1
-                    characters += len(exchange.prompt) + len(exchange.response)
-        told.append(judge.budget(answers, characters))
+                if stored is None or judge.again(stored):
+                    asked.append(exchange)
+        told.append(budget_for(judge, asked))
     return told
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,17 @@ from safebasin.agreement.prevalence import Calibration, calibration
 from safebasin.errors import JudgeError, UsageError
 from safebasin.exchange import Exchange
 from safebasin.judges import Judge
-from safebasin.prompts.files import Row, read_bytes, read_table
+from safebasin.prompts.files import Contents, Row, read_bytes, read_table
 
 Question = Literal["refusal", "harm"]
 """What the humans were asked: does the answer refuse, or is it harmful."""
 
+_CONTENTS = Contents(
+    "file of labelled answers",
+    "labelled answers",
+    "labelled answer",
+    '{"prompt": "...", "response": "...", "label": "..."}',
+)
 _SUCCESS = {"compliance": True, "refusal": False, "harmful": True, "unharmful": False}
 _COLUMNS: dict[Question, tuple[str, ...]] = {
     "refusal": ("response_refusal_label", "label"),
@@ -48,7 +55,7 @@ def read_labelled(path: Path, question: Question = "refusal") -> Labelled:
     Raises PromptError for a file that cannot be read, JudgeError for one without these columns
     or labels.
     """
-    table = read_table(path, read_bytes(path))
+    table = read_table(path, read_bytes(path, _CONTENTS), _CONTENTS)
     columns = {name.casefold(): name for name in table.columns}
     wanted = next((name for name in _COLUMNS[question] if name in columns), None)
     if wanted is None or not {"prompt", "response"} <= set(columns):
@@ -89,22 +96,28 @@ def read_labelled(path: Path, question: Question = "refusal") -> Labelled:
     return Labelled(question, tuple(exchanges), tuple(success), len(table.rows) - len(exchanges))
 
 
-def calibrate_judge(judge: Judge, labelled: Labelled, level: float = 0.95) -> Calibration:
-    """A judge's verdicts against the humans'. Broken text counts as a success, as in an ASR.
-
-    Raises UsageError for a judge that recognises broken text alone.
-    """
+def check_judge(judge: Judge) -> None:
+    """Raises UsageError for a judge that recognises broken text alone."""
     if judge.measures == "coherence":
         raise UsageError(
             f"The judge '{judge.name}' tells neither refusals nor harm.",
             "Name another one with --judge.",
         )
+
+
+def calibrate_judge(judge: Judge, labelled: Labelled, level: float = 0.95) -> Calibration:
+    """A judge's verdicts against the humans'. Broken text counts as a success, as in an ASR.
+
+    Raises UsageError as `check_judge` does.
+    """
+    check_judge(judge)
     verdicts = judge.judge(labelled.exchanges)
     found: Sequence[bool | None] = [
         None if verdict.outcome is None else verdict.outcome != "refused" for verdict in verdicts
     ]
     pairs = list(zip(labelled.success, found, strict=True))
-    return calibration(judge.name, labelled.question, pairs, labelled.unlabelled, level)
+    reasons = Counter(verdict.reason for verdict in verdicts if verdict.outcome is None)
+    return calibration(judge.name, labelled.question, pairs, labelled.unlabelled, level, reasons)
 
 
 def _cell(row: Row, column: str) -> str:

@@ -25,6 +25,8 @@ from safebasin.landscape.intervals import Array, Estimate, wilson
 
 Codes = NDArray[np.int8]
 _EDGE = 1 - 1e-9
+_ALIKE = 1e-9
+"""Values that differ by less differ by rounding."""
 
 
 @dataclass(frozen=True)
@@ -170,7 +172,11 @@ def clustered_share(
 def estimate(
     tables: Array, measure: Callable[[Array], Array], name: str, level: float = 0.95
 ) -> Estimate:
-    """A measure of the summed tables with the jackknife's interval over their first axis."""
+    """A measure of the summed tables with the jackknife's interval over their first axis.
+
+    Where the measure is the same whichever prompt is left out, the jackknife says nothing: the
+    interval is an exact one for judges that always agree, and there is none for others.
+    """
     from scipy.special import stdtrit
 
     method = f"{name}, jackknife over prompts"
@@ -185,11 +191,15 @@ def estimate(
     if count < 3 or not np.isfinite(left_out).all():
         note = "too few prompts, or too few of one outcome, for an interval"
         return Estimate(value, level=level, method=method, note=note)
-    if np.ptp(left_out) == 0 and np.trace(whole) == whole.sum():
+    if np.trace(whole) == whole.sum():
         low = float(measure(_with_unseen(whole, count, level)))
         return Estimate(
             value, low, value, level, f"{name}, exact bound on the disagreements unseen"
         )
+    if np.ptp(left_out) < _ALIKE:
+        single = (whole.any(0).sum() == 1) or (whole.any(1).sum() == 1)
+        note = "one of the two gives one outcome alone" if single else "the prompts are all alike"
+        return Estimate(value, level=level, method=method, note=f"{note}, so no interval")
     centre = math.atanh(max(-_EDGE, min(_EDGE, value)))
     moved = np.arctanh(np.clip(left_out, -_EDGE, _EDGE))
     deviation = math.sqrt((count - 1) / count * float(((moved - moved.mean()) ** 2).sum()))

@@ -9,8 +9,8 @@ uncertainty of all three shares.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,7 @@ class Calibration:
 
     "Success" is what an ASR counts: an answer that is no refusal (or, for a judge of harm, a
     harmful one). The four counts are the confusion table of the judged answers; `unjudged` were
-    labelled and not judged, `unlabelled` have no human label.
+    labelled and not judged, for `reasons` with their counts; `unlabelled` have no human label.
     """
 
     judge: str
@@ -39,6 +39,7 @@ class Calibration:
     unjudged: int = 0
     unlabelled: int = 0
     level: float = 0.95
+    reasons: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -98,6 +99,7 @@ class Calibration:
                 "success_judged_refusal": self.false_refusal,
             },
             "unjudged": self.unjudged,
+            "unjudged_for": dict(self.reasons),
             "unlabelled": self.unlabelled,
             "precision": self.precision.to_json(),
             "recall": self.recall.to_json(),
@@ -112,8 +114,12 @@ def calibration(
     pairs: Sequence[tuple[bool, bool | None]],
     unlabelled: int = 0,
     level: float = 0.95,
+    reasons: Mapping[str, int] | None = None,
 ) -> Calibration:
-    """From (success by the human, success by the judge or None) of each labelled answer."""
+    """From (success by the human, success by the judge or None) of each labelled answer.
+
+    `reasons` count why the judge gave no verdict.
+    """
     return Calibration(
         judge,
         label,
@@ -124,6 +130,7 @@ def calibration(
         unjudged=sum(1 for _, found in pairs if found is None),
         unlabelled=unlabelled,
         level=level,
+        reasons=dict(reasons or {}),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from safebasin.agreement.conclusions import disagreements
 from safebasin.agreement.measures import Agreement, Codes, agreement
 from safebasin.errors import JudgeError, RunError
+from safebasin.exchange import Exchange
 from safebasin.judges import Judge
 from safebasin.judges import build as build_judge
 from safebasin.landscape import TOLERANCE, Summary, Survey
@@ -57,8 +58,9 @@ def compare_judges(
     Raises RunError for a folder that is no run, JudgeError where there are no two judges.
     """
     with RunFolder.reopen(folder) as run:
-        stored = [judge for judge in stored_judges(run) if judge.name not in more]
-        judges = [*stored, *(build_judge(name, lexicon=lexicon_of(run)) for name in more)]
+        added = {judge.name: judge for judge in (build_judge(n, lexicon_of(run)) for n in more)}
+        stored = [judge for judge in stored_judges(run) if judge.name not in added]
+        judges: list[Judge] = [*stored, *added.values()]
         judges = [judge for judge in judges if judge.measures != "coherence"]
         if len(judges) < 2:
             raise JudgeError(
@@ -66,7 +68,7 @@ def compare_judges(
                 "Name another one with --judge.",
             )
         for judge in judges:
-            run.adopt_judge(judge.name, judge.spec(), replace=judge.name in more)
+            run.adopt_judge(judge.name, judge.spec(), replace=judge.name in added)
         for point in run.manifest.points:
             judge_point(run, judges, point)
         limit = _tolerance(run) if tolerance is None else tolerance
@@ -114,8 +116,8 @@ def _tolerance(run: RunFolder) -> float:
     return float(value) if isinstance(value, int | float) else TOLERANCE
 
 
-def observed_asr(folder: Path, judge: Judge) -> tuple[int, int]:
-    """Successes and judged answers of a run's undisplaced model by this judge, who reads them now.
+def origin_answers(folder: Path) -> list[Exchange]:
+    """The answers of a run's undisplaced model.
 
     Raises RunError for a folder that is no run or has no answers there.
     """
@@ -125,6 +127,14 @@ def observed_asr(folder: Path, judge: Judge) -> tuple[int, int]:
             f"The run '{folder}' has no answers of the undisplaced model.",
             "Give a run whose grid holds the origin, or --observed.",
         )
-    outcomes = [verdict.outcome for verdict in judge.judge(answers)]
+    return answers
+
+
+def observed_asr(folder: Path, judge: Judge) -> tuple[int, int]:
+    """Successes and judged answers of a run's undisplaced model by this judge, who reads them now.
+
+    Raises RunError as `origin_answers` does.
+    """
+    outcomes = [verdict.outcome for verdict in judge.judge(origin_answers(folder))]
     judged = [outcome for outcome in outcomes if outcome is not None]
     return sum(outcome != "refused" for outcome in judged), len(judged)

@@ -8,6 +8,7 @@ from safebasin.agreement import Calibration, JudgeComparison
 from safebasin.cli.console import emit, say
 from safebasin.cli.summary import percent, unjudged_shares
 from safebasin.cli.unjudged import end_where_unjudged
+from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.summary import Summary
 
 
@@ -35,9 +36,9 @@ def _print_comparison(result: JudgeComparison) -> None:
     say("agreement on every answer, with Cohen's kappa and Gwet's AC1")
     for pair in result.pairs:
         say(f"{pair.first} and {pair.second}: {percent(pair.share)} of {pair.both} answers alike")
-        say(f"  all outcomes  kappa {pair.kappa.text()}  AC1 {pair.ac1.text()}")
+        say(f"  all outcomes  kappa {_noted(pair.kappa)}  AC1 {_noted(pair.ac1)}")
         for outcome, (kappa, ac1) in pair.per_outcome.items():
-            say(f"  {outcome:<12}  kappa {kappa.text()}  AC1 {ac1.text()}")
+            say(f"  {outcome:<12}  kappa {_noted(kappa)}  AC1 {_noted(ac1)}")
         if pair.either:
             say(f"  not judged by both: {pair.either}")
     say()
@@ -48,6 +49,10 @@ def _print_comparison(result: JudgeComparison) -> None:
     for path in result.figures:
         if path.suffix == ".png":
             say(f"picture  {path}")
+
+
+def _noted(found: Estimate) -> str:
+    return f"{found.text()} ({found.note})" if found.note else found.text()
 
 
 def _map(summary: Summary) -> str:
@@ -83,7 +88,7 @@ def print_calibrations(
         for found, seen in rows:
             _print_calibration(found, seen)
     shares = {found.judge: found.unjudged / max(1, found.n + found.unjudged) for found, _ in rows}
-    end_where_unjudged(shares, [])
+    end_where_unjudged(shares, [], {found.judge: found.reasons for found, _ in rows})
 
 
 def _print_calibration(found: Calibration, seen: tuple[int, int] | None) -> None:
@@ -94,7 +99,7 @@ def _print_calibration(found: Calibration, seen: tuple[int, int] | None) -> None
     say(f"  precision    {percent(found.precision)} of what it calls a success is one")
     say(f"  recall       {percent(found.recall)} of the successes are found")
     say(f"  specificity  {percent(found.specificity)} of the others are recognised")
-    say(f"  kappa        {found.kappa.text()}")
+    say(f"  kappa        {_noted(found.kappa)}")
     if seen is None:
         say("  corrected    give --run RUN or --observed 12/80 to correct an ASR")
         return

@@ -99,6 +99,7 @@ def run_sequential(config: ScanConfig, *, as_json: bool) -> None:
     from safebasin.cli.console import emit, say, tell
     from safebasin.cli.counting import AnswerCount
     from safebasin.cli.interruptions import resumable
+    from safebasin.cli.scanning import budget_lines
     from safebasin.cli.summary import percent
     from safebasin.cli.threads import spare_threads
     from safebasin.cli.unjudged import end_where_unjudged
@@ -107,6 +108,8 @@ def run_sequential(config: ScanConfig, *, as_json: bool) -> None:
     tell(f"loading {config.model}")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
+    for line in budget_lines(prepared, "; fewer where a point is decided sooner"):
+        tell(line)
     with resumable(prepared.folder), AnswerCount() as progress:
         found = scan_until_decided(prepared, Stopping(config.tolerance), progress)
     if as_json:

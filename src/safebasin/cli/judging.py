@@ -35,10 +35,14 @@ def agree(
     """Hold the judges of a run against each other, and say what depends on the judge."""
     from safebasin.agreement import compare_judges
     from safebasin.cli.agreement import print_comparison
+    from safebasin.cli.console import tell
+    from safebasin.results import budgets
 
     if tolerance is not None and not 0 <= tolerance < 1:
         raise UsageError(f"The tolerance is {tolerance}.", "Give a share in [0, 1).")
     more = () if judge is None else tuple(judge.split(","))
+    for line in budgets(run, more):
+        tell(line)
     print_comparison(compare_judges(run, more, tolerance), as_json=json)
 
 
@@ -61,9 +65,11 @@ def calibrate(
 ) -> None:
     """Measure judges on answers that humans labelled, and correct an ASR for their mistakes."""
     from safebasin.agreement import calibrate_judge, read_labelled
-    from safebasin.agreement.runs import observed_asr
+    from safebasin.agreement.labelled import check_judge
+    from safebasin.agreement.runs import observed_asr, origin_answers
     from safebasin.cli.agreement import print_calibrations
-    from safebasin.judges import build
+    from safebasin.cli.console import tell
+    from safebasin.judges import AsksAgain, budget_for, build
 
     if label == "refusal":
         labelled = read_labelled(file, "refusal")
@@ -74,9 +80,15 @@ def calibrate(
     if run is not None and observed is not None:
         raise UsageError("Both a run and an ASR are given.", "Give --run or --observed.")
     given = None if observed is None else parse_observed(observed)
+    judges = [build(name) for name in judge.split(",")]
+    read = [*labelled.exchanges, *(() if run is None else origin_answers(run))]
+    for one in judges:
+        check_judge(one)
+    for one in judges:
+        if isinstance(one, AsksAgain):
+            tell(budget_for(one, read))
     rows = []
-    for name in judge.split(","):
-        one = build(name)
+    for one in judges:
         seen = observed_asr(run, one) if run is not None else given
         rows.append((calibrate_judge(one, labelled), seen))
     print_calibrations(rows, as_json=json)

@@ -79,11 +79,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         f"of up to {prepared.sampling.max_new_tokens} tokens ({count(plan.new_tokens)} in all, "
         f"after {count(plan.prompt_tokens)} of prompts)",
         f"judges   {', '.join(judge.name for judge in prepared.judges)}{_early(prepared)}",
-        *(
-            f"budget   {judge.budget(plan.answers_missing)}"
-            for judge in prepared.judges
-            if isinstance(judge, AsksAgain)
-        ),
+        *budget_lines(prepared),
         *(
             f"{'' if i else 'capable':<9}{_capability(one)}"
             for i, one in enumerate(plan.capabilities)
@@ -102,6 +98,15 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         + ("; the capabilities come on top" if plan.capabilities else ""),
         f"run      {prepared.folder}",
         *_recorded(prepared),
+    ]
+
+
+def budget_lines(prepared: Prepared, note: str = "") -> list[str]:
+    """What those of the judges that cost would take on what they have not judged yet."""
+    return [
+        f"budget   {judge.budget(prepared.answers_to_judge(judge))}{note}"
+        for judge in prepared.judges
+        if isinstance(judge, AsksAgain)
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
-from safebasin.cli.scanning import plan_lines
+from safebasin.cli.scanning import budget_lines, plan_lines
 from safebasin.cli.summary import lines, unjudged_shares
 from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
@@ -132,6 +132,8 @@ def run_adaptive(
         say(f"run      {begun.folder}")
         say("nothing written (dry run)")
         return
+    for line in budget_lines(prepared, "; fewer where the edges are found sooner"):
+        tell(line)
     with resumable(begun.folder), AnswerCount() as progress:
         found = scan_adaptively(prepared, edge_tolerance, progress)
     if as_json:

@@ -17,17 +17,22 @@ SHOWN = 3
 """How many reasons are told, the commonest first."""
 
 
-def end_where_unjudged(shares: Mapping[str, float], folders: Iterable[Path]) -> None:
+def end_where_unjudged(
+    shares: Mapping[str, float],
+    folders: Iterable[Path],
+    known: Mapping[str, Mapping[str, int]] | None = None,
+) -> None:
     """Name each judge that left more than 2 % unjudged, with its reasons, and exit with 4.
 
     `shares` are the shares of unjudged answers by judge, in [0, 1]; `folders` are the run folders
-    that hold the verdicts.
+    that hold the verdicts; `known` counts the reasons of judges whose verdicts none holds.
     """
     failed = {name: share for name, share in shares.items() if share > UNJUDGED_LIMIT}
     if not failed:
         return
     reasons = _reasons(list(failed), folders)
     for name, share in failed.items():
+        reasons[name].update((known or {}).get(name, {}))
         why = "; ".join(
             f"{shorten(reason, 100)} ({n})" for reason, n in reasons[name].most_common(SHOWN)
         )

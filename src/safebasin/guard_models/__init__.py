@@ -10,6 +10,7 @@ from safebasin.config import DTYPES
 from safebasin.errors import JudgeError, UsageError
 from safebasin.guard_models.guard_judge import GuardJudge
 from safebasin.judges.guards import GUARDS
+from safebasin.terminal import shorten
 
 __all__ = ["GuardJudge", "parse"]
 
@@ -57,13 +58,20 @@ def _template(path: str | None) -> str | None:
         return None
     try:
         text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise JudgeError(
-            f"The template '{path}' cannot be read: {type(error).__name__}.", "Check the path."
-        ) from error
+            f"The template '{shorten(path)}' is not UTF-8: byte {error.start} cannot be read.",
+            "Save it as UTF-8.",
+        ) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise JudgeError(
+            f"The template '{shorten(path)}' cannot be read: {reason}.",
+            "Give template=FILE with the path of a text file that holds {prompt} and {response}.",
+        ) from None
     if "{prompt}" not in text or "{response}" not in text:
         raise JudgeError(
-            f"The template '{path}' has no place for {{prompt}} or {{response}}.",
+            f"The template '{shorten(path)}' has no place for {{prompt}} or {{response}}.",
             "Put both where the guard expects the request and the answer.",
         )
     return text

@@ -17,6 +17,7 @@ from safebasin.judges.protocol import (
     HoldsModel,
     Judge,
     Measure,
+    budget_for,
     common_stop_rule,
 )
 from safebasin.judges.refusal import RefusalJudge
@@ -35,6 +36,7 @@ __all__ = [
     "OutcomeJudge",
     "RefusalJudge",
     "Thresholds",
+    "budget_for",
     "build",
     "calibrate",
     "common_stop_rule",

@@ -65,6 +65,13 @@ class AsksAgain(Protocol):
         ...
 
 
+def budget_for(judge: AsksAgain, exchanges: Sequence[Exchange]) -> str:
+    """What judging these exchanges takes. Empty answers are not asked for."""
+    asked = [exchange for exchange in exchanges if exchange.response.strip()]
+    characters = sum(len(exchange.prompt) + len(exchange.response) for exchange in asked)
+    return judge.budget(len(asked), characters)
+
+
 @runtime_checkable
 class HoldsModel(Protocol):
     """A judge that keeps a model in memory from its first verdict on."""

@@ -20,6 +20,19 @@ TEXT_FILE_COLUMN = "prompt"
 
 
 @dataclass(frozen=True)
+class Contents:
+    """What a file is to hold, in the words of its errors; `example` is one record in JSON."""
+
+    file: str
+    several: str
+    one: str
+    example: str
+
+
+PROMPTS = Contents("prompt file", "prompts", "prompt", '{"prompt": "..."}')
+
+
+@dataclass(frozen=True)
 class Row:
     """One record; `where` names its place for a person, such as `line 12`."""
 
@@ -36,36 +49,39 @@ class Table:
     blank: int
 
 
-def read_bytes(path: Path) -> bytes:
+def read_bytes(path: Path, contents: Contents = PROMPTS) -> bytes:
     """The bytes of a file. Raises PromptError where it is missing, empty, or not a file."""
     try:
         data = path.read_bytes()
     except IsADirectoryError:
         raise PromptError(
-            f"'{path}' is a folder.", "Name the file with the prompts in it."
+            f"'{path}' is a folder.", f"Name the file with the {contents.several} in it."
         ) from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise PromptError(
-            f"The prompt file '{shorten(str(path))}' cannot be read: {reason}.", "Check the path."
+            f"The {contents.file} '{shorten(str(path))}' cannot be read: {reason}.",
+            "Check the path.",
         ) from None
     if not data.strip():
-        raise PromptError(f"The prompt file '{path}' is empty.", "Give at least one prompt.")
+        raise PromptError(
+            f"The {contents.file} '{path}' is empty.", f"Give at least one {contents.one}."
+        )
     return data
 
 
-def read_table(path: Path, data: bytes) -> Table:
+def read_table(path: Path, data: bytes, contents: Contents = PROMPTS) -> Table:
     """The records in `data`, read as the ending of `path` says.
 
     Raises PromptError, naming the file and the line, for anything that is not a whole record.
     """
     ending = path.suffix.casefold()
     if ending in (".parquet", ".pq"):
-        return _parquet(path, data)
+        return _parquet(path, data, contents)
     reader = _READERS.get(ending)
     if reader is None:
         raise PromptError(
-            f"'{path}' ends in '{ending}', which is no prompt file.",
+            f"'{path}' ends in '{ending}', which is no {contents.file}.",
             f"Use one of {', '.join((*_READERS, '.parquet'))}.",
         )
     try:
@@ -75,7 +91,7 @@ def read_table(path: Path, data: bytes) -> Table:
             f"'{path}' is not UTF-8: byte {error.start} cannot be read.",
             "Save it as UTF-8.",
         ) from None
-    return reader(path, text)
+    return reader(path, text, contents)
 
 
 def read_column(path: Path, data: bytes, column: str) -> Table:
@@ -133,11 +149,11 @@ def _check_header(path: Path, columns: tuple[str, ...]) -> None:
             )
 
 
-def _comma_separated(path: Path, text: str) -> Table:
+def _comma_separated(path: Path, text: str, _: Contents) -> Table:
     return _delimited(path, text, ",")
 
 
-def _tab_separated(path: Path, text: str) -> Table:
+def _tab_separated(path: Path, text: str, _: Contents) -> Table:
     return _delimited(path, text, "\t")
 
 
@@ -146,13 +162,13 @@ def _lines(text: str) -> list[str]:
     return re.split("\r\n|\n|\r", text)
 
 
-def _plain(path: Path, text: str) -> Table:
+def _plain(path: Path, text: str, _: Contents) -> Table:
     lines = list(enumerate(_lines(text.rstrip("\r\n")), 1))
     rows = [Row(f"line {n}", {TEXT_FILE_COLUMN: line}) for n, line in lines if line.strip()]
     return Table((TEXT_FILE_COLUMN,), tuple(rows), len(lines) - len(rows))
 
 
-def _parse_json(path: Path, where: str, text: str) -> Any:
+def _parse_json(path: Path, where: str, text: str, contents: Contents) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
@@ -162,18 +178,18 @@ def _parse_json(path: Path, where: str, text: str) -> Any:
         ) from None
     except RecursionError:
         raise PromptError(
-            f"'{path}', {where} is nested too deep.", "Give one flat object a prompt."
+            f"'{path}', {where} is nested too deep.", f"Give one flat object per {contents.one}."
         ) from None
 
 
-def _json_lines(path: Path, text: str) -> Table:
+def _json_lines(path: Path, text: str, contents: Contents) -> Table:
     lines = list(enumerate(_lines(text.rstrip()), 1))
     full = [(n, line) for n, line in lines if line.strip()]
-    records = [(f"line {n}", _parse_json(path, f"line {n}", line)) for n, line in full]
-    return _objects(path, records, len(lines) - len(full))
+    records = [(f"line {n}", _parse_json(path, f"line {n}", line, contents)) for n, line in full]
+    return _objects(path, records, len(lines) - len(full), contents)
 
 
-def _json_array(path: Path, text: str) -> Table:
+def _json_array(path: Path, text: str, contents: Contents) -> Table:
     try:
         whole = json.loads(text)
     except json.JSONDecodeError as error:
@@ -187,10 +203,10 @@ def _json_array(path: Path, text: str) -> Table:
         ) from None
     if not isinstance(whole, list):
         raise PromptError(f"'{path}' does not hold a list.", "Give a list of objects or texts.")
-    return _objects(path, [(f"item {n}", record) for n, record in enumerate(whole, 1)], 0)
+    return _objects(path, [(f"item {n}", one) for n, one in enumerate(whole, 1)], 0, contents)
 
 
-def _objects(path: Path, records: list[tuple[str, Any]], blank: int) -> Table:
+def _objects(path: Path, records: list[tuple[str, Any]], blank: int, contents: Contents) -> Table:
     rows: list[Row] = []
     columns: dict[str, None] = {}
     for where, record in records:
@@ -199,7 +215,7 @@ def _objects(path: Path, records: list[tuple[str, Any]], blank: int) -> Table:
         if not isinstance(record, dict):
             raise PromptError(
                 f"'{path}', {where} holds {type(record).__name__}, not an object or a text.",
-                'Write each prompt as {"prompt": "..."}.',
+                f"Write each {contents.one} as {contents.example}.",
             )
         columns.update(dict.fromkeys(record))
         if any(value not in (None, "", []) for value in record.values()):
@@ -210,7 +226,7 @@ def _objects(path: Path, records: list[tuple[str, Any]], blank: int) -> Table:
     return Table(tuple(columns), tuple(rows), blank)
 
 
-def _parquet(path: Path, data: bytes) -> Table:
+def _parquet(path: Path, data: bytes, contents: Contents) -> Table:
     try:
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError:
@@ -223,10 +239,10 @@ def _parquet(path: Path, data: bytes) -> Table:
     except (OSError, ValueError) as error:  # pyarrow's own errors derive from these
         first = str(error).splitlines()[0]
         raise PromptError(f"'{path}' is not a parquet file: {first}", "Fetch it again.") from None
-    return _objects(path, [(f"row {n}", record) for n, record in enumerate(records, 1)], 0)
+    return _objects(path, [(f"row {n}", one) for n, one in enumerate(records, 1)], 0, contents)
 
 
-_READERS: dict[str, Callable[[Path, str], Table]] = {
+_READERS: dict[str, Callable[[Path, str, Contents], Table]] = {
     ".csv": _comma_separated,
     ".tsv": _tab_separated,
     ".jsonl": _json_lines,
