@@ -270,6 +270,78 @@ class TestCommands:
             assert "canary" not in json.dumps(row)
 
 
+class TestTargets:
+    """What `--out` may replace: nothing but an earlier file of the same kind."""
+
+    @pytest.mark.parametrize("name", ["manifest.json", "points/origin.jsonl", "landscape.json"])
+    def test_a_run_is_not_destroyed(self, command, run: Path, name: str) -> None:  # type: ignore[no-untyped-def]
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        target = run / name
+        for arguments in (
+            ("card", run, "--out", target),
+            ("card", run, "--eval-results", target, "--dataset", "owner/name"),
+            ("export", run, "--format", "json", "--out", target),
+            ("export", run, "--format", "csv", "--out", target),
+            ("report", run, "--out", target),
+        ):
+            code, out, err = command(*arguments)
+            assert (code, out) == (2, ""), arguments
+            assert err.startswith(f"error: '{target}' is a file of the run '{run.resolve()}'")
+            assert len(err.splitlines()) == 2
+        assert {path: path.read_bytes() for path in before} == before
+
+    def test_a_run_is_not_destroyed_through_a_link_or_from_within(  # type: ignore[no-untyped-def]
+        self, command, run: Path, tmp_path: Path, monkeypatch
+    ) -> None:
+        (tmp_path / "link").symlink_to(run)
+        assert command("card", run, "--out", tmp_path / "link" / "manifest.json")[0] == 2
+        monkeypatch.chdir(run)
+        assert command("export", run, "--format", "json", "--out", "manifest.json")[0] == 2
+        assert verify(run).problems == ()
+
+    def test_what_the_command_wrote_is_replaced(self, command, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        for _ in range(2):
+            for arguments in (
+                ("card", run, "--out", tmp_path / "card.md"),
+                ("card", run, "--eval-results", tmp_path / "e.yaml", "--dataset", "owner/name"),
+                ("export", run, "--out", tmp_path / "t.csv"),
+                ("export", run, "--format", "json", "--out", tmp_path / "t.json"),
+                ("report", run, "--out", tmp_path / "page.html"),
+                ("report", run, "--out", run / "report.html"),
+            ):
+                code, _, err = command(*arguments)
+                assert code == 0, err
+
+    def test_other_files_are_kept(self, command, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        other = tmp_path / "README.md"
+        other.write_text("# My model\n")
+        for arguments in (
+            ("card", run, "--out", other),
+            ("card", run, "--eval-results", other, "--dataset", "owner/name"),
+            ("export", run, "--out", other),
+            ("report", run, "--out", other),
+            ("card", run, "--out", tmp_path),
+        ):
+            code, _, err = command(*arguments)
+            assert code == 2
+            assert "Name another" in err
+        assert other.read_text() == "# My model\n"
+        other.write_text("")
+        assert command("card", run, "--out", other)[0] == 0
+
+    def test_a_folder_that_does_not_exist(self, command, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        for arguments in (
+            ("card", run, "--out", tmp_path / "no" / "x.md"),
+            ("card", run, "--eval-results", tmp_path / "no" / "x", "--dataset", "owner/name"),
+            ("export", run, "--out", tmp_path / "no" / "x.csv"),
+        ):
+            code, out, err = command(*arguments)
+            assert (code, out) == (1, "")
+            assert f"there is no folder '{tmp_path / 'no'}'" in err
+            assert "Make the folder first" in err
+            assert "measured" not in err
+
+
 def test_an_exchange_has_no_column_that_is_left_out_by_mistake() -> None:
     """Whoever adds a field to Exchange has to decide whether it may leave the folder."""
     from dataclasses import fields

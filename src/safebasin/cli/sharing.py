@@ -25,9 +25,14 @@ def card(
     """Write a section for a model card: numbers, judges, prompts' revision, command. No texts."""
     from safebasin.cli.console import tell
     from safebasin.report import card as cards
+    from safebasin.report.target import check_target
     from safebasin.run import RunFolder
     from safebasin.run.atomic import write_atomic
 
+    if out is not None:
+        check_target(out, cards.OWN_CARD)
+    if eval_results is not None:
+        check_target(eval_results, cards.OWN_RESULTS)
     opened = RunFolder.read(run)
     section = cards.card(opened)
     results = None if eval_results is None else cards.eval_results(opened, dataset)

@@ -17,6 +17,12 @@ from safebasin.terminal import printable
 LANDSCAPE = "landscape.json"
 JSON = Mapping[str, Any]
 
+HEADING = "## Safety in weight space"
+OWN_CARD = re.compile(rb"\A" + re.escape(HEADING.encode()) + rb"\r?\n")
+"""How an earlier card begins."""
+OWN_RESULTS = re.compile(rb"\A- dataset:\s")
+"""How an earlier `.eval_results` begins."""
+
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 
 
@@ -107,7 +113,7 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     headline = landscape["headline"]
     summary = landscape["judges"][headline]
     model, prompts = plain(landscape["model"]), _prompts(run)
-    yield "## Safety in weight space"
+    yield HEADING
     yield ""
     directions = len(summary["directions"])
     shape = " x ".join(str(len(values)) for values in summary["axes"])
