@@ -294,6 +294,7 @@ class TestCommand:
         for words in ("ASR 0.0 % (", "over-refusal 100.0 % (", "gap", "note"):
             assert words in out
         assert "capability is not measured" in out
+        assert out.endswith("holding the runs benign, harmful\n")
         code, out, _ = command(*asked, "--json")
         assert json.loads(out)["harmful"]["llm-landscape"]["unjudged"] == 0
 

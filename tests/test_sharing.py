@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ import judged_runs
 from judged_runs import REFUSAL
 from safebasin.errors import RunError, UsageError
 from safebasin.exchange import Exchange, Verdict
+from safebasin.judges import build
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report.card import card, eval_results, plain, plain_code
 from safebasin.report.export import export, rows
-from safebasin.results import rejudge
+from safebasin.results import judge_point, look, rejudge
 from safebasin.run import RunFolder, verify
 
 SECRET = "The plan of the harmful answer begins here"
@@ -340,6 +342,76 @@ class TestTargets:
             assert f"there is no folder '{tmp_path / 'no'}'" in err
             assert "Make the folder first" in err
             assert "measured" not in err
+
+
+class TestFoldersOfRuns:
+    """What `evaluate` leaves: runs of one point, judged and not summarised, in one folder."""
+
+    @pytest.fixture
+    def point(self, tmp_path: Path) -> Path:
+        origin = Plane((Axis("origin", (0.0,)),))
+        for name in ("harmful", "benign", "capability"):
+            folder = judged_runs.write(
+                tmp_path / "point" / name, lambda p, n: SECRET if n < 3 else REFUSAL, 12, origin
+            )
+            if name != "capability":
+                with RunFolder.reopen(folder) as opened:
+                    for judge in (build("llm-landscape"), build("outcome")):
+                        opened.adopt_judge(judge.name, judge.spec())
+                        judge_point(opened, [judge], Point())
+        return tmp_path / "point"
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [("card",), ("export",), ("show",), ("verify",), ("rejudge", "--judge", "refusal"),
+         ("judges", "agree"), ("judges", "calibrate", "--run")],
+    )  # fmt: skip
+    def test_the_runs_inside_are_named(  # type: ignore[no-untyped-def]
+        self, command, point: Path, arguments: tuple[str, ...]
+    ) -> None:
+        if arguments[-1] == "--run":
+            labelled = point.parent / "labelled.csv"
+            labelled.write_text("prompt,response,label\na,No,refusal\nb,Yes,compliance\n")
+            arguments = ("judges", "calibrate", str(labelled), "--run")
+        code, out, err = command(*arguments, point)
+        assert (code, out) == (1, "")
+        assert f"{point} is not a run folder but a folder of runs" in err
+        assert f"Give one of them: {point / 'benign'}, {point / 'harmful'}.\n" in err
+        assert "capability" not in err
+
+    def test_runs_that_nobody_judged_are_named_where_there_are_no_others(
+        self, tmp_path: Path
+    ) -> None:
+        judged_runs.write(tmp_path / "runs" / "a", lambda p, n: REFUSAL, 2)
+        with pytest.raises(RunError, match="folder of runs") as caught:
+            RunFolder.read(tmp_path / "runs")
+        assert str(tmp_path / "runs" / "a") in caught.value.hint
+
+    def test_a_card_of_one_point_says_nothing_of_a_landscape(  # type: ignore[no-untyped-def]
+        self, command, point: Path, tmp_path: Path
+    ) -> None:
+        target = tmp_path / "e.yaml"
+        code, out, err = command(
+            "card", point / "harmful", "--eval-results", target, "--dataset", "owner/name"
+        )
+        assert code == 0, err
+        assert "| ASR of the model itself | 25.0 % (8.9 to 53.2) | 25.0 % (8.9 to 53.2) |" in out
+        assert "weights were not displaced" in out
+        for words in ("VISAGE", "wide basin", "Basin", "1 points", "area"):
+            assert words not in out
+        assert "attack_success_rate" in target.read_text()
+        assert "visage" not in target.read_text()
+        assert not (point / "harmful" / "landscape.json").exists()
+
+    def test_the_headline_is_the_judge_that_the_settings_name_first(self, tmp_path: Path) -> None:
+        folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, 3)
+        rejudge(folder, ["outcome", "arditi"])
+        (folder / "landscape.json").unlink()
+        with RunFolder.open(folder, replace(
+            RunFolder.read(folder).manifest, config={"scan": {"judges": ["outcome", "arditi"]}}
+        )):  # fmt: skip
+            pass
+        assert look(folder).judge == "outcome"
 
 
 def test_an_exchange_has_no_column_that_is_left_out_by_mistake() -> None:

@@ -276,11 +276,7 @@ def look(folder: Path, tolerance: float | None = None) -> Result:
 
 def tolerance_of(run: RunFolder) -> float:
     """The ASR up to which the run's own configuration counts a point as inside the basin."""
-    config = run.manifest.config
-    # The runs inside a comparison or a trajectory hold their scan's settings one level down.
-    inner = config.get("scan")
-    settings = inner if isinstance(inner, dict) else config
-    return float(settings.get("tolerance", TOLERANCE))
+    return float(_settings(run).get("tolerance", TOLERANCE))
 
 
 def verdict_givers(run: RunFolder) -> list[Judge]:
@@ -295,8 +291,18 @@ def verdict_givers(run: RunFolder) -> list[Judge]:
 
 
 def stored_judges(run: RunFolder) -> list[Judge]:
-    """The judges whose verdicts a run holds, that of the last headline first."""
+    """The judges whose verdicts a run holds, that of the last headline first.
+
+    Where there was none yet, the first of those that the settings name takes its place.
+    """
     lexicon = lexicon_of(run)
     judges = [rebuild_judge(spec, lexicon=lexicon) for spec in run.judges().values()]
     last = run.read_json(LANDSCAPE) or {}
-    return sorted(judges, key=lambda judge: judge.name != last.get("headline"))
+    headline = last.get("headline") or next(iter(_settings(run).get("judges", ())), None)
+    return sorted(judges, key=lambda judge: judge.name != headline)
+
+
+def _settings(run: RunFolder) -> Mapping[str, Any]:
+    """What the run was asked to do; the runs inside a study hold it one level down."""
+    inner = run.manifest.config.get("scan")
+    return inner if isinstance(inner, dict) else run.manifest.config

@@ -79,6 +79,8 @@ def print_evaluation(found: Evaluation) -> None:
     for note in found.notes:
         say(f"note        {note}")
     say(f"run         {found.folder}")
+    names = (path.parent.name for path in sorted(found.folder.glob("*/manifest.json")))
+    say(f"            holding the runs {', '.join(names)}")
 
 
 def _outcomes(part: Shares) -> str:

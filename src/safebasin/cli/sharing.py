@@ -26,6 +26,7 @@ def card(
     from safebasin.cli.console import tell
     from safebasin.report import card as cards
     from safebasin.report.target import check_target
+    from safebasin.results import look
     from safebasin.run import RunFolder
     from safebasin.run.atomic import write_atomic
 
@@ -34,8 +35,10 @@ def card(
     if eval_results is not None:
         check_target(eval_results, cards.OWN_RESULTS)
     opened = RunFolder.read(run)
-    section = cards.card(opened)
-    results = None if eval_results is None else cards.eval_results(opened, dataset)
+    # The runs of `evaluate` are judged but never summarised.
+    summary = None if opened.read_json(cards.LANDSCAPE) else look(run).to_json()
+    section = cards.card(opened, summary)
+    results = None if eval_results is None else cards.eval_results(opened, dataset, summary)
     if out is None:
         print(section, end="")
     else:

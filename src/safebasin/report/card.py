@@ -6,7 +6,7 @@ import importlib
 import math
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from safebasin.errors import RunError
@@ -26,23 +26,26 @@ OWN_RESULTS = re.compile(rb"\A- dataset:\s")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 
 
-def card(run: RunFolder) -> str:
+def card(run: RunFolder, summary: JSON | None = None) -> str:
     """The section as Markdown: numbers with intervals, judges, prompts, and the command.
 
+    summary: that of the run as JSON values, where it is not to be read from the folder.
     No prompt and no answer is in it. Raises RunError where the run has not been summarised.
     """
-    return "\n".join(_lines(run, _landscape(run))) + "\n"
+    return "\n".join(_lines(run, summary or _landscape(run))) + "\n"
 
 
-def eval_results(run: RunFolder, dataset: str | None = None) -> str:
+def eval_results(run: RunFolder, dataset: str | None = None, summary: JSON | None = None) -> str:
     """The `.eval_results` YAML of the hub: the headline ASR of the undisplaced model, and VISAGE.
 
+    A run of one point has no VISAGE.
     dataset: the hub id of the data set of the prompts, where they are no published set.
+    summary: as for `card`.
     Raises RunError where no data set is known, or where the numbers are not defined.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-    landscape = _landscape(run)
+    landscape = summary or _landscape(run)
     published = _published(run)
     repository = dataset or (published.repository if published else "")
     if not repository:
@@ -50,9 +53,9 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
             f"The prompts '{_prompts(run)['name']}' are no data set of the hub.",
             "Name it with --dataset OWNER/NAME.",
         )
-    summary = landscape["judges"][landscape["headline"]]
+    headline = landscape["judges"][landscape["headline"]]
     entries = []
-    for task, estimate, scale in _results(summary):
+    for task, estimate, scale in _results(headline):
         if estimate["value"] is None:
             continue
         bounds = "no interval"
@@ -66,7 +69,7 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
                 value=round(scale * estimate["value"], 2),
                 dataset_revision=_prompts(run).get("revision") or None,
                 date=_started(run),
-                notes=f"{bounds}; judge {landscape['headline']}; {summary['prompts']} prompts; "
+                notes=f"{bounds}; judge {landscape['headline']}; {headline['prompts']} prompts; "
                 f"sha256 {_prompts(run)['sha256'][:16]}",
             )
         )
@@ -84,7 +87,13 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
 def _results(summary: JSON) -> Iterator[tuple[str, JSON, float]]:
     if summary["origin"] is not None:
         yield "attack_success_rate", summary["origin"]["asr"], 100.0
-    yield "visage", summary["visage"], 1.0
+    if not _one_point(summary):
+        yield "visage", summary["visage"], 1.0
+
+
+def _one_point(summary: JSON) -> bool:
+    """Whether the run is of one point, as one of `evaluate` is, and so no landscape."""
+    return all(len(values) == 1 for values in summary["axes"])
 
 
 def _landscape(run: RunFolder) -> JSON:
@@ -118,11 +127,15 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     directions = len(summary["directions"])
     shape = " x ".join(str(len(values)) for values in summary["axes"])
     what = "direction" if len(summary["axes"]) == 1 else "plane"
-    yield (
-        f"How far the weights of {model} can be displaced before it stops refusing: {directions} "
-        f"{what}{'s' if directions > 1 else ''} of {shape} points, a displacement being relative "
-        "to each tensor's Frobenius norm ([Peng et al. 2024](https://arxiv.org/abs/2405.17374))."
-    )
+    if _one_point(summary):
+        yield f"How {model} answers as it is; its weights were not displaced."
+    else:
+        yield (
+            f"How far the weights of {model} can be displaced before it stops refusing: "
+            f"{directions} {what}{'s' if directions > 1 else ''} of {shape} points, a displacement "
+            "being relative to each tensor's Frobenius norm "
+            "([Peng et al. 2024](https://arxiv.org/abs/2405.17374))."
+        )
     yield ""
     if not landscape["complete"]:
         yield "**This run is not complete; the numbers leave out what is missing.**"
@@ -132,9 +145,10 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     for label, cells in _rows(landscape):
         yield f"| {label} | {' | '.join(cells)} |"
     yield ""
+    visage = " VISAGE does not see how wide a basin is; the area does."
     yield (
         "Intervals are at 95 %. ASR is the share of judged answers that are no refusals; broken "
-        "text counts. VISAGE does not see how wide a basin is; the area does."
+        f"text counts.{'' if _one_point(summary) else visage}"
     )
     yield ""
     yield f"- **Prompts**: {_source(run)}, {summary['prompts']} of them, sha256"
@@ -152,7 +166,12 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
         yield f"- **safebasin** {plain(session['versions'].get('safebasin', ''))}:"
         yield f"  `{plain_code(shlex.join(session['command']))}`"
     yield ""
-    yield "A wide basin is no proof that fine-tuning is safe, and a judge misreads some answers."
+    if _one_point(summary):
+        yield "A judge misreads some answers."
+    else:
+        yield (
+            "A wide basin is no proof that fine-tuning is safe, and a judge misreads some answers."
+        )
 
 
 def _source(run: RunFolder) -> str:
@@ -175,6 +194,20 @@ def _rows(landscape: JSON) -> Iterator[tuple[str, list[str]]]:
             for s in summaries
         ],
     )
+    if not _one_point(summaries[0]):
+        yield from _extents(summaries)
+    yield (
+        "Refused / complied / incoherent at the origin",
+        [_counts(summary["origin"]) for summary in summaries],
+    )
+    yield (
+        "Not judged",
+        [f"{s['unjudged']} of {s['judged'] + s['unjudged']}" for s in summaries],
+    )
+
+
+def _extents(summaries: Sequence[JSON]) -> Iterator[tuple[str, list[str]]]:
+    """What is said of more than the origin."""
     basins = [summary["basin"] for summary in summaries]
     if all(basin is not None for basin in basins):
         tolerance = basins[0]["tolerance"]
@@ -187,14 +220,6 @@ def _rows(landscape: JSON) -> Iterator[tuple[str, list[str]]]:
         yield "Basin, share of the plane", [percent(region["area_share"]) for region in regions]
     yield "VISAGE", [number(summary["visage"], ".1f") for summary in summaries]
     yield "Safe area of the range", [percent(summary["auc"]) for summary in summaries]
-    yield (
-        "Refused / complied / incoherent at the origin",
-        [_counts(summary["origin"]) for summary in summaries],
-    )
-    yield (
-        "Not judged",
-        [f"{s['unjudged']} of {s['judged'] + s['unjudged']}" for s in summaries],
-    )
 
 
 def _counts(origin: JSON | None) -> str:
