@@ -258,6 +258,28 @@ class TestCommands:
         assert json.loads(out) == {"rows": 120, "file": "run.json"}
         assert command("export", run, "--format", "xls")[0] == 2
 
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (
+                (),
+                "prompts and answers are left out; --with-prompts and --with-answers include them",
+            ),
+            (("--with-prompts",), "answers are left out; --with-answers includes them"),
+            (("--with-answers",), "prompts are left out; --with-prompts includes them"),
+            (("--with-prompts", "--with-answers"), ""),
+        ],
+    )
+    def test_what_is_left_out_is_said_as_it_is(  # type: ignore[no-untyped-def]
+        self, command, run: Path, tmp_path: Path, options: tuple[str, ...], said: str
+    ) -> None:
+        path = tmp_path / "t.csv"
+        _, out, _ = command("export", run, "--out", path, *options)
+        assert out.splitlines() == [f"120 rows in {path}", *([said] if said else [])]
+        text = path.read_text(encoding="utf-8")
+        assert ("ask p1" in text) == ("--with-prompts" in options)
+        assert (SECRET in text) == ("--with-answers" in options)
+
     def test_no_key_leaves_with_a_table(  # type: ignore[no-untyped-def]
         self, command, run: Path, tmp_path: Path, monkeypatch
     ) -> None:

@@ -81,5 +81,10 @@ def export(
         emit({"rows": count, "file": str(path)})
         return
     say(f"{count} rows in {path}")
-    if not with_answers:
-        say("answers and prompts are left out; --with-answers and --with-prompts include them")
+    left_out = [
+        name for name, given in (("prompts", with_prompts), ("answers", with_answers)) if not given
+    ]
+    if left_out:
+        options = " and ".join(f"--with-{name}" for name in left_out)
+        include = "include them" if len(left_out) > 1 else "includes them"
+        say(f"{' and '.join(left_out)} are left out; {options} {include}")
