@@ -106,6 +106,38 @@ class TestEvalResults:
             eval_results(RunFolder.read(run))
         assert "--dataset" in caught.value.hint
 
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "not an id: [",
+            "",
+            "a/b/c",
+            "/a",
+            "a/",
+            "-a",
+            ".a/b",
+            "a b",
+            "a\nb",
+            "a/b\n",
+            "é/b",
+            "x:y",
+        ],
+    )
+    def test_an_id_that_is_none(  # type: ignore[no-untyped-def]
+        self, command, run: Path, tmp_path: Path, name: str
+    ) -> None:
+        with pytest.raises(UsageError, match="is no id of a data set"):
+            eval_results(RunFolder.read(run), name)
+        for more in ((), ("--eval-results", tmp_path / "e.yaml")):
+            code, out, err = command("card", run, "--dataset", name, *more)
+            assert (code, out) == (2, "")
+            assert len(err.splitlines()) == 2
+        assert not (tmp_path / "e.yaml").exists()
+
+    @pytest.mark.parametrize("name", ["squad", "Owner/name", "0wner/some_set-1.2"])
+    def test_an_id(self, run: Path, name: str) -> None:
+        assert f"id: {name}\n" in eval_results(RunFolder.read(run), name)
+
     def test_a_published_set_brings_its_own(self, tmp_path: Path) -> None:
         folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, name="jbb")
         rejudge(folder, ["refusal"])

@@ -30,6 +30,8 @@ def card(
     from safebasin.run import RunFolder
     from safebasin.run.atomic import write_atomic
 
+    if dataset is not None:
+        cards.check_dataset(dataset)
     if out is not None:
         check_target(out, cards.OWN_CARD)
     if eval_results is not None:

@@ -9,10 +9,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from safebasin.errors import RunError
+from safebasin.errors import RunError, UsageError
 from safebasin.prompts.published import BY_NAME, Published
 from safebasin.run import RunFolder
-from safebasin.terminal import printable
+from safebasin.terminal import printable, shorten
 
 LANDSCAPE = "landscape.json"
 JSON = Mapping[str, Any]
@@ -23,6 +23,7 @@ OWN_CARD = re.compile(rb"\A" + re.escape(HEADING.encode()) + rb"\r?\n")
 OWN_RESULTS = re.compile(rb"\A- dataset:\s")
 """How an earlier `.eval_results` begins."""
 
+_DATASET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 
 
@@ -41,10 +42,13 @@ def eval_results(run: RunFolder, dataset: str | None = None, summary: JSON | Non
     A run of one point has no VISAGE.
     dataset: the hub id of the data set of the prompts, where they are no published set.
     summary: as for `card`.
+    Raises UsageError where that id cannot be one.
     Raises RunError where no data set is known, or where the numbers are not defined.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
+    if dataset is not None:
+        check_dataset(dataset)
     landscape = summary or _landscape(run)
     published = _published(run)
     repository = dataset or (published.repository if published else "")
@@ -82,6 +86,16 @@ def eval_results(run: RunFolder, dataset: str | None = None, summary: JSON | Non
         eval_result_entries_to_yaml(entries), sort_keys=False
     )
     return text
+
+
+def check_dataset(name: str) -> None:
+    """Raises UsageError for what cannot be the id of a data set of the hub."""
+    if _DATASET.fullmatch(name) is None:
+        raise UsageError(
+            f"'{shorten(name)}' is no id of a data set: it is OWNER/NAME, or one name, of letters, "
+            "digits, '-', '_' and '.'.",
+            "Correct --dataset.",
+        )
 
 
 def _results(summary: JSON) -> Iterator[tuple[str, JSON, float]]:
