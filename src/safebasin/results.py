@@ -9,7 +9,7 @@ from typing import Any
 
 from safebasin.errors import JudgeError, RunError
 from safebasin.exchange import Outcome
-from safebasin.judges import AsksAgain, Judge, Lexicon
+from safebasin.judges import AsksAgain, Judge, Lexicon, require_headline
 from safebasin.judges import build as build_judge
 from safebasin.judges import rebuild as rebuild_judge
 from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
@@ -221,10 +221,13 @@ def lexicon_of(run: RunFolder) -> Lexicon | None:
 def rejudge(folder: Path, names: Sequence[str]) -> Result:
     """Judge every stored answer by these judges; the verdicts of others stay beside theirs.
 
-    Raises RunError for a folder that is no run, UsageError for an unknown judge.
+    Raises RunError for a folder that is no run, UsageError for an unknown judge, and for a first
+    one that does not tell refusal from compliance.
     """
+    lexicon = lexicon_of(RunFolder.read(folder))
+    judges = [build_judge(name, lexicon=lexicon) for name in names]
+    require_headline(judges[0])
     with RunFolder.reopen(folder) as run:
-        judges = [build_judge(name, lexicon=lexicon_of(run)) for name in names]
         for judge in judges:
             run.adopt_judge(judge.name, judge.spec(), replace=True)
         given = {judge.name for judge in judges}
@@ -280,11 +283,12 @@ def tolerance_of(run: RunFolder) -> float:
 
 
 def verdict_givers(run: RunFolder) -> list[Judge]:
-    """The stored judges; raises JudgeError where there are none."""
+    """The stored judges; raises JudgeError where none of them gives a headline."""
     judges = stored_judges(run)
-    if not judges:
+    if all(judge.measures == "coherence" for judge in judges):
         raise JudgeError(
-            f"The run '{run.path}' holds no verdicts.",
+            f"The run '{run.path}' holds no verdicts"
+            f"{' on refusals, but on broken text alone' if judges else ''}.",
             "Give it some with `safebasin rejudge RUN --judge NAME`.",
         )
     return judges
@@ -299,7 +303,7 @@ def stored_judges(run: RunFolder) -> list[Judge]:
     judges = [rebuild_judge(spec, lexicon=lexicon) for spec in run.judges().values()]
     last = run.read_json(LANDSCAPE) or {}
     headline = last.get("headline") or next(iter(_settings(run).get("judges", ())), None)
-    return sorted(judges, key=lambda judge: judge.name != headline)
+    return sorted(judges, key=lambda one: (one.measures == "coherence", one.name != headline))
 
 
 def _settings(run: RunFolder) -> Mapping[str, Any]:

@@ -40,6 +40,8 @@ def _print_comparison(result: JudgeComparison) -> None:
             say(f"  {outcome:<12}  kappa {kappa.text()}  AC1 {ac1.text()}")
         if pair.either:
             say(f"  not judged by both: {pair.either}")
+    for name in result.left_out:
+        say(f"{name}: left out; it tells only broken text and has nothing in common to agree on")
     say()
     for warning in result.warnings:
         say(f"WARNING  depends on the judge: {warning}")

@@ -15,7 +15,7 @@ from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.evaluate.settings import NONE, EvaluateConfig
-from safebasin.judges import Judge, Lexicon
+from safebasin.judges import Judge, Lexicon, check_judges
 from safebasin.judges import build as build_judge
 from safebasin.plane import Axis, Plane
 from safebasin.preparation import harmful_of
@@ -91,8 +91,7 @@ def prepare(config: EvaluateConfig) -> Prepared:
     """
     scan = config.scan
     sets, notes = _sets(config)
-    for name in scan.judges:
-        build_judge(name)
+    check_judges(scan.judges)
     checkpoint = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     checkpoint.check()
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)
