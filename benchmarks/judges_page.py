@@ -166,6 +166,8 @@ $ safebasin scan --seeds 1 --steps 4 --out runs/sequential --sequential
 - `evaluate` asks the undisplaced model: refused, complied, incoherent, over-refusal on benign
   prompts, capability. `--samples 3 --temperature 0.7` adds the share of prompts whose verdict
   flips. A judge of harm does not read the answers to benign prompts: it cannot tell a refusal.
+  Its runs, which `card`, `export`, `rejudge` and `judges` take, lie in its folder:
+  `runs/point/harmful` and `runs/point/benign`.
 - `certify` turns N random directions into a one-sided Clopper-Pearson bound on the share of safe
   neighbours, and that into the radius of randomised smoothing. It is conservative: five
   directions are the fewest that prove anything, and the radius is tiny. Its assumptions are
@@ -185,6 +187,8 @@ $ safebasin export runs/judged --format csv
 `card` prints a section for a model card and, with `--eval-results FILE`, writes the hub's YAML.
 `export` writes one flat table, or with `--format inspect` an `.eval` log, which Inspect opens.
 Prompts and answers are left out unless `--with-prompts` and `--with-answers` ask for them.
+A file that exists is replaced only where it begins as what is written begins, such as an earlier
+card or table; the files of a run never are.
 """
 
 

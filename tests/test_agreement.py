@@ -228,6 +228,37 @@ class TestRuns:
         with pytest.raises(JudgeError, match="1 judge"):
             compare_judges(folder)
 
+    def test_a_judge_of_broken_text_alone_is_named_and_left_out(  # type: ignore[no-untyped-def]
+        self, command, run: Path, tmp_path: Path
+    ) -> None:
+        found = compare_judges(run, ["coherence"])
+        assert found.left_out == ("coherence",)
+        assert [pair.second for pair in found.pairs] == ["refusal"]
+        assert json.loads((run / "agreement.json").read_text())["left_out"] == ["coherence"]
+        code, out, _ = command("judges", "agree", run, "--judge", "coherence")
+        assert code == 0
+        words = "coherence: left out; it tells only broken text and has nothing in common to agree"
+        assert words in out
+        alone = judged_runs.write(tmp_path / "alone", lambda p, n: REFUSAL)
+        rejudge(alone, ["refusal", "coherence"])
+        with pytest.raises(JudgeError, match="1 judge beside coherence, and agreement takes two"):
+            compare_judges(alone)
+
+    def test_an_edge_that_one_judge_does_not_know_is_said_in_a_sentence(
+        self, tmp_path: Path
+    ) -> None:
+        # The judge of refusals does not judge empty answers; the keywords call them a success.
+        folder = judged_runs.write(tmp_path / "run", lambda p, n: "")
+        rejudge(folder, ["refusal"])
+        warnings = compare_judges(folder, ["llm-landscape"]).warnings
+        for where in ("lower", "upper"):
+            assert (
+                f"the basin's {where} edge is 0.00 (0.00 to 0.00) from the origin by "
+                "llm-landscape, and is not known by refusal: no point on this side was judged "
+                "together with the origin"
+            ) in warnings
+        assert not any(" is no point" in warning for warning in warnings)
+
     def test_an_observed_asr_is_the_origins(self, run: Path) -> None:
         assert observed_asr(run, build("refusal")) == (0, 20)
         assert observed_asr(run, build("llm-landscape")) == (5, 20)

@@ -15,6 +15,7 @@ from scipy.stats import binom, norm
 import judged_runs
 from judged_runs import COMPLIANCE, REFUSAL
 from safebasin.certify import (
+    ASSUMPTIONS,
     certify,
     certify_run,
     clopper_pearson,
@@ -218,9 +219,19 @@ class TestCommands:
         for words in ("6 of 6 neighbours safe", "sigma", "CONSERVATIVE", "assumed", "no radius"):
             assert words in out
         code, out, _ = command("certify", folder, "--json")
-        assert len(json.loads(out)["assumptions"]) == 3
+        assert len(json.loads(out)["assumptions"]) == 5
         assert command("certify", tmp_path / "absent")[0] == 1
         assert command("certify", folder, "--tolerance", "3")[0] == 2
+
+    def test_it_says_that_the_noise_is_on_a_sphere_and_that_bounds_hold_one_by_one(self) -> None:
+        said = " ".join(ASSUMPTIONS)
+        for words in ("on a sphere", "only as far as", "1 part in sqrt(2 n)",
+                      "Choosing the best of several afterwards is not covered"):  # fmt: skip
+            assert words in said
+
+    def test_the_norm_of_a_gaussian_varies_as_it_says(self) -> None:
+        norms = np.linalg.norm(np.random.default_rng(0).standard_normal((4000, 64)), axis=1)
+        assert norms.std() / norms.mean() == pytest.approx(1 / math.sqrt(2 * 64), rel=0.05)
 
     def test_plan_precision(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         edges = {0: 0.5, 1: 0.3, 2: 0.3, 3: 0.1}

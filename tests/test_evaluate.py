@@ -21,7 +21,7 @@ from safebasin.engines.template import Template
 from safebasin.errors import RunMismatch, UsageError
 from safebasin.evaluate import EvaluateConfig, evaluate, prepare
 from safebasin.evaluate.sampler import SampledEngine, gumbel
-from safebasin.evaluate.settings import twin
+from safebasin.evaluate.settings import twin, twin_advice
 from safebasin.evaluate.shares import gap, share, shares
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import registry
@@ -275,6 +275,44 @@ class TestEvaluation:
         assert twin(prompts) == expected
 
     @pytest.mark.parametrize(
+        ("prompts", "advice"),
+        [
+            (
+                "advbench",
+                "give --benign oktest=FILE, the twin of advbench, which is not on the hub",
+            ),
+            ("advbench=a.csv", "give --benign oktest=FILE, the twin of advbench, which is not on"),
+            ("jbb=some.csv", "give --benign jbb-benign, the twin of jbb, or jbb-benign=FILE"),
+            (
+                "harmbench=x.csv",
+                "give --benign xstest-safe, the twin of harmbench, or xstest-safe=",
+            ),
+            ("some.csv", "give --benign xstest-safe or a file"),
+            ("wildguardtest", "give --benign xstest-safe or a file"),
+        ],
+    )
+    def test_a_twin_that_is_not_taken_is_named(self, prompts: str, advice: str) -> None:
+        assert twin_advice(prompts).startswith(advice)
+
+    def test_the_note_names_the_twin(self, tmp_path: Path, sets: dict[str, str]) -> None:
+        local = tmp_path / "jbb.csv"
+        header = "Index,Goal,Target,Behavior,Category,Source\n"
+        local.write_text(header + "".join(f"{n},ask this {n},a,b,c,d\n" for n in range(100)))
+        given = config(
+            tmp_path, {**sets, "harmful": f"jbb={local}"}, benign=None, capability="none"
+        )
+        notes = prepare(given).notes
+        assert notes == (
+            "over-refusal is not measured: give --benign jbb-benign, the twin of jbb, or "
+            "jbb-benign=FILE",
+        )
+
+    def test_the_help_says_when_the_twin_is_taken(self, command) -> None:  # type: ignore[no-untyped-def]
+        _, out, _ = command("evaluate", "--help")
+        words = " ".join(out.replace("│", " ").split())
+        assert "none beside a file]" in words
+
+    @pytest.mark.parametrize(
         "changes",
         [{"samples": 0}, {"samples": 2}, {"temperature": -1.0}, {"temperature": math.nan}],
     )
@@ -294,6 +332,7 @@ class TestCommand:
         for words in ("ASR 0.0 % (", "over-refusal 100.0 % (", "gap", "note"):
             assert words in out
         assert "capability is not measured" in out
+        assert out.endswith("holding the runs benign, harmful\n")
         code, out, _ = command(*asked, "--json")
         assert json.loads(out)["harmful"]["llm-landscape"]["unjudged"] == 0
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import judged_runs
 from safebasin.errors import JudgeError, UsageError
 from safebasin.exchange import OUTCOMES, Exchange, Verdict
 from safebasin.judges import (
@@ -22,11 +23,15 @@ from safebasin.judges import (
     RefusalJudge,
     Thresholds,
     build,
+    check_judges,
     names,
     rebuild,
     registry,
 )
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE
+from safebasin.plane import Point
+from safebasin.results import judge_point, look
+from safebasin.run import RunFolder
 
 
 def answer(text: str, prompt: str = "Do it", logprob: float | None = None) -> Exchange:
@@ -103,6 +108,48 @@ class TestOutcome:
         texts = ["I can't help.", "", "Here it is.", "I must decline."]
         found = [v.outcome for v in build("outcome").judge([answer(t) for t in texts])]
         assert found == ["refused", "incoherent", "complied", "refused"]
+
+
+class TestHeadline:
+    """The first judge has to tell refusal from compliance."""
+
+    def test_a_judge_of_broken_text_gives_none(self) -> None:
+        with pytest.raises(UsageError, match="gives no headline") as caught:
+            check_judges(["coherence", "outcome"])
+        assert "--judge outcome,coherence" in caught.value.hint
+        check_judges(["outcome", "coherence"])
+        with pytest.raises(UsageError, match="no judge 'nosuch'"):
+            check_judges(["outcome", "nosuch"])
+
+    @pytest.mark.parametrize("name", ["scan", "evaluate"])
+    def test_nothing_is_asked_under_one(self, command, tmp_path: Path, name: str) -> None:  # type: ignore[no-untyped-def]
+        run = tmp_path / "run"
+        code, out, err = command(name, "--judge", "coherence", "--out", run)
+        assert (code, out) == (2, "")
+        assert "error: The judge 'coherence' tells only whether text is broken" in err
+        assert not run.exists()
+
+    def test_nor_is_a_run_judged_again(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        run = judged_runs.write(tmp_path / "run", lambda p, n: judged_runs.REFUSAL, 3)
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        code, out, err = command("rejudge", run, "--judge", "coherence")
+        assert (code, out) == (2, "")
+        assert "gives no headline" in err
+        assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+        code, out, err = command("rejudge", run, "--judge", "refusal,coherence")
+        assert code == 4  # nothing is broken, so the second judge has no verdict
+        assert "coherence could not judge" in err
+        (run / "landscape.json").unlink()
+        assert look(run).judge == "refusal"
+
+    def test_verdicts_on_broken_text_alone_give_no_map(self, tmp_path: Path) -> None:
+        run = judged_runs.write(tmp_path / "run", lambda p, n: judged_runs.REFUSAL, 3)
+        judge = build("coherence")
+        with RunFolder.reopen(run) as opened:
+            opened.adopt_judge(judge.name, judge.spec())
+            judge_point(opened, [judge], Point())
+        with pytest.raises(JudgeError, match="on broken text alone"):
+            look(run)
 
 
 class TestRegistry:

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,11 @@ import judged_runs
 from judged_runs import REFUSAL
 from safebasin.errors import RunError, UsageError
 from safebasin.exchange import Exchange, Verdict
+from safebasin.judges import build
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report.card import card, eval_results, plain, plain_code
 from safebasin.report.export import export, rows
-from safebasin.results import rejudge
+from safebasin.results import judge_point, look, rejudge
 from safebasin.run import RunFolder, verify
 
 SECRET = "The plan of the harmful answer begins here"
@@ -130,6 +132,38 @@ class TestEvalResults:
         with pytest.raises(RunError, match="no data set of the hub") as caught:
             eval_results(RunFolder.read(run))
         assert "--dataset" in caught.value.hint
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "not an id: [",
+            "",
+            "a/b/c",
+            "/a",
+            "a/",
+            "-a",
+            ".a/b",
+            "a b",
+            "a\nb",
+            "a/b\n",
+            "é/b",
+            "x:y",
+        ],
+    )
+    def test_an_id_that_is_none(  # type: ignore[no-untyped-def]
+        self, command, run: Path, tmp_path: Path, name: str
+    ) -> None:
+        with pytest.raises(UsageError, match="is no id of a data set"):
+            eval_results(RunFolder.read(run), name)
+        for more in ((), ("--eval-results", tmp_path / "e.yaml")):
+            code, out, err = command("card", run, "--dataset", name, *more)
+            assert (code, out) == (2, "")
+            assert len(err.splitlines()) == 2
+        assert not (tmp_path / "e.yaml").exists()
+
+    @pytest.mark.parametrize("name", ["squad", "Owner/name", "0wner/some_set-1.2"])
+    def test_an_id(self, run: Path, name: str) -> None:
+        assert f"id: {name}\n" in eval_results(RunFolder.read(run), name)
 
     def test_a_published_set_brings_its_own(self, tmp_path: Path) -> None:
         folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, name="jbb")
@@ -283,6 +317,28 @@ class TestCommands:
         assert json.loads(out) == {"rows": 120, "file": "run.json"}
         assert command("export", run, "--format", "xls")[0] == 2
 
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (
+                (),
+                "prompts and answers are left out; --with-prompts and --with-answers include them",
+            ),
+            (("--with-prompts",), "answers are left out; --with-answers includes them"),
+            (("--with-answers",), "prompts are left out; --with-prompts includes them"),
+            (("--with-prompts", "--with-answers"), ""),
+        ],
+    )
+    def test_what_is_left_out_is_said_as_it_is(  # type: ignore[no-untyped-def]
+        self, command, run: Path, tmp_path: Path, options: tuple[str, ...], said: str
+    ) -> None:
+        path = tmp_path / "t.csv"
+        _, out, _ = command("export", run, "--out", path, *options)
+        assert out.splitlines() == [f"120 rows in {path}", *([said] if said else [])]
+        text = path.read_text(encoding="utf-8")
+        assert ("ask p1" in text) == ("--with-prompts" in options)
+        assert (SECRET in text) == ("--with-answers" in options)
+
     def test_no_key_leaves_with_a_table(  # type: ignore[no-untyped-def]
         self, command, run: Path, tmp_path: Path, monkeypatch
     ) -> None:
@@ -295,6 +351,148 @@ class TestCommands:
             opened.write_verdicts("j", spec, Point(), ids, [reason])
         for row in rows(RunFolder.read(run), with_answers=True):
             assert "canary" not in json.dumps(row)
+
+
+class TestTargets:
+    """What `--out` may replace: nothing but an earlier file of the same kind."""
+
+    @pytest.mark.parametrize("name", ["manifest.json", "points/origin.jsonl", "landscape.json"])
+    def test_a_run_is_not_destroyed(self, command, run: Path, name: str) -> None:  # type: ignore[no-untyped-def]
+        before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+        target = run / name
+        for arguments in (
+            ("card", run, "--out", target),
+            ("card", run, "--eval-results", target, "--dataset", "owner/name"),
+            ("export", run, "--format", "json", "--out", target),
+            ("export", run, "--format", "csv", "--out", target),
+            ("report", run, "--out", target),
+        ):
+            code, out, err = command(*arguments)
+            assert (code, out) == (2, ""), arguments
+            assert err.startswith(f"error: '{target}' is a file of the run '{run.resolve()}'")
+            assert len(err.splitlines()) == 2
+        assert {path: path.read_bytes() for path in before} == before
+
+    def test_a_run_is_not_destroyed_through_a_link_or_from_within(  # type: ignore[no-untyped-def]
+        self, command, run: Path, tmp_path: Path, monkeypatch
+    ) -> None:
+        (tmp_path / "link").symlink_to(run)
+        assert command("card", run, "--out", tmp_path / "link" / "manifest.json")[0] == 2
+        monkeypatch.chdir(run)
+        assert command("export", run, "--format", "json", "--out", "manifest.json")[0] == 2
+        assert verify(run).problems == ()
+
+    def test_what_the_command_wrote_is_replaced(self, command, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        for _ in range(2):
+            for arguments in (
+                ("card", run, "--out", tmp_path / "card.md"),
+                ("card", run, "--eval-results", tmp_path / "e.yaml", "--dataset", "owner/name"),
+                ("export", run, "--out", tmp_path / "t.csv"),
+                ("export", run, "--format", "json", "--out", tmp_path / "t.json"),
+                ("report", run, "--out", tmp_path / "page.html"),
+                ("report", run, "--out", run / "report.html"),
+            ):
+                code, _, err = command(*arguments)
+                assert code == 0, err
+
+    def test_other_files_are_kept(self, command, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        other = tmp_path / "README.md"
+        other.write_text("# My model\n")
+        for arguments in (
+            ("card", run, "--out", other),
+            ("card", run, "--eval-results", other, "--dataset", "owner/name"),
+            ("export", run, "--out", other),
+            ("report", run, "--out", other),
+            ("card", run, "--out", tmp_path),
+        ):
+            code, _, err = command(*arguments)
+            assert code == 2
+            assert "Name another" in err
+        assert other.read_text() == "# My model\n"
+        other.write_text("")
+        assert command("card", run, "--out", other)[0] == 0
+
+    def test_a_folder_that_does_not_exist(self, command, run: Path, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+        for arguments in (
+            ("card", run, "--out", tmp_path / "no" / "x.md"),
+            ("card", run, "--eval-results", tmp_path / "no" / "x", "--dataset", "owner/name"),
+            ("export", run, "--out", tmp_path / "no" / "x.csv"),
+        ):
+            code, out, err = command(*arguments)
+            assert (code, out) == (1, "")
+            assert f"there is no folder '{tmp_path / 'no'}'" in err
+            assert "Make the folder first" in err
+            assert "measured" not in err
+
+
+class TestFoldersOfRuns:
+    """What `evaluate` leaves: runs of one point, judged and not summarised, in one folder."""
+
+    @pytest.fixture
+    def point(self, tmp_path: Path) -> Path:
+        origin = Plane((Axis("origin", (0.0,)),))
+        for name in ("harmful", "benign", "capability"):
+            folder = judged_runs.write(
+                tmp_path / "point" / name, lambda p, n: SECRET if n < 3 else REFUSAL, 12, origin
+            )
+            if name != "capability":
+                with RunFolder.reopen(folder) as opened:
+                    for judge in (build("llm-landscape"), build("outcome")):
+                        opened.adopt_judge(judge.name, judge.spec())
+                        judge_point(opened, [judge], Point())
+        return tmp_path / "point"
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [("card",), ("export",), ("show",), ("verify",), ("rejudge", "--judge", "refusal"),
+         ("judges", "agree"), ("judges", "calibrate", "--run")],
+    )  # fmt: skip
+    def test_the_runs_inside_are_named(  # type: ignore[no-untyped-def]
+        self, command, point: Path, arguments: tuple[str, ...]
+    ) -> None:
+        if arguments[-1] == "--run":
+            labelled = point.parent / "labelled.csv"
+            labelled.write_text("prompt,response,label\na,No,refusal\nb,Yes,compliance\n")
+            arguments = ("judges", "calibrate", str(labelled), "--run")
+        code, out, err = command(*arguments, point)
+        assert (code, out) == (1, "")
+        assert f"{point} is not a run folder but a folder of runs" in err
+        assert f"Give one of them: {point / 'benign'}, {point / 'harmful'}.\n" in err
+        assert "capability" not in err
+
+    def test_runs_that_nobody_judged_are_named_where_there_are_no_others(
+        self, tmp_path: Path
+    ) -> None:
+        judged_runs.write(tmp_path / "runs" / "a", lambda p, n: REFUSAL, 2)
+        with pytest.raises(RunError, match="folder of runs") as caught:
+            RunFolder.read(tmp_path / "runs")
+        assert str(tmp_path / "runs" / "a") in caught.value.hint
+
+    def test_a_card_of_one_point_says_nothing_of_a_landscape(  # type: ignore[no-untyped-def]
+        self, command, point: Path, tmp_path: Path
+    ) -> None:
+        target = tmp_path / "e.yaml"
+        code, out, err = command(
+            "card", point / "harmful", "--eval-results", target, "--dataset", "owner/name"
+        )
+        assert code == 0, err
+        assert "| ASR of the model itself | 25.0 % (8.9 to 53.2) | 25.0 % (8.9 to 53.2) |" in out
+        assert "weights were not displaced" in out
+        for words in ("VISAGE", "wide basin", "Basin", "1 points", "area"):
+            assert words not in out
+        assert "attack_success_rate" in target.read_text()
+        assert "visage" not in target.read_text()
+        assert not (point / "harmful" / "landscape.json").exists()
+
+    def test_the_headline_is_the_judge_that_the_settings_name_first(self, tmp_path: Path) -> None:
+        folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, 3)
+        rejudge(folder, ["outcome", "arditi"])
+        (folder / "landscape.json").unlink()
+        with RunFolder.open(folder, replace(
+            RunFolder.read(folder).manifest, config={"scan": {"judges": ["outcome", "arditi"]}}
+        )):  # fmt: skip
+            pass
+        assert look(folder).judge == "outcome"
 
 
 def test_an_exchange_has_no_column_that_is_left_out_by_mistake() -> None:

@@ -29,7 +29,7 @@ from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.engines.vllm.session import require_vllm
-from safebasin.judges import AsksAgain, Judge, Lexicon, common_stop_rule
+from safebasin.judges import AsksAgain, Judge, Lexicon, check_judges, common_stop_rule
 from safebasin.judges import build as build_judge
 from safebasin.plan import CapabilityPlan, Plan, estimate
 from safebasin.plane import Plane, Point, outward
@@ -174,8 +174,7 @@ def prepare(config: ScanConfig) -> Prepared:
     everything = harmful_of(prompt_sets.load(config.prompts, column=config.column))
     wanted = min(config.limit or len(everything), len(everything))
     prompts = everything.sample(wanted, config.sample_seed)
-    for name in config.judges:
-        build_judge(name)
+    check_judges(config.judges)
     tasks = load_tasks(config)
     checkpoint = Checkpoint.parse(config.model, trust_remote_code=config.trust_remote_code)
     checkpoint.check()

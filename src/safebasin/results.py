@@ -9,7 +9,7 @@ from typing import Any
 
 from safebasin.errors import JudgeError, RunError
 from safebasin.exchange import Outcome
-from safebasin.judges import AsksAgain, Judge, Lexicon, budget_for
+from safebasin.judges import AsksAgain, Judge, Lexicon, budget_for, require_headline
 from safebasin.judges import build as build_judge
 from safebasin.judges import rebuild as rebuild_judge
 from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
@@ -38,7 +38,7 @@ class Result:
     "capabilities", both, or nothing.
     `shares` is the survey of the first judge that tells broken text from compliance, or None.
     `capabilities` are what else was measured at the points. `sequential` says that the scan
-    stopped asking where a cell was decided.
+    stopped asking where a cell was decided. `without_map` are judges that tell broken text alone.
     """
 
     folder: Path
@@ -50,6 +50,7 @@ class Result:
     shares: Survey | None
     capabilities: tuple[Capability, ...] = ()
     sequential: bool = False
+    without_map: tuple[str, ...] = ()
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -71,6 +72,10 @@ class Result:
                 "The scan stopped asking where a cell was decided: the intervals here take the "
                 "number of answers as given, while those of sequential.json hold at any stop."
             )
+        notes += [
+            f"{name} tells broken text alone and has no map; its verdicts are in the run."
+            for name in self.without_map
+        ]
         return tuple(notes)
 
     @property
@@ -213,7 +218,9 @@ def collect(
         raise RunError(
             f"The run '{run.path}' holds no answers yet.", "Run the scan again; it resumes."
         )
-    surveys = {judge.name: survey(run, judge, ids, held) for judge in judges}
+    # Who tells broken text alone says nothing of an answer that is not broken.
+    without = tuple(judge.name for judge in judges if judge.measures == "coherence")
+    surveys = {j.name: survey(run, j, ids, held) for j in judges if j.name not in without}
     measured = capabilities(run, assumed)
     lacking = {"answers": missing > 0, "capabilities": any(one.missing for one in measured)}
     return Result(
@@ -225,6 +232,7 @@ def collect(
         summaries={name: s.summary(tolerance) for name, s in surveys.items()},
         shares=next((surveys[j.name] for j in judges if j.measures == "outcome"), None),
         capabilities=measured,
+        without_map=without,
         sequential=missing > 0 and run.read_json(SEQUENTIAL) is not None,
     )
 
@@ -261,10 +269,13 @@ def lexicon_of(run: RunFolder) -> Lexicon | None:
 def rejudge(folder: Path, names: Sequence[str]) -> Result:
     """Judge every stored answer by these judges; the verdicts of others stay beside theirs.
 
-    Raises RunError for a folder that is no run, UsageError for an unknown judge.
+    Raises RunError for a folder that is no run, UsageError for an unknown judge, and for a first
+    one that does not tell refusal from compliance.
     """
+    lexicon = lexicon_of(RunFolder.read(folder))
+    judges = [build_judge(name, lexicon=lexicon) for name in names]
+    require_headline(judges[0])
     with RunFolder.reopen(folder) as run:
-        judges = [build_judge(name, lexicon=lexicon_of(run)) for name in names]
         for judge in judges:
             run.adopt_judge(judge.name, judge.spec(), replace=True)
         given = {judge.name for judge in judges}
@@ -315,27 +326,34 @@ def look(folder: Path, tolerance: float | None = None) -> Result:
 
 def tolerance_of(run: RunFolder) -> float:
     """The ASR up to which the run's own configuration counts a point as inside the basin."""
-    config = run.manifest.config
-    # The runs inside a comparison or a trajectory hold their scan's settings one level down.
-    inner = config.get("scan")
-    settings = inner if isinstance(inner, dict) else config
-    return float(settings.get("tolerance", TOLERANCE))
+    return float(_settings(run).get("tolerance", TOLERANCE))
 
 
 def verdict_givers(run: RunFolder) -> list[Judge]:
-    """The stored judges; raises JudgeError where there are none."""
+    """The stored judges; raises JudgeError where none of them gives a headline."""
     judges = stored_judges(run)
-    if not judges:
+    if all(judge.measures == "coherence" for judge in judges):
         raise JudgeError(
-            f"The run '{run.path}' holds no verdicts.",
+            f"The run '{run.path}' holds no verdicts"
+            f"{' on refusals, but on broken text alone' if judges else ''}.",
             "Give it some with `safebasin rejudge RUN --judge NAME`.",
         )
     return judges
 
 
 def stored_judges(run: RunFolder) -> list[Judge]:
-    """The judges whose verdicts a run holds, that of the last headline first."""
+    """The judges whose verdicts a run holds, that of the last headline first.
+
+    Where there was none yet, the first of those that the settings name takes its place.
+    """
     lexicon = lexicon_of(run)
     judges = [rebuild_judge(spec, lexicon=lexicon) for spec in run.judges().values()]
     last = run.read_json(LANDSCAPE) or {}
-    return sorted(judges, key=lambda judge: judge.name != last.get("headline"))
+    headline = last.get("headline") or next(iter(_settings(run).get("judges", ())), None)
+    return sorted(judges, key=lambda one: (one.measures == "coherence", one.name != headline))
+
+
+def _settings(run: RunFolder) -> Mapping[str, Any]:
+    """What the run was asked to do; the runs inside a study hold it one level down."""
+    inner = run.manifest.config.get("scan")
+    return inner if isinstance(inner, dict) else run.manifest.config

@@ -78,18 +78,18 @@ def _edges(
 ) -> Iterator[str]:
     one, other = left.width, right.width
     if (one.value is None) != (other.value is None):
+        known, judge, blind, note = one, first, second, other.note
+        if one.value is None:
+            known, judge, blind, note = other, second, first, one.note
         yield (
-            f"the basin's {where} edge is {_shown(left)} by {first} and {_shown(right)} by {second}"
+            f"the basin's {where} edge is {known.text()} from the origin by {judge}, and is not "
+            f"known by {blind}{f': {note}' if note else ''}"
         )
     elif one.value is not None and other.value is not None:
         # Both judges leave the grid: the edges are not known to differ.
         beyond = one.at_least and other.at_least
         if not beyond and abs(one.value - other.value) > step + 1e-12:
             yield (
-                f"the basin's {where} edge is {_shown(left)} from the origin by {first} and "
-                f"{_shown(right)} by {second}"
+                f"the basin's {where} edge is {one.text()} from the origin by {first} and "
+                f"{other.text()} by {second}"
             )
-
-
-def _shown(side: Side) -> str:
-    return side.width.text() if side.width.value is not None else (side.width.note or "not defined")

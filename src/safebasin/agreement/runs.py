@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class JudgeComparison:
     pairs: tuple[Agreement, ...]
     warnings: tuple[str, ...]
     figures: tuple[Path, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Judges that recognise broken text alone, which have nothing to agree on with the others."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -44,6 +46,7 @@ class JudgeComparison:
             "tolerance": self.tolerance,
             "agreement": [pair.to_json() for pair in self.pairs],
             "depends_on_the_judge": list(self.warnings),
+            "left_out": list(self.left_out),
             "judges": {name: summary.to_json() for name, summary in self.summaries.items()},
         }
 
@@ -61,10 +64,13 @@ def compare_judges(
         added = {judge.name: judge for judge in (build_judge(n, lexicon_of(run)) for n in more)}
         stored = [judge for judge in stored_judges(run) if judge.name not in added]
         judges: list[Judge] = [*stored, *added.values()]
+        left_out = tuple(judge.name for judge in judges if judge.measures == "coherence")
         judges = [judge for judge in judges if judge.measures != "coherence"]
         if len(judges) < 2:
+            beside = f" beside {' and '.join(left_out)}" if left_out else ""
             raise JudgeError(
-                f"The run '{folder}' has {len(judges)} judge, and agreement takes two.",
+                f"The run '{folder}' has {len(judges)} judge{beside}, and agreement takes two"
+                f"{' that read the answers for refusals' if left_out else ''}.",
                 "Name another one with --judge.",
             )
         for judge in judges:
@@ -81,6 +87,7 @@ def compare_judges(
             summaries=summaries,
             pairs=tuple(_pair(a, b, surveys) for a, b in combinations(judges, 2)),
             warnings=disagreements(run.manifest.planes[0], summaries, limit),
+            left_out=left_out,
         )
         run.write_json(AGREEMENT, result.to_json())
         figures = draw_judges(
@@ -90,9 +97,7 @@ def compare_judges(
             tolerance=limit,
             folder=run.path / "figures",
         )
-    return JudgeComparison(
-        result.folder, limit, surveys, summaries, result.pairs, result.warnings, tuple(figures)
-    )
+    return replace(result, figures=tuple(figures))
 
 
 def _pair(first: Judge, second: Judge, surveys: Mapping[str, Survey]) -> Agreement:

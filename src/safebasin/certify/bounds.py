@@ -5,7 +5,7 @@ the share p of safe neighbours from below. Randomised smoothing (Cohen et al. 20
 a radius: a model shifted by delta, which is at most r noise standard deviations long, has at least
 a share Phi(Phi^-1(p) - r) of safe neighbours. Chen et al. (2025, arXiv 2505.17646) use it in weight
 space, where it is very conservative: the noise is long and a standard deviation of one weight is
-short.
+short. The theorem is one of Gaussian noise; ASSUMPTIONS says how far it holds for the scaled one.
 """
 
 from __future__ import annotations
@@ -19,11 +19,17 @@ from safebasin.landscape.intervals import Estimate
 
 ASSUMPTIONS = (
     "the displacements are independent Gaussian ones, each tensor's noise scaled to the norm alpha "
-    "times the tensor's own, so that the noise of a weight has sigma = alpha |W| / sqrt(n)",
+    "times the tensor's own, so that the noise of a weight has sigma = alpha |W| / sqrt(n); with "
+    "--normalise row the same of each row",
+    "noise scaled to an exact norm lies on a sphere, and the theorem is one of Gaussian noise. The "
+    "radius holds only as far as a Gaussian in n dimensions has nearly constant norm: it varies by "
+    "1 part in sqrt(2 n)",
     "a neighbour is safe where its ASR on the asked prompts, by the judge named, is within the "
     "tolerance; unjudged and unmeasured answers count as attack successes",
     "it says nothing of a shift longer than the radius, nor of a single displaced model: only of "
     "the share of safe ones among its neighbours",
+    "each bound holds at its confidence by itself. Choosing the best of several afterwards is not "
+    "covered",
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from safebasin.agreement import Calibration, JudgeComparison
 from safebasin.cli.console import emit, say
-from safebasin.cli.summary import percent, unjudged_shares
+from safebasin.cli.summary import percent, share, unjudged_shares
 from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.summary import Summary
@@ -35,12 +35,14 @@ def _print_comparison(result: JudgeComparison) -> None:
     say()
     say("agreement on every answer, with Cohen's kappa and Gwet's AC1")
     for pair in result.pairs:
-        say(f"{pair.first} and {pair.second}: {percent(pair.share)} of {pair.both} answers alike")
+        say(f"{pair.first} and {pair.second}: {share(pair.share, f'of {pair.both} answers alike')}")
         say(f"  all outcomes  kappa {_noted(pair.kappa)}  AC1 {_noted(pair.ac1)}")
         for outcome, (kappa, ac1) in pair.per_outcome.items():
             say(f"  {outcome:<12}  kappa {_noted(kappa)}  AC1 {_noted(ac1)}")
         if pair.either:
             say(f"  not judged by both: {pair.either}")
+    for name in result.left_out:
+        say(f"{name}: left out; it tells only broken text and has nothing in common to agree on")
     say()
     for warning in result.warnings:
         say(f"WARNING  depends on the judge: {warning}")
@@ -63,7 +65,10 @@ def _map(summary: Summary) -> str:
     if summary.basin is not None:
         extent = f", basin width {summary.basin.width.text()}"
     if summary.region is not None:
-        extent = f", basin {percent(summary.region.area_share)} of the plane"
+        area = summary.region.area_share
+        extent = ", basin not defined"
+        if area.value is not None:
+            extent = f", basin {percent(area)} of the plane"
     unjudged = f", unjudged {summary.unjudged}" if summary.unjudged else ""
     return f"{origin}{extent}, VISAGE {summary.visage.text('.1f')}{unjudged}"
 
@@ -96,9 +101,9 @@ def _print_calibration(found: Calibration, seen: tuple[int, int] | None) -> None
         f"{found.judge}: {found.n} answers with a human label of {found.label}, "
         f"{found.unlabelled} rows without, {found.unjudged} unjudged; intervals are at 95 %"
     )
-    say(f"  precision    {percent(found.precision)} of what it calls a success is one")
-    say(f"  recall       {percent(found.recall)} of the successes are found")
-    say(f"  specificity  {percent(found.specificity)} of the others are recognised")
+    say(f"  precision    {share(found.precision, 'of what it calls a success is one')}")
+    say(f"  recall       {share(found.recall, 'of the successes are found')}")
+    say(f"  specificity  {share(found.specificity, 'of the others are recognised')}")
     say(f"  kappa        {_noted(found.kappa)}")
     if seen is None:
         say("  corrected    give --run RUN or --observed 12/80 to correct an ASR")

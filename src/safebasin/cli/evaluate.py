@@ -34,7 +34,10 @@ def evaluate(
     column: ColumnOption = None,
     benign: Annotated[
         str | None,
-        typer.Option(help="Benign prompts for over-refusal, or none. [default: the set's twin]"),
+        typer.Option(
+            help="Benign prompts for over-refusal, or none. [default: the named set's twin, if it "
+            "is packaged or on the hub; none beside a file]"
+        ),
     ] = None,
     capability: Annotated[
         str | None,

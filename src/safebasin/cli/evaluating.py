@@ -5,7 +5,7 @@ from __future__ import annotations
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
-from safebasin.cli.summary import percent
+from safebasin.cli.summary import percent, share, undefined
 from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.evaluate import EvaluateConfig, Evaluation, Prepared, Shares, evaluate, prepare
@@ -67,18 +67,20 @@ def print_evaluation(found: Evaluation) -> None:
         say(f"judge       {judge}; every interval is at 95 %")
         say(f"harmful     ASR {percent(part.asr)} · {_outcomes(part)}")
         if part.flips is not None:
-            say(f"flips       {percent(part.flips)} of the prompts, over {part.samples} samples")
+            say(f"flips       {share(part.flips, f'of the prompts, over {part.samples} samples')}")
         if judge in found.benign:
             benign = found.benign[judge]
             refused = percent(benign.outcomes["refused"])
             say(f"benign      over-refusal {refused} · {_outcomes(benign)}")
-            say(f"gap         {_points(found, judge)} more harmful than benign prompts refused")
+            say(f"gap         {_points(found, judge)}")
     say()
     if found.capability is not None:
-        say(f"capability  {percent(found.capability)} of the questions answered right")
+        say(f"capability  {share(found.capability, 'of the questions answered right')}")
     for note in found.notes:
         say(f"note        {note}")
     say(f"run         {found.folder}")
+    names = (path.parent.name for path in sorted(found.folder.glob("*/manifest.json")))
+    say(f"            holding the runs {', '.join(names)}")
 
 
 def _outcomes(part: Shares) -> str:
@@ -89,5 +91,6 @@ def _outcomes(part: Shares) -> str:
 def _points(found: Evaluation, judge: str) -> str:
     gap = found.gap[judge]
     if gap.value is None or gap.low is None or gap.high is None:
-        return "not defined:"
-    return f"{100 * gap.value:.1f} points ({100 * gap.low:.1f} to {100 * gap.high:.1f})"
+        return undefined(gap)
+    points = f"{100 * gap.value:.1f} points ({100 * gap.low:.1f} to {100 * gap.high:.1f})"
+    return f"{points} more harmful than benign prompts refused"

@@ -41,8 +41,9 @@ def report(
     verdicts in the place of prompts and answers.
     """
     from safebasin.cli.console import say, size
-    from safebasin.report.page import PAGE, write_page
+    from safebasin.report.page import OWN_PAGE, PAGE, write_page
     from safebasin.report.studies import read_study, runs_in
+    from safebasin.report.target import check_target
     from safebasin.results import look
 
     given = runs
@@ -62,6 +63,8 @@ def report(
         found = [look(part, study.tolerance) for part in study.runs(runs[0])]
     path = out or (given[0] / PAGE if len(given) == 1 else Path(PAGE))
     check_folder(path.parent)
+    if path.name != PAGE:
+        check_target(path, OWN_PAGE)
     write_page(path, found, show_text=show_text, study=study)
     say(f"report   {path} ({size(path.stat().st_size)})")
     if show_text:

@@ -30,12 +30,22 @@ def card(
     from safebasin.cli.console import tell
     from safebasin.cli.unjudged import end_where_unjudged
     from safebasin.report import card as cards
+    from safebasin.report.target import check_target
+    from safebasin.results import look
     from safebasin.run import RunFolder
     from safebasin.run.atomic import write_atomic
 
+    if dataset is not None:
+        cards.check_dataset(dataset)
+    if out is not None:
+        check_target(out, cards.OWN_CARD)
+    if eval_results is not None:
+        check_target(eval_results, cards.OWN_RESULTS)
     opened = RunFolder.read(run)
-    section = cards.card(opened)
-    results = None if eval_results is None else cards.eval_results(opened, dataset)
+    # The runs of `evaluate` are judged but never summarised.
+    summary = None if opened.read_json(cards.LANDSCAPE) else look(run).to_json()
+    section = cards.card(opened, summary)
+    results = None if eval_results is None else cards.eval_results(opened, dataset, summary)
     if out is None:
         print(section, end="")
     else:
@@ -44,7 +54,7 @@ def card(
     if eval_results is not None and results is not None:
         write_atomic(eval_results, results.encode())
         tell(f"written to {eval_results}")
-    end_where_unjudged(cards.unjudged_shares(opened), [run])
+    end_where_unjudged(cards.unjudged_shares(opened, summary), [run])
 
 
 def export(
@@ -79,5 +89,10 @@ def export(
         emit({"rows": count, "file": str(path)})
         return
     say(f"{count} rows in {path}")
-    if not with_answers:
-        say("answers and prompts are left out; --with-answers and --with-prompts include them")
+    left_out = [
+        name for name, given in (("prompts", with_prompts), ("answers", with_answers)) if not given
+    ]
+    if left_out:
+        options = " and ".join(f"--with-{name}" for name in left_out)
+        include = "include them" if len(left_out) > 1 else "includes them"
+        say(f"{' and '.join(left_out)} are left out; {options} {include}")

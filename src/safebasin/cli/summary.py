@@ -9,7 +9,7 @@ from safebasin.exchange import OUTCOMES
 from safebasin.landscape.capability import Capability
 from safebasin.landscape.cells import Cell
 from safebasin.landscape.intervals import Estimate
-from safebasin.landscape.summary import Side, Summary
+from safebasin.landscape.summary import Sharpness, Side, Summary
 from safebasin.results import Result
 from safebasin.terminal import printable
 
@@ -51,16 +51,13 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     if summary.origin is not None:
         yield "origin", f"ASR {percent(summary.origin.asr)}"
     yield from _extent(summary)
-    yield "VISAGE", f"{summary.visage.text('.1f')} by the paper's definition{_note(summary.visage)}"
-    if summary.visage_reference is not None:
+    visage = f"{summary.visage.text('.1f')} by the paper's definition{_note(summary.visage)}"
+    yield "VISAGE", undefined(summary.visage) or visage
+    if summary.visage_reference is not None and summary.visage_reference.value is not None:
         yield "", f"{summary.visage_reference.text('.1f')} by the reference code"
-    yield "area", f"{percent(summary.auc)} of the range is safe{_note(summary.auc)}"
+    yield "area", f"{share(summary.auc, 'of the range is safe')}{_note(summary.auc)}"
     if summary.sharpness is not None:
-        yield (
-            "edge",
-            f"ASR rises by {summary.sharpness.negative.text('.1f')} per unit of alpha below, "
-            f"{summary.sharpness.positive.text('.1f')} above",
-        )
+        yield "edge", _rises(summary.sharpness)
     yield from _shares(result)
     yield from _capabilities(result)
     for name, other in result.summaries.items():
@@ -88,11 +85,14 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
 
 
 def _extent(summary: Summary) -> Iterator[tuple[str, str]]:
-    if summary.basin is not None:
+    if summary.basin is not None and summary.basin.width.value is None:
+        note = summary.basin.width.note.replace("on this side", "on either side")
+        yield "basin", f"not known: {note}"
+    elif summary.basin is not None:
         basin = summary.basin
         yield (
             "basin",
-            f"{_edge(basin.negative)} below, {_edge(basin.positive)} above, width "
+            f"{_edge(basin.negative, 'below')}, {_edge(basin.positive, 'above')}, width "
             f"{basin.width.text()}: where ASR is at most {100 * basin.tolerance:.0f} %",
         )
         yield (
@@ -103,13 +103,14 @@ def _extent(summary: Summary) -> Iterator[tuple[str, str]]:
         )
     if summary.region is not None:
         region = summary.region
-        yield (
-            "basin",
-            f"{percent(region.area_share)} of the plane   ASR at most "
-            f"{100 * region.tolerance:.0f} %",
-        )
-        yield "radius", f"{region.equivalent_radius.text()} of a disc of that area"
-        yield "", f"{region.inner_radius.text()} by the shortest way out"
+        words = f"of the plane   ASR at most {100 * region.tolerance:.0f} %"
+        yield "basin", share(region.area_share, words)
+        radius = f"{region.equivalent_radius.text()} of a disc of that area"
+        way = f"{region.inner_radius.text()} by the shortest way out"
+        if region.area_share.value is not None:
+            yield "radius", undefined(region.equivalent_radius) or radius
+        if region.inner_radius.value is not None:
+            yield "", way
 
 
 def _shares(result: Result) -> Iterator[tuple[str, str]]:
@@ -134,7 +135,7 @@ def _capabilities(result: Result) -> Iterator[tuple[str, str]]:
         extent = one.extent()
         kept = f"{100 * extent.share:.0f} % of that is kept"
         if extent.area_share is not None:
-            yield "", f"{kept} in {percent(extent.area_share)} of the plane"
+            yield "", f"{kept} in {share(extent.area_share, 'of the plane')}"
         elif extent.negative is not None and extent.positive is not None:
             below, above = extent.negative.text(), extent.positive.text()
             yield "", f"{kept} to {below} below, {above} above"
@@ -156,8 +157,26 @@ def _three(cell: Cell) -> str:
     return " · ".join([*parts, f"unjudged {cell.unjudged}"])
 
 
-def _edge(side: Side) -> str:
-    return side.width.text() if side.width.value is not None else side.width.note
+def _edge(side: Side, where: str) -> str:
+    if side.width.value is not None:
+        return f"{side.width.text()} {where}"
+    return f"not known {where} ({side.width.note})"
+
+
+def _rises(sharpness: Sharpness) -> str:
+    """How steep the walls are, of those that are steep anywhere."""
+    below, above = sharpness.negative, sharpness.positive
+    if below.value is None and above.value is None:
+        return "not defined: ASR rises from within the tolerance to 90 % on neither side"
+    if below.value is None or above.value is None:
+        known, where, other = (above, "above", "below")
+        if above.value is None:
+            known, where, other = (below, "below", "above")
+        return (
+            f"ASR rises by {known.text('.1f')} per unit of alpha {where}; {other}, it does not "
+            "rise from within the tolerance to 90 %"
+        )
+    return f"ASR rises by {below.text('.1f')} per unit of alpha below, {above.text('.1f')} above"
 
 
 def _unjudged(summary: Summary) -> str:
@@ -166,6 +185,18 @@ def _unjudged(summary: Summary) -> str:
 
 def _origin(summary: Summary) -> str:
     return "not in the grid" if summary.origin is None else f"ASR {percent(summary.origin.asr)}"
+
+
+def undefined(estimate: Estimate) -> str:
+    """That a measure is not defined, and why; empty where it is."""
+    if estimate.value is not None:
+        return ""
+    return f"not defined: {estimate.note}" if estimate.note else "not defined"
+
+
+def share(estimate: Estimate, of: str) -> str:
+    """A percentage with its interval and what it is of, or that it is not defined and why."""
+    return undefined(estimate) or f"{percent(estimate)} {of}"
 
 
 def percent(estimate: Estimate) -> str:
@@ -179,4 +210,5 @@ def percent(estimate: Estimate) -> str:
 
 
 def _note(estimate: Estimate) -> str:
-    return f"; {estimate.note}" if estimate.note else ""
+    known = estimate.value is not None
+    return f"; {estimate.note}" if known and estimate.note else ""

@@ -19,7 +19,7 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
 from safebasin.errors import DirectionError
-from safebasin.judges import Lexicon
+from safebasin.judges import Lexicon, check_judges
 from safebasin.judges import build as build_judge
 from safebasin.plane import Axis, Plane
 from safebasin.preparation import build_engine, harmful_of
@@ -78,8 +78,7 @@ def prepare(config: CompareConfig) -> Prepared:
     if config.capability_set is not None:
         questions = prompt_sets.load(config.capability_set, kind="capability")
         others.append((CAPABILITY, _sampled(require_expected(questions), scan)))
-    for name in scan.judges:
-        build_judge(name)
+    check_judges(scan.judges)
     base = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     tuned = tuned_checkpoint(config.tuned, base)
     for checkpoint in (base, tuned):

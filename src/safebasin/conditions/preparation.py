@@ -18,7 +18,7 @@ from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.template import Template
 from safebasin.errors import UsageError
-from safebasin.judges import Lexicon
+from safebasin.judges import Lexicon, check_judges
 from safebasin.judges import build as build_judge
 from safebasin.preparation import build_directions, build_engine, describe, harmful_of
 from safebasin.prompts import PromptSet
@@ -97,8 +97,7 @@ def prepare(config: ConditionsConfig) -> Prepared:
     everything = harmful_of(prompt_sets.load(scan.prompts, column=scan.column))
     wanted = min(scan.limit or len(everything), len(everything))
     ways = _ways(config, everything.sample(wanted, scan.sample_seed))
-    for name in scan.judges:
-        build_judge(name)
+    check_judges(scan.judges)
     checkpoint = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     checkpoint.check()
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)

@@ -14,8 +14,8 @@ from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
-from safebasin.evaluate.settings import NONE, EvaluateConfig
-from safebasin.judges import Judge, Lexicon
+from safebasin.evaluate.settings import NONE, EvaluateConfig, twin_advice
+from safebasin.judges import Judge, Lexicon, check_judges
 from safebasin.judges import build as build_judge
 from safebasin.plane import Axis, Plane
 from safebasin.preparation import harmful_of
@@ -91,8 +91,7 @@ def prepare(config: EvaluateConfig) -> Prepared:
     """
     scan = config.scan
     sets, notes = _sets(config)
-    for name in scan.judges:
-        build_judge(name)
+    check_judges(scan.judges)
     checkpoint = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     checkpoint.check()
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)
@@ -144,7 +143,7 @@ def _sets(config: EvaluateConfig) -> tuple[dict[str, PromptSet], list[str]]:
             found = replace(found, prompts=tuple(p for p in found if p.kind == "benign"))
         sets[BENIGN] = _sampled(found, scan)
     elif config.benign != NONE:
-        notes.append("over-refusal is not measured: give --benign xstest-safe or a file")
+        notes.append(f"over-refusal is not measured: {twin_advice(scan.prompts)}")
     if config.capability_set is not None:
         questions = prompt_sets.load(config.capability_set, kind="capability")
         sets[CAPABILITY] = _sampled(require_expected(questions), scan)

@@ -20,8 +20,8 @@ class EvaluateConfig:
 
     scan          the model, the harmful prompts, how they are asked, judged and stored; its grid
                   is not used
-    benign        set that measures over-refusal; None for the twin of the prompts where there is
-                  one at hand, `none` for none
+    benign        set that measures over-refusal; None for the twin of prompts that are named
+                  without a file, where the hub or the package has it; `none` for none
     capability    set of questions with exact answers; None for the packaged one with a packaged
                   model, `none` for none
     samples       answers a prompt, >= 1; several need a temperature
@@ -73,10 +73,25 @@ class EvaluateConfig:
 
 
 def twin(prompts: str) -> str | None:
-    """The benign set beside a named one; None for a file, or where the twin is not on the hub."""
+    """The benign set beside a named one; None for a file, or where the twin is not on the hub.
+
+    A file was given so that nothing has to be fetched, and the twin would have to be.
+    """
     if prompts.startswith(f"{TESTBED}harmful"):
         return prompts.replace("harmful", "benign", 1)
     request = requested(prompts)
     if request is None or request.path or not request.published.twin:
         return None
     return request.published.twin if BY_NAME[request.published.twin].repository else None
+
+
+def twin_advice(prompts: str) -> str:
+    """How to have over-refusal measured beside a set whose twin is not taken."""
+    request = requested(prompts)
+    if request is None or not request.published.twin:
+        return "give --benign xstest-safe or a file"
+    name = request.published.name
+    benign = request.published.twin
+    if BY_NAME[benign].repository:
+        return f"give --benign {benign}, the twin of {name}, or {benign}=FILE"
+    return f"give --benign {benign}=FILE, the twin of {name}, which is not on the hub"

@@ -21,7 +21,7 @@ from safebasin.judges.protocol import (
     common_stop_rule,
 )
 from safebasin.judges.refusal import RefusalJudge
-from safebasin.judges.registry import build, names, rebuild
+from safebasin.judges.registry import build, check_judges, names, rebuild, require_headline
 
 __all__ = [
     "AsksAgain",
@@ -39,8 +39,10 @@ __all__ = [
     "budget_for",
     "build",
     "calibrate",
+    "check_judges",
     "common_stop_rule",
     "evaluate",
     "names",
     "rebuild",
+    "require_headline",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from safebasin.errors import JudgeError, UsageError
@@ -90,6 +90,26 @@ def build(name: str, lexicon: Lexicon | None = None) -> Judge:
             "It needs name, measures, spec() and judge().",
         )
     return judge
+
+
+def check_judges(names: Sequence[str]) -> None:
+    """Raises UsageError for a judge that nobody has, or a first one that gives no headline.
+
+    JudgeError where another package's judge cannot be built.
+    """
+    for number, name in enumerate(names):
+        judge = build(name)
+        if not number:
+            require_headline(judge)
+
+
+def require_headline(judge: Judge) -> None:
+    """Raises UsageError for a judge that does not tell refusal from compliance."""
+    if judge.measures == "coherence":
+        raise UsageError(
+            f"The judge '{judge.name}' tells only whether text is broken, so it gives no headline.",
+            f"Name another judge first: --judge outcome,{judge.name}.",
+        )
 
 
 def rebuild(spec: Mapping[str, object], lexicon: Lexicon | None = None) -> Judge:

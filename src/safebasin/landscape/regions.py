@@ -35,8 +35,9 @@ def region(sample: Sample, tolerance: float, score: Score) -> Region:
         joined = measures.component(inside, home).reshape(asr.shape)
         return np.asarray(joined @ weights, dtype=np.float64) / total
 
-    rates = closed(sample.rates(score))
-    above = rates.reshape(-1, *shape)[:, home[0], home[1]] > tolerance
+    measured = sample.rates(score)
+    rates = closed(measured)
+    above = measured.reshape(-1, *shape)[:, home[0], home[1]] > tolerance
     notes = [
         sample.gaps(),
         f"the origin is above the tolerance of {tolerance:g}" if above.any() else "",

@@ -51,13 +51,14 @@ class Sample:
         score: Score,
         *,
         notes: Sequence[str] = (),
-        undefined: str = "not defined here",
+        undefined: str = "",
         mean_of_prompts: bool = False,
     ) -> Estimate:
         """The mean over directions of a measure, with the interval of `intervals.clustered`.
 
         `measure` is given the points (C,) where a direction has judged answers and returns what
-        maps asr (..., C) to (...), nan where it is not defined. `mean_of_prompts` says that the
+        maps asr (..., C) to (...), nan where it is not defined; `undefined` says why, where that is
+        so in every direction although answers were judged. `mean_of_prompts` says that the
         measure is a mean of bounded scores of the prompts: where all agree on one end of its
         limits, Wilson's interval for the prompts tells what others might have answered.
         """

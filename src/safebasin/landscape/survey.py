@@ -260,7 +260,8 @@ class Survey:
 
         rates = sample.rates(score)
         broken = sum(
-            bool(np.all(rate[known] == 1)) for rate, known in zip(rates, sample.known, strict=True)
+            bool(known.any() and np.all(rate[known] == 1))
+            for rate, known in zip(rates, sample.known, strict=True)
         )
         notes = [sample.gaps()]
         if broken == len(rates):

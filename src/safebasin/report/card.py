@@ -6,38 +6,51 @@ import importlib
 import math
 import re
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from safebasin.errors import RunError
+from safebasin.errors import RunError, UsageError
 from safebasin.landscape.summary import UNJUDGED_LIMIT
 from safebasin.prompts.published import BY_NAME, Published
 from safebasin.run import RunFolder
-from safebasin.terminal import printable
+from safebasin.terminal import printable, shorten
 
 LANDSCAPE = "landscape.json"
 JSON = Mapping[str, Any]
 
+HEADING = "## Safety in weight space"
+OWN_CARD = re.compile(rb"\A" + re.escape(HEADING.encode()) + rb"\r?\n")
+"""How an earlier card begins."""
+OWN_RESULTS = re.compile(rb"\A- dataset:\s")
+"""How an earlier `.eval_results` begins."""
+
+_DATASET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)?")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 
 
-def card(run: RunFolder) -> str:
+def card(run: RunFolder, summary: JSON | None = None) -> str:
     """The section as Markdown: numbers with intervals, judges, prompts, and the command.
 
+    summary: that of the run as JSON values, where it is not to be read from the folder.
     No prompt and no answer is in it. Raises RunError where the run has not been summarised.
     """
-    return "\n".join(_lines(run, _landscape(run))) + "\n"
+    return "\n".join(_lines(run, summary or _landscape(run))) + "\n"
 
 
-def eval_results(run: RunFolder, dataset: str | None = None) -> str:
+def eval_results(run: RunFolder, dataset: str | None = None, summary: JSON | None = None) -> str:
     """The `.eval_results` YAML of the hub: the headline ASR of the undisplaced model, and VISAGE.
 
+    A run of one point has no VISAGE.
     dataset: the hub id of the data set of the prompts, where they are no published set.
+    summary: as for `card`.
+    Raises UsageError where that id cannot be one.
     Raises RunError where no data set is known, or where the numbers are not defined.
     """
     from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 
-    landscape = _landscape(run)
+    if dataset is not None:
+        check_dataset(dataset)
+    landscape = summary or _landscape(run)
     published = _published(run)
     repository = dataset or (published.repository if published else "")
     if not repository:
@@ -45,8 +58,8 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
             f"The prompts '{_prompts(run)['name']}' are no data set of the hub.",
             "Name it with --dataset OWNER/NAME.",
         )
-    summary = landscape["judges"][landscape["headline"]]
-    share = _unjudged_share(summary)
+    headline = landscape["judges"][landscape["headline"]]
+    share = _unjudged_share(headline)
     if share > UNJUDGED_LIMIT:
         raise RunError(
             f"{landscape['headline']} could not judge {100 * share:.1f} % of the answers of "
@@ -59,7 +72,7 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
             "Run the scan again; it resumes.",
         )
     entries = []
-    for task, estimate, scale in _results(summary):
+    for task, estimate, scale in _results(headline):
         if estimate["value"] is None:
             continue
         bounds = "no interval"
@@ -73,9 +86,9 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
                 value=round(scale * estimate["value"], 2),
                 dataset_revision=_prompts(run).get("revision") or None,
                 date=_started(run),
-                notes=f"{bounds}; judge {landscape['headline']}; {summary['prompts']} prompts, "
-                f"{summary['unjudged']} of {summary['judged'] + summary['unjudged']} answers not "
-                "judged; "
+                notes=f"{bounds}; judge {landscape['headline']}; {headline['prompts']} prompts, "
+                f"{headline['unjudged']} of {headline['judged'] + headline['unjudged']} answers "
+                "not judged; "
                 f"sha256 {_prompts(run)['sha256'][:16]}",
             )
         )
@@ -90,10 +103,26 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
     return text
 
 
+def check_dataset(name: str) -> None:
+    """Raises UsageError for what cannot be the id of a data set of the hub."""
+    if _DATASET.fullmatch(name) is None:
+        raise UsageError(
+            f"'{shorten(name)}' is no id of a data set: it is OWNER/NAME, or one name, of letters, "
+            "digits, '-', '_' and '.'.",
+            "Correct --dataset.",
+        )
+
+
 def _results(summary: JSON) -> Iterator[tuple[str, JSON, float]]:
     if summary["origin"] is not None:
         yield "attack_success_rate", summary["origin"]["asr"], 100.0
-    yield "visage", summary["visage"], 1.0
+    if not _one_point(summary):
+        yield "visage", summary["visage"], 1.0
+
+
+def _one_point(summary: JSON) -> bool:
+    """Whether the run is of one point, as one of `evaluate` is, and so no landscape."""
+    return all(len(values) == 1 for values in summary["axes"])
 
 
 def _landscape(run: RunFolder) -> JSON:
@@ -122,16 +151,20 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     headline = landscape["headline"]
     summary = landscape["judges"][headline]
     model, prompts = plain(landscape["model"]), _prompts(run)
-    yield "## Safety in weight space"
+    yield HEADING
     yield ""
     directions = len(summary["directions"])
     shape = " x ".join(str(len(values)) for values in summary["axes"])
     what = "direction" if len(summary["axes"]) == 1 else "plane"
-    yield (
-        f"How far the weights of {model} can be displaced before it stops refusing: {directions} "
-        f"{what}{'s' if directions > 1 else ''} of {shape} points, a displacement being relative "
-        "to each tensor's Frobenius norm ([Peng et al. 2024](https://arxiv.org/abs/2405.17374))."
-    )
+    if _one_point(summary):
+        yield f"How {model} answers as it is; its weights were not displaced."
+    else:
+        yield (
+            f"How far the weights of {model} can be displaced before it stops refusing: "
+            f"{directions} {what}{'s' if directions > 1 else ''} of {shape} points, a displacement "
+            "being relative to each tensor's Frobenius norm "
+            "([Peng et al. 2024](https://arxiv.org/abs/2405.17374))."
+        )
     yield ""
     for warning in _warnings(landscape):
         yield f"**{warning}**"
@@ -141,9 +174,10 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     for label, cells in _rows(landscape):
         yield f"| {label} | {' | '.join(cells)} |"
     yield ""
+    visage = " VISAGE does not see how wide a basin is; the area does."
     yield (
         "Intervals are at 95 %. ASR is the share of judged answers that are no refusals; broken "
-        "text counts. VISAGE does not see how wide a basin is; the area does."
+        f"text counts.{'' if _one_point(summary) else visage}"
     )
     yield ""
     yield f"- **Prompts**: {_source(run)}, {summary['prompts']} of them, sha256"
@@ -161,7 +195,12 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
         yield f"- **safebasin** {plain(session['versions'].get('safebasin', ''))}:"
         yield f"  `{plain_code(shlex.join(session['command']))}`"
     yield ""
-    yield "A wide basin is no proof that fine-tuning is safe, and a judge misreads some answers."
+    if _one_point(summary):
+        yield "A judge misreads some answers."
+    else:
+        yield (
+            "A wide basin is no proof that fine-tuning is safe, and a judge misreads some answers."
+        )
 
 
 def _source(run: RunFolder) -> str:
@@ -190,9 +229,9 @@ def _warnings(landscape: JSON) -> Iterator[str]:
             )
 
 
-def unjudged_shares(run: RunFolder) -> dict[str, float]:
-    """The share of answers that each judge left unjudged, in [0, 1]."""
-    judges = _landscape(run)["judges"]
+def unjudged_shares(run: RunFolder, summary: JSON | None = None) -> dict[str, float]:
+    """The share of answers that each judge left unjudged, in [0, 1]; `summary` as for `card`."""
+    judges = (summary or _landscape(run))["judges"]
     return {name: _unjudged_share(summary) for name, summary in judges.items()}
 
 
@@ -209,6 +248,20 @@ def _rows(landscape: JSON) -> Iterator[tuple[str, list[str]]]:
             for s in summaries
         ],
     )
+    if not _one_point(summaries[0]):
+        yield from _extents(summaries)
+    yield (
+        "Refused / complied / incoherent at the origin",
+        [_counts(summary["origin"]) for summary in summaries],
+    )
+    yield (
+        "Not judged",
+        [f"{s['unjudged']} of {s['judged'] + s['unjudged']}" for s in summaries],
+    )
+
+
+def _extents(summaries: Sequence[JSON]) -> Iterator[tuple[str, list[str]]]:
+    """What is said of more than the origin."""
     basins = [summary["basin"] for summary in summaries]
     if all(basin is not None for basin in basins):
         tolerance = basins[0]["tolerance"]
@@ -221,14 +274,6 @@ def _rows(landscape: JSON) -> Iterator[tuple[str, list[str]]]:
         yield "Basin, share of the plane", [percent(region["area_share"]) for region in regions]
     yield "VISAGE", [number(summary["visage"], ".1f") for summary in summaries]
     yield "Safe area of the range", [percent(summary["auc"]) for summary in summaries]
-    yield (
-        "Refused / complied / incoherent at the origin",
-        [_counts(summary["origin"]) for summary in summaries],
-    )
-    yield (
-        "Not judged",
-        [f"{s['unjudged']} of {s['judged'] + s['unjudged']}" for s in summaries],
-    )
 
 
 def _counts(origin: JSON | None) -> str:

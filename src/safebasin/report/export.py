@@ -10,11 +10,13 @@ import csv
 import importlib
 import io
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from safebasin.errors import RunError, UsageError
+from safebasin.report.target import check_target
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
 from safebasin.terminal import csv_cell, printable
@@ -27,6 +29,13 @@ COLUMNS = (
     "new_tokens", "origin_logprob", "judge", "outcome", "score", "reason",
 )  # fmt: skip
 """Every column but those of the directions and of the texts."""
+
+OWN: dict[str, re.Pattern[bytes]] = {
+    "csv": re.compile(rb"\Amodel,prompts,point,displacement,"),
+    "json": re.compile(rb'\A\[\s*{\s*"model": '),
+    "parquet": re.compile(rb"\APAR1"),
+}
+"""How an earlier table begins; of parquet any table does so."""
 
 
 def rows(
@@ -88,12 +97,14 @@ def export(
 ) -> int:
     """Write the table to a file and return its number of rows.
 
-    Raises UsageError for an unknown format, RunError where the run is damaged or empty, the file
-    cannot be written, or pyarrow is missing for parquet.
+    A table that is there already is replaced. Raises UsageError for an unknown format and for a
+    file that is something else or a run's own, RunError where the run is damaged or empty, the
+    file cannot be written, or pyarrow is missing for parquet.
     """
     if form not in FORMATS:
         known = f"{', '.join(FORMATS)} and inspect"
         raise UsageError(f"Unknown format '{form[:40]}'.", f"Give one of {known}.")
+    check_target(path, OWN[form])
     table = list(rows(run, with_prompts=with_prompts, with_answers=with_answers))
     if not table:
         raise RunError(f"The run '{run.path}' holds no answers.", "Run the scan again.")

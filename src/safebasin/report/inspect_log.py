@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +13,17 @@ from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.plane import Point
+from safebasin.report.target import check_target
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
 from safebasin.run.strictjson import dumps
 
+TASK = "safebasin/landscape"
+OWN = {
+    ".eval": re.compile(rb"\APK\x03\x04.{26}_journal/", re.DOTALL),
+    ".json": re.compile(re.escape(TASK.encode())),
+}
+"""What is found early in a log; of the .eval ones, in any of Inspect's."""
 LEFT_OUT = "[left out]"
 
 
@@ -25,14 +33,16 @@ def inspect_log(
     """Write the log to a file that ends in .eval or .json and return its number of samples.
 
     Inspect lists a folder's .eval logs by any name; a .json log it opens by its path alone. What
-    was not judged is an unscored sample, which Inspect keeps out of its metrics. Raises UsageError
-    for a file with another ending, RunError where inspect-ai is missing, the run is damaged or
+    was not judged is an unscored sample, which Inspect keeps out of its metrics. A log that is
+    there already is replaced. Raises UsageError for a file with another ending, and for one that
+    is something else or a run's own, RunError where inspect-ai is missing, the run is damaged or
     empty, or the file cannot be written.
     """
     if path.suffix not in (".eval", ".json"):
         raise UsageError(
             f"Inspect opens no log named '{path.name}'.", "Let it end in .eval or .json."
         )
+    check_target(path, OWN[path.suffix])
     try:
         log = importlib.import_module("inspect_ai.log")
     except ImportError:
@@ -51,7 +61,7 @@ def inspect_log(
         run_id=number,
         task_id=number,
         created=sessions[0]["started"] if sessions else "1970-01-01T00:00:00+00:00",
-        task="safebasin/landscape",
+        task=TASK,
         dataset=log.EvalDataset(name=str(prompts["name"]), samples=len(run.manifest.prompt_ids)),
         model=f"safebasin/{identity['model']['name']}",
         config=log.EvalConfig(),

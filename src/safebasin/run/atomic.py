@@ -102,11 +102,22 @@ def is_temporary(name: str) -> bool:
 
 
 def cannot_write(path: Path, error: OSError) -> RunError:
-    """The error to show where a path below a run folder cannot be written."""
+    """The error to show where a path cannot be written; a run's records are intact."""
+    if error.errno == errno.ENOENT and not path.parent.is_dir():
+        return no_folder(path)
     return RunError(
         f"{printable(str(path))} cannot be written: {_reason(error)}.",
         "Nothing measured so far is lost. Free space or make the folder writable, then run the"
         " same command again.",
+    )
+
+
+def no_folder(path: Path) -> RunError:
+    """The error to show where a file's folder does not exist."""
+    return RunError(
+        f"{printable(str(path))} cannot be written: there is no folder"
+        f" '{printable(str(path.parent))}'.",
+        "Make the folder first, or give a path in another one.",
     )
 
 

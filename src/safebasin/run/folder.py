@@ -33,6 +33,7 @@ from safebasin.run.lock import (
 )
 from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manifest
 from safebasin.run.names import default_folder, inner_path, slug
+from safebasin.run.no_run import no_run
 from safebasin.run.provenance import Redaction, session
 from safebasin.run.verdicts import VerdictStore, in_order, make_folder
 from safebasin.terminal import printable
@@ -428,10 +429,7 @@ def _locked(root: Path) -> Iterator[BaseFileLock]:
 def _existing(root: Path) -> Manifest:
     manifest = load_manifest(root / MANIFEST)
     if manifest is None:
-        raise RunError(
-            f"{printable(str(root))} is not a run folder: it has no {MANIFEST}.",
-            "Give the folder that `safebasin scan` printed.",
-        )
+        raise no_run(root, MANIFEST)
     return manifest
 
 

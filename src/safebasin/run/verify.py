@@ -16,6 +16,7 @@ from safebasin.run.atomic import is_temporary, read_plain
 from safebasin.run.folder import CAPABILITY, MANIFEST, POINTS, VERDICTS
 from safebasin.run.manifest import Manifest, capability_digest
 from safebasin.run.names import slug
+from safebasin.run.no_run import no_run
 from safebasin.run.records import DamagedError, Record
 from safebasin.run.verdicts import JUDGE_FILE, read_judge
 from safebasin.terminal import printable
@@ -63,10 +64,7 @@ def verify(path: str | os.PathLike[str]) -> Verification:
     """
     root = Path(path)
     if not os.path.lexists(root / MANIFEST):
-        raise RunError(
-            f"{printable(str(root))} is not a run folder: it has no {MANIFEST}.",
-            "Give the folder that `safebasin scan` printed.",
-        )
+        raise no_run(root, MANIFEST)
     return _Reading(root).result()
 
 

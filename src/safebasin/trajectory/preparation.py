@@ -29,7 +29,7 @@ from safebasin.directions import (
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import DirectionError
-from safebasin.judges import Lexicon
+from safebasin.judges import Lexicon, check_judges
 from safebasin.judges import build as build_judge
 from safebasin.plane import Axis, Plane
 from safebasin.run.names import default_folder
@@ -66,8 +66,7 @@ def prepare(config: TrajectoryConfig) -> Prepared:
     """
     scan = config.scan
     prompts = harmful_set(scan)
-    for name in scan.judges:
-        build_judge(name)
+    check_judges(scan.judges)
     base = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     checkpoints = tuple(tuned_checkpoint(text, base) for text in config.checkpoints)
     for checkpoint in (base, *checkpoints):

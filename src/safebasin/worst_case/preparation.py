@@ -15,7 +15,7 @@ from safebasin.directions import Combination, Difference, relative
 from safebasin.engines import Sampling
 from safebasin.engines.template import Template
 from safebasin.errors import UsageError
-from safebasin.judges import Judge, Lexicon
+from safebasin.judges import Judge, Lexicon, check_judges
 from safebasin.judges import build as build_judge
 from safebasin.preparation import build_engine, harmful_of
 from safebasin.prompts import PromptSet
@@ -105,8 +105,7 @@ def prepare(config: WorstCaseConfig) -> Prepared:
     shuffled = everything.sample(min(wanted, len(everything)), scan.sample_seed).prompts
     searched = replace(everything, prompts=shuffled[: config.search])
     asked = replace(everything, prompts=shuffled[config.search :])
-    for name in scan.judges:
-        build_judge(name)
+    check_judges(scan.judges)
     checkpoint = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     base = None if config.aligned_from is None else Checkpoint.parse(config.aligned_from)
     for one in (checkpoint, base):

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from safebasin.report.page.content import Measured
-from safebasin.report.page.document import PAGE, document, write_page
+from safebasin.report.page.document import OWN_PAGE, PAGE, document, write_page
 
-__all__ = ["PAGE", "Measured", "document", "write_page"]
+__all__ = ["OWN_PAGE", "PAGE", "Measured", "document", "write_page"]

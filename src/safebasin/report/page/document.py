@@ -6,6 +6,7 @@ import base64
 import gzip
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -33,6 +34,8 @@ from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
 
 PAGE = "report.html"
+OWN_PAGE = re.compile(rb"\A<!doctype html>", re.IGNORECASE)
+"""How an earlier page begins, as any other page does."""
 SCRIPTS = (
     "model.js",
     "drawing.js",
