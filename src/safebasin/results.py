@@ -9,9 +9,10 @@ from typing import Any
 
 from safebasin.errors import JudgeError, RunError
 from safebasin.exchange import Outcome
-from safebasin.judges import AsksAgain, Judge, Lexicon
+from safebasin.judges import AsksAgain, HoldsModel, Judge, Lexicon
 from safebasin.judges import build as build_judge
 from safebasin.judges import rebuild as rebuild_judge
+from safebasin.judges.guards import StoredGuard
 from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
 from safebasin.landscape.capability import Capability
 from safebasin.plane import Point
@@ -27,13 +28,17 @@ PAID_AT_ONCE = 32
 ASSUMED = "assumed.json"
 """Which points a scan left out beyond the plateau."""
 
+Outcomes = Mapping[Point, Mapping[str, Outcome | None]]
+"""What a judge said at each point, by prompt id; what it has not read is not in it."""
+
 
 @dataclass(frozen=True)
 class Result:
     """The map of a run under each judge, the headline judge first.
 
-    `unmeasured` says what is not all measured yet, and so left out of the numbers: "answers",
-    "capabilities", both, or nothing.
+    `unmeasured` says what is not all measured yet, and so left out of the numbers: any of
+    "answers", "verdicts" and "capabilities". Verdicts are where a judge has not read an answer,
+    not where it could not judge it.
     `shares` is the survey of the first judge that tells broken text from compliance, or None.
     `capabilities` are what else was measured at the points.
     """
@@ -81,10 +86,13 @@ class Result:
 def judge_point(run: RunFolder, judges: Sequence[Judge], point: Point) -> None:
     """Judge the answers at a point that have no verdict yet, and store the verdicts.
 
-    A judge that asks again is given those it left unjudged, too.
+    A judge that asks again is given those it left unjudged, too. A guard of which the run holds
+    the specification alone is given none: what it did not read stays to be judged.
     """
     exchanges = run.read_point(point) or []
     for judge in judges:
+        if isinstance(judge, StoredGuard):
+            continue
         spec = judge.spec()
         known = run.read_verdicts(judge.name, spec, point)
         asks = isinstance(judge, AsksAgain)
@@ -100,6 +108,18 @@ def judge_point(run: RunFolder, judges: Sequence[Judge], point: Point) -> None:
             part = new[start : start + size]
             ids = [exchange.prompt_id for exchange in part]
             run.write_verdicts(judge.name, spec, point, ids, judge.judge(part))
+
+
+def judge_run(run: RunFolder, judges: Sequence[Judge]) -> None:
+    """Judge what is not judged at any point. At most one judge's model is in memory at a time."""
+    light = [judge for judge in judges if not isinstance(judge, HoldsModel)]
+    for point in run.manifest.points:
+        judge_point(run, light, point)
+    for judge in judges:
+        if isinstance(judge, HoldsModel):
+            for point in run.manifest.points:
+                judge_point(run, [judge], point)
+            judge.unload()
 
 
 def observed_asr(run: RunFolder, judge: Judge, point: Point) -> float | None:
@@ -118,13 +138,23 @@ def assumed_points(run: RunFolder) -> frozenset[Point]:
 
 def survey(run: RunFolder, judge: Judge, prompt_ids: Sequence[str]) -> Survey:
     """What a judge's stored verdicts say of these prompts on every plane of the run."""
+    return _survey(run, judge.name, prompt_ids, _outcomes(run, judge))
+
+
+def _outcomes(run: RunFolder, judge: Judge) -> Outcomes:
+    return {
+        point: {
+            prompt_id: verdict.outcome
+            for prompt_id, verdict in run.read_verdicts(judge.name, judge.spec(), point).items()
+        }
+        for point in run.manifest.points
+    }
+
+
+def _survey(run: RunFolder, name: str, prompt_ids: Sequence[str], found: Outcomes) -> Survey:
     assumed = assumed_points(run)
-    verdicts: dict[Point, dict[str, Outcome | None]] = {}
-    for point in run.manifest.points:
-        stored = run.read_verdicts(judge.name, judge.spec(), point)
-        verdicts[point] = {prompt_id: verdict.outcome for prompt_id, verdict in stored.items()}
     landscapes = [
-        Landscape.from_verdicts(plane, judge.name, prompt_ids, verdicts, assumed)
+        Landscape.from_verdicts(plane, name, prompt_ids, found, assumed)
         for plane in run.manifest.planes
     ]
     return Survey(tuple(landscapes))
@@ -141,8 +171,7 @@ def summarise(
     `tolerance` is the run's own unless another one is given.
     """
     tolerance = tolerance_of(run) if tolerance is None else tolerance
-    for point in run.manifest.points:
-        judge_point(run, judges, point)
+    judge_run(run, judges)
     result = collect(run, judges, prompt_ids, tolerance)
     run.write_json(LANDSCAPE, result.to_json())
     figures = draw(
@@ -174,9 +203,19 @@ def collect(
         raise RunError(
             f"The run '{run.path}' holds no answers yet.", "Run the scan again; it resumes."
         )
-    surveys = {judge.name: survey(run, judge, ids) for judge in judges}
+    outcomes = {judge.name: _outcomes(run, judge) for judge in judges}
+    surveys = {name: _survey(run, name, ids, found) for name, found in outcomes.items()}
+    unread = any(
+        len(found[point].keys() & set(ids)) < len(ids) - absent[point]
+        for found in outcomes.values()
+        for point in points
+    )
     measured = capabilities(run, assumed)
-    lacking = {"answers": missing > 0, "capabilities": any(one.missing for one in measured)}
+    lacking = {
+        "answers": missing > 0,
+        "verdicts": unread,
+        "capabilities": any(one.missing for one in measured),
+    }
     return Result(
         folder=run.path,
         model=str(run.manifest.identity["model"]["name"]),

@@ -14,6 +14,7 @@ from safebasin.judges.outcome import OutcomeJudge
 from safebasin.judges.protocol import (
     AsksAgain,
     DecidesEarly,
+    Footprint,
     HoldsModel,
     Judge,
     Measure,
@@ -27,6 +28,7 @@ __all__ = [
     "CalibrationReport",
     "Coherence",
     "DecidesEarly",
+    "Footprint",
     "HoldsModel",
     "Judge",
     "KeywordJudge",
