@@ -17,6 +17,7 @@ from safebasin.adaptive import scan_adaptively
 from safebasin.certify import Stopping
 from safebasin.certify.scanning import scan_until_decided
 from safebasin.config import ScanConfig
+from safebasin.engines import Sampling
 from safebasin.engines.fast.planning import Planner
 from safebasin.errors import UsageError
 from safebasin.exchange import Exchange, Verdict
@@ -24,10 +25,12 @@ from safebasin.guard_models import GuardJudge, parse
 from safebasin.judges import Footprint, HoldsModel, Judge
 from safebasin.judges.placement import waiting
 from safebasin.judges.protocol import Measure
+from safebasin.plane import Point
 from safebasin.preparation import Prepared, prepare
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
 from safebasin.scanner import scan, scan_shard
+from safebasin.spread.ray_actors import Answerer
 from safebasin.spread.shards import Shard
 
 MUCH, NONE = 2**40, 0
@@ -228,6 +231,11 @@ class TestWaysThatNeedVerdicts:
         assert not (tmp_path / "run").exists()
         found = scan(prepare(config(tmp_path, "llm-landscape", GUARD, stop_at_plateau=True)))
         assert found.complete
+
+    def test_an_actor_is_not_asked_for_verdicts(self, tmp_path: Path) -> None:
+        asked = config(tmp_path, GUARD, stop_at_plateau=True)
+        [prompt, *_] = prepare(replace(asked, stop_at_plateau=False)).prompts
+        assert len(Answerer(asked.to_json()).point(Point(), [prompt], Sampling(8))) == 1
 
     def test_adaptive(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="--adaptive needs a verdict"):
