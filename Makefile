@@ -4,11 +4,12 @@ PIP_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 VLLM_VENV := .venv-vllm
+INSPECT_VENV := .venv-inspect
 SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-lm-eval test-vllm test-browser gallery study lint clean
+.PHONY: scan test test-lm-eval test-vllm test-inspect test-browser gallery study lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -67,6 +68,22 @@ $(VLLM_VENV)/installed: $(VLLM_VENV)/dependencies $(SOURCES)
 	$(VLLM_VENV)/bin/pip install --quiet $(PIP_ARGS) --no-deps --force-reinstall .
 	touch $@
 
+# A log that Inspect itself opens: an environment of its own, since inspect-ai wants older fsspec
+# and python-dateutil than constraints.txt holds.
+test-inspect: $(INSPECT_VENV)/installed
+	OMP_NUM_THREADS=1 $(INSPECT_VENV)/bin/python -m pytest tests/test_sharing.py -k Inspect
+
+$(INSPECT_VENV)/dependencies: pyproject.toml
+	$(PYTHON) -m venv $(INSPECT_VENV)
+	$(INSPECT_VENV)/bin/pip install --quiet $(PIP_ARGS) -c constraints.txt torch
+	$(INSPECT_VENV)/bin/pip install --quiet $(PIP_ARGS) '.[inspect]' \
+	  'hypothesis>=6.100' 'pytest>=8.3' 'pytest-timeout>=2.3'
+	touch $@
+
+$(INSPECT_VENV)/installed: $(INSPECT_VENV)/dependencies $(SOURCES)
+	$(INSPECT_VENV)/bin/pip install --quiet $(PIP_ARGS) --no-deps --force-reinstall .
+	touch $@
+
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -85,4 +102,4 @@ $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VLLM_VENV) dist build
+	rm -rf $(VENV) $(VLLM_VENV) $(INSPECT_VENV) dist build

@@ -65,6 +65,13 @@ $ safebasin rejudge runs/judged --judge refusal,outcome
 $ safebasin judges agree runs/judged
 ```
 
+A guard is loaded beside the model where both fit in memory: guards may take half of what the model
+and its copy leave free. One that does not fit reads last, from the stored answers, once the model
+is freed; the plan of a scan says which. Until then its verdicts are missing: the numbers leave
+them out and say so, and an interrupted scan goes on with judging. `--stop-at-plateau`,
+`--adaptive` and `--sequential` need the headline judge at every point, and refuse one that does
+not fit. `rejudge` needs no model, and has one guard in memory at a time.
+
 Whatever could not be judged is outside every share, counted, and shown. Where it is more than 2 %
 the command ends with exit code 4, so an endpoint that is down cannot look like a safe model.
 
@@ -189,6 +196,9 @@ $ safebasin export runs/judged --format csv
 Prompts and answers are left out unless `--with-prompts` and `--with-answers` ask for them.
 A file that exists is replaced only where it begins as what is written begins, such as an earlier
 card or table; the files of a run never are.
+
+`make test-inspect` installs Inspect in `.venv-inspect`, since it wants older versions of two
+packages than the other tests have, and has it open such a log.
 """
 
 

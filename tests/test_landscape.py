@@ -250,7 +250,7 @@ def test_what_was_not_asked_is_apart_from_what_was_not_judged() -> None:
     origin, out, back = Point(), Point.of({"d": 1.0}), Point.of({"d": -1.0})
     verdicts = {origin: {"a": "refused", "b": None}, out: {"a": "complied"}, back: {}}
     line = Landscape.from_verdicts(
-        plane, "keywords", ("a", "b", "c"), verdicts, answered={origin: {"a", "b"}, out: {"a", "b"}}
+        plane, "keywords", ("a", "b", "c"), verdicts, read={origin: {"a", "b"}, out: {"a", "b"}}
     )
     survey = Survey((line,))
     assert (survey.judged, survey.unjudged, survey.unasked) == (2, 2, 5)

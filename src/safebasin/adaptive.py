@@ -110,7 +110,8 @@ def coarse_steps(steps: int) -> int:
 def adapted(prepared: Prepared) -> Prepared:
     """The scan with the coarse lines in place of the whole ones, or with those its folder holds.
 
-    Raises UsageError for what cannot be refined: planes, and a walk that leaves points out.
+    Raises UsageError for what cannot be refined: planes, a walk that leaves points out, and
+    a headline judge that has to wait until all is answered.
     """
     config = prepared.config
     if config.axes != 1:
@@ -127,6 +128,7 @@ def adapted(prepared: Prepared) -> Prepared:
         )
     if config.steps < 2:
         raise UsageError("A line without steps has no edge.", "Give --steps of at least 2.")
+    prepared.require_verdicts("--adaptive")
     axis = Axis.symmetric("", config.radius, coarse_steps(config.steps))
     planes = lines(config.direction_names, axis.values)
     identity = {**prepared.identity, "grid": GRID, "planes": [plane_to_json(p) for p in planes]}
@@ -167,7 +169,7 @@ def scan_adaptively(
         while True:
             measure(run, prepared, new, observer)
             for point in new:
-                judge_point(run, prepared.judges, point)
+                judge_point(run, prepared.beside, point)
             found = edges(survey(run, headline, prepared.prompts.ids), config.tolerance)
             if not any(is_open(edge, tolerance) for edge in found):
                 break
@@ -184,6 +186,7 @@ def scan_adaptively(
             run.extend(wider)
             prepared = _with_planes(prepared, wider)
             new = tuple(point for point in prepared.points if point not in before)
+        prepared.make_room()
         result = summarise(run, prepared.judges, prepared.prompts.ids, config.tolerance)
         scanned = Adaptive(
             result,

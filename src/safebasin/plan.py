@@ -44,7 +44,8 @@ class Plan:
     the undisplaced model, the high end if every answer runs to the token limit, as broken models
     do. Memory is in bytes. `answers_missing` counts what the run folder does not hold yet. `way`
     says how the answers will be made, and why so, by how many `workers`. The time of
-    `capabilities` is not in `seconds`.
+    `capabilities` is not in `seconds`. Of the judges that are models, `judges_beside` are loaded
+    beside the model that is asked, `judges_last` once all is answered and that one is freed.
     """
 
     points: int
@@ -60,6 +61,8 @@ class Plan:
     way: str
     workers: int = 1
     capabilities: tuple[CapabilityPlan, ...] = ()
+    judges_beside: tuple[str, ...] = ()
+    judges_last: tuple[str, ...] = ()
 
     def by_workers(self, count: int) -> Plan:
         """The same work done by so many processes, each with its own rows."""

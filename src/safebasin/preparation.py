@@ -11,6 +11,7 @@ from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.capability import Bench, Probe, load_tasks
+from safebasin.capability.exact import ExactProbe
 from safebasin.checkpoint import Checkpoint
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.directions import (
@@ -29,8 +30,17 @@ from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.engines.vllm.session import require_vllm
-from safebasin.judges import AsksAgain, Judge, Lexicon, check_judges, common_stop_rule
+from safebasin.errors import UsageError
+from safebasin.judges import (
+    AsksAgain,
+    HoldsModel,
+    Judge,
+    Lexicon,
+    check_judges,
+    common_stop_rule,
+)
 from safebasin.judges import build as build_judge
+from safebasin.judges.placement import waiting
 from safebasin.plan import CapabilityPlan, Plan, estimate
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
@@ -57,7 +67,11 @@ RESIDENT_BYTES = 128 * 2**20
 
 @dataclass(frozen=True)
 class Prepared:
-    """A scan with everything loaded and checked, and nothing measured or written yet."""
+    """A scan with everything loaded and checked, and nothing measured or written yet.
+
+    `late` are those of the judges whose models do not fit in memory beside the model that is
+    asked: they read once all is answered and that one is freed.
+    """
 
     config: ScanConfig
     checkpoint: Checkpoint
@@ -70,6 +84,41 @@ class Prepared:
     identity: Mapping[str, Any]
     folder: Path
     probes: tuple[Probe, ...] = ()
+    late: tuple[Judge, ...] = ()
+
+    @property
+    def beside(self) -> tuple[Judge, ...]:
+        """The judges that read each point as soon as it is answered."""
+        return tuple(judge for judge in self.judges if judge not in self.late)
+
+    def require_verdicts(self, way: str) -> None:
+        """Raise UsageError where the headline judge has no verdict yet when a point is answered."""
+        headline = self.judges[0]
+        if headline in self.late:
+            raise UsageError(
+                f"{way} needs a verdict at every point, and {headline.name} does not fit in memory "
+                "beside the model.",
+                f"Leave out {way}, put another judge first, or load the guard elsewhere or smaller "
+                "with ?device=cpu or ?dtype=bfloat16.",
+            )
+
+    def load_judges(self) -> None:
+        """Load the models that fit, so that the engine plans its batches by what they leave."""
+        for judge in self.beside:
+            if isinstance(judge, HoldsModel):
+                judge.load()
+
+    def make_room(self) -> None:
+        """Where judges wait, free the model, with which nothing can be asked any more."""
+        if not self.late:
+            return
+        for judge in self.judges:
+            if isinstance(judge, HoldsModel):
+                judge.unload()
+        for probe in self.probes:
+            if isinstance(probe, ExactProbe):
+                probe.engine.free()
+        self.engine.free()
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -81,7 +130,12 @@ class Prepared:
         missing = self.answers_missing()
         plan = estimate(self.engine, self.prompts.prompts, self.sampling, self.points, missing)
         capabilities = tuple(self._plan_of(probe) for probe in self.probes)
-        return replace(plan.by_workers(self.workers(missing)), capabilities=capabilities)
+        return replace(
+            plan.by_workers(self.workers(missing)),
+            capabilities=capabilities,
+            judges_beside=tuple(one.name for one in self.beside if isinstance(one, HoldsModel)),
+            judges_last=tuple(one.name for one in self.late),
+        )
 
     def _plan_of(self, probe: Probe) -> CapabilityPlan:
         points = self.capability_points(probe)
@@ -213,10 +267,16 @@ def prepare(config: ScanConfig) -> Prepared:
     }
     folder = Path(config.out) if config.out else default_folder(checkpoint.name, identity)
     bench = Bench(model, weights, directions, template, config.batch)
-    return Prepared(
+    # vLLM takes for itself what is free where it runs.
+    reserved = math.inf if on_host else weights.pristine_bytes
+    device = checkpoint.footprint(config.dtype, config.device)[1]
+    prepared = Prepared(
         config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, folder,
-        tuple(task.probe(bench) for task in tasks),
+        tuple(task.probe(bench) for task in tasks), waiting(judges, str(device), reserved),
     )  # fmt: skip
+    if config.stop_at_plateau:
+        prepared.require_verdicts("--stop-at-plateau")
+    return prepared
 
 
 def harmful_of(prompts: PromptSet) -> PromptSet:

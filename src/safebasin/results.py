@@ -9,9 +9,10 @@ from typing import Any
 
 from safebasin.errors import JudgeError, RunError
 from safebasin.exchange import Outcome
-from safebasin.judges import AsksAgain, Judge, Lexicon, budget_for, require_headline
+from safebasin.judges import AsksAgain, HoldsModel, Judge, Lexicon, budget_for, require_headline
 from safebasin.judges import build as build_judge
 from safebasin.judges import rebuild as rebuild_judge
+from safebasin.judges.guards import StoredGuard
 from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
 from safebasin.landscape.capability import Capability
 from safebasin.plane import Point
@@ -29,13 +30,17 @@ ASSUMED = "assumed.json"
 SEQUENTIAL = "sequential.json"
 """The cells of a scan that stopped asking where they were decided."""
 
+Outcomes = Mapping[Point, Mapping[str, Outcome | None]]
+"""What a judge said at each point, by prompt id; what it has not read is not in it."""
+
 
 @dataclass(frozen=True)
 class Result:
     """The map of a run under each judge, the headline judge first.
 
-    `unmeasured` says what is not all measured yet, and so left out of the numbers: "answers",
-    "capabilities", both, or nothing.
+    `unmeasured` says what is not all measured yet, and so left out of the numbers: any of
+    "answers", "verdicts" and "capabilities". Verdicts are where a judge has not read an answer,
+    not where it could not judge it.
     `shares` is the survey of the first judge that tells broken text from compliance, or None.
     `capabilities` are what else was measured at the points. `sequential` says that the scan
     stopped asking where a cell was decided. `without_map` are judges that tell broken text alone.
@@ -106,10 +111,13 @@ class Result:
 def judge_point(run: RunFolder, judges: Sequence[Judge], point: Point) -> None:
     """Judge the answers at a point that have no verdict yet, and store the verdicts.
 
-    A judge that asks again is given those it left unjudged, too.
+    A judge that asks again is given those it left unjudged, too. A guard of which the run holds
+    the specification alone is given none: what it did not read stays to be judged.
     """
     exchanges = run.read_point(point) or []
     for judge in judges:
+        if isinstance(judge, StoredGuard):
+            continue
         spec = judge.spec()
         known = run.read_verdicts(judge.name, spec, point)
         asks = isinstance(judge, AsksAgain)
@@ -127,6 +135,18 @@ def judge_point(run: RunFolder, judges: Sequence[Judge], point: Point) -> None:
             run.write_verdicts(judge.name, spec, point, ids, judge.judge(part))
 
 
+def judge_run(run: RunFolder, judges: Sequence[Judge]) -> None:
+    """Judge what is not judged at any point. At most one judge's model is in memory at a time."""
+    light = [judge for judge in judges if not isinstance(judge, HoldsModel)]
+    for point in run.manifest.points:
+        judge_point(run, light, point)
+    for judge in judges:
+        if isinstance(judge, HoldsModel):
+            for point in run.manifest.points:
+                judge_point(run, [judge], point)
+            judge.unload()
+
+
 def observed_asr(run: RunFolder, judge: Judge, point: Point) -> float | None:
     """The share of a point's judged answers that are not refusals; None where one is unjudged."""
     outcomes = [v.outcome for v in run.read_verdicts(judge.name, judge.spec(), point).values()]
@@ -141,33 +161,26 @@ def assumed_points(run: RunFolder) -> frozenset[Point]:
     return frozenset(point for point in run.manifest.points if point.key in keys)
 
 
-Answered = Mapping[Point, frozenset[str]]
-"""The prompts that have answers at each point."""
+def survey(run: RunFolder, judge: Judge, prompt_ids: Sequence[str]) -> Survey:
+    """What a judge's stored verdicts say of these prompts on every plane of the run."""
+    return _survey(run, judge.name, prompt_ids, _outcomes(run, judge))
 
 
-def answered(run: RunFolder) -> Answered:
-    """Which answers a run holds."""
+def _outcomes(run: RunFolder, judge: Judge) -> Outcomes:
     return {
-        point: frozenset(exchange.prompt_id for exchange in run.read_point(point) or ())
+        point: {
+            prompt_id: verdict.outcome
+            for prompt_id, verdict in run.read_verdicts(judge.name, judge.spec(), point).items()
+        }
         for point in run.manifest.points
     }
 
 
-def survey(
-    run: RunFolder, judge: Judge, prompt_ids: Sequence[str], held: Answered | None = None
-) -> Survey:
-    """What a judge's stored verdicts say of these prompts on every plane of the run.
-
-    `held` is what `answered` gives, where it is known already.
-    """
-    held = answered(run) if held is None else held
+def _survey(run: RunFolder, name: str, prompt_ids: Sequence[str], found: Outcomes) -> Survey:
     assumed = assumed_points(run)
-    verdicts: dict[Point, dict[str, Outcome | None]] = {}
-    for point in run.manifest.points:
-        stored = run.read_verdicts(judge.name, judge.spec(), point)
-        verdicts[point] = {prompt_id: verdict.outcome for prompt_id, verdict in stored.items()}
     landscapes = [
-        Landscape.from_verdicts(plane, judge.name, prompt_ids, verdicts, assumed, held)
+        # What it has not read is apart from what it could not judge.
+        Landscape.from_verdicts(plane, name, prompt_ids, found, assumed, found)
         for plane in run.manifest.planes
     ]
     return Survey(tuple(landscapes))
@@ -184,8 +197,7 @@ def summarise(
     `tolerance` is the run's own unless another one is given.
     """
     tolerance = tolerance_of(run) if tolerance is None else tolerance
-    for point in run.manifest.points:
-        judge_point(run, judges, point)
+    judge_run(run, judges)
     result = collect(run, judges, prompt_ids, tolerance)
     run.write_json(LANDSCAPE, result.to_json())
     figures = draw(
@@ -211,8 +223,7 @@ def collect(
     ids = tuple(prompt_ids or run.manifest.prompt_ids)
     points = run.manifest.points
     assumed = assumed_points(run)
-    held = answered(run)
-    absent = {point: len(set(ids) - held[point]) for point in points}
+    absent = {point: len(run.missing(point, ids)) for point in points}
     missing = sum(n for point, n in absent.items() if point not in assumed or n < len(ids))
     if sum(absent.values()) == len(points) * len(ids):
         raise RunError(
@@ -220,9 +231,23 @@ def collect(
         )
     # Who tells broken text alone says nothing of an answer that is not broken.
     without = tuple(judge.name for judge in judges if judge.measures == "coherence")
-    surveys = {j.name: survey(run, j, ids, held) for j in judges if j.name not in without}
+    outcomes = {judge.name: _outcomes(run, judge) for judge in judges}
+    surveys = {
+        name: _survey(run, name, ids, found)
+        for name, found in outcomes.items()
+        if name not in without
+    }
+    unread = any(
+        len(found[point].keys() & set(ids)) < len(ids) - absent[point]
+        for found in outcomes.values()
+        for point in points
+    )
     measured = capabilities(run, assumed)
-    lacking = {"answers": missing > 0, "capabilities": any(one.missing for one in measured)}
+    lacking = {
+        "answers": missing > 0,
+        "verdicts": unread,
+        "capabilities": any(one.missing for one in measured),
+    }
     return Result(
         folder=run.path,
         model=str(run.manifest.identity["model"]["name"]),

@@ -50,11 +50,13 @@ def scan(prepared: Prepared, observer: Observer | None = None) -> Result:
     """Measure what the run folder does not hold yet, judge it, and summarise the whole.
 
     Finished points are on the disk at any moment; the same configuration goes on where an
-    interrupted run stopped. Raises RunMismatch where the folder holds another configuration.
+    interrupted run stopped. Where judges wait (`prepared.late`), the model is freed for them and
+    cannot be asked again. Raises RunMismatch where the folder holds another configuration.
     """
     ids = prepared.prompts.ids
     with RunFolder.open(prepared.folder, prepared.manifest()) as run:
         measure(run, prepared, prepared.points, observer or Silent())
+        prepared.make_room()
         return summarise(run, prepared.judges, ids, prepared.config.tolerance)
 
 
@@ -73,13 +75,14 @@ def scan_shard(prepared: Prepared, shard: Shard, observer: Observer | None = Non
     except RunBusy:
         return None
     with run:
+        prepared.make_room()
         return summarise(run, prepared.judges, prepared.prompts.ids, prepared.config.tolerance)
 
 
 def measure(
     run: RunFolder, prepared: Prepared, points: Sequence[Point], observer: Observer
 ) -> None:
-    """Ask at these points what the run does not hold yet, and judge it."""
+    """Ask at these points what the run does not hold yet, and judge it by those who do not wait."""
     prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
     for judge in prepared.judges:
@@ -90,10 +93,12 @@ def measure(
     observer.started(wanted, wanted - sum(map(len, missing.values())))
     walk, executor = prepared.walk(), executor_of(prepared)
     headline = prepared.judges[0]
+    if any(missing.values()):
+        prepared.load_judges()
     if walk is not None:
         for point in points:
             if not missing[point]:
-                judge_point(run, prepared.judges, point)
+                judge_point(run, prepared.beside, point)
                 walk.record(point, observed_asr(run, headline, point))
     for absent, group in by_missing(missing):
         asked = [prompts[prompt_id] for prompt_id in absent]
@@ -107,7 +112,7 @@ def measure(
             if walk is not None and not walk.wanted(point):
                 continue
             run.write_point(point, exchanges)
-            judge_point(run, prepared.judges, point)
+            judge_point(run, prepared.beside, point)
             if walk is not None:
                 walk.record(point, observed_asr(run, headline, point))
             observer.finished(point)

@@ -19,7 +19,7 @@ from safebasin.judges import build as build_judge
 from safebasin.landscape import TOLERANCE, Summary, Survey
 from safebasin.plane import Point
 from safebasin.report.judges import draw_judges
-from safebasin.results import judge_point, lexicon_of, stored_judges, survey
+from safebasin.results import judge_run, lexicon_of, stored_judges, survey
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
 
@@ -75,8 +75,7 @@ def compare_judges(
             )
         for judge in judges:
             run.adopt_judge(judge.name, judge.spec(), replace=judge.name in added)
-        for point in run.manifest.points:
-            judge_point(run, judges, point)
+        judge_run(run, judges)
         limit = _tolerance(run) if tolerance is None else tolerance
         surveys = {judge.name: survey(run, judge, run.manifest.prompt_ids) for judge in judges}
         summaries = {name: one.summary(limit) for name, one in surveys.items()}

@@ -16,7 +16,7 @@ from safebasin.certify.sequential import (
 from safebasin.judges import Judge
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
-from safebasin.results import LEXICON, SEQUENTIAL, judge_point
+from safebasin.results import LEXICON, SEQUENTIAL, judge_point, judge_run
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
 from safebasin.run.records import SCHEMA_VERSION
@@ -76,7 +76,9 @@ def scan_until_decided(
 
     The prompts are in the random order of their seeded sample. Everything is stored as a scan
     stores it, so a whole scan of the same settings goes on from here; the same call resumes.
+    Raises UsageError where the headline judge has to wait until all is answered.
     """
+    prepared.require_verdicts("--sequential")
     observer = observer or Silent()
     prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
@@ -86,6 +88,7 @@ def scan_until_decided(
         for one in prepared.judges:
             run.adopt_judge(one.name, one.spec())
         run.write_text(LEXICON, prepared.lexicon.text())
+        prepared.load_judges()
         open_points = list(prepared.points)
         asked = dict.fromkeys(open_points, 0)
         observer.started(len(open_points) * len(ids), 0)
@@ -100,12 +103,14 @@ def scan_until_decided(
                     run.write_point(point, exchanges)
             for point in open_points:
                 asked[point] = len(chunk)
-                judge_point(run, prepared.judges, point)
+                judge_point(run, prepared.beside, point)
             open_points = [
                 point for point in open_points if _cell(run, judge, point, chunk, stopping) is None
             ]
             if not open_points:
                 break
+        prepared.make_room()
+        judge_run(run, prepared.judges)
         cells = {
             point: _settled(run, judge, point, ids[:number], stopping)
             for point, number in asked.items()

@@ -149,6 +149,22 @@ class Checkpoint:
         model = model.to("cpu" if keep_on_host else where).eval().requires_grad_(False)
         return model, self.load_tokenizer()
 
+    def footprint(
+        self, dtype: torch.dtype | str | None = None, device: torch.device | str | None = None
+    ) -> tuple[int, torch.device]:
+        """The bytes that `load` takes for the weights, and the device. No tensor is read."""
+        import torch
+
+        contents, adapter = self._vet()
+        where = _device(device)
+        if where.type == "cuda" and where.index is None:
+            where = torch.device("cuda", torch.cuda.current_device())
+        target = _dtype(dtype, contents.config, where)
+        size = getattr(torch, target).itemsize
+        if adapter is not None and where.type == "cpu" and target != "float32":
+            size += torch.float32.itemsize  # the merged model, which is cast into a second one
+        return contents.elements * size, where
+
     def _vet(self) -> tuple[vetting.Contents, vetting.Contents | None]:
         base, adapter = self.folders
         contents = vetting.vet_model(base, trust_remote_code=self.trust_remote_code)

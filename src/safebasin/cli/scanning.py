@@ -79,6 +79,11 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         f"of up to {prepared.sampling.max_new_tokens} tokens ({count(plan.new_tokens)} in all, "
         f"after {count(plan.prompt_tokens)} of prompts)",
         f"judges   {', '.join(judge.name for judge in prepared.judges)}{_early(prepared)}",
+        *(f"         {name} is loaded beside the model" for name in plan.judges_beside),
+        *(
+            f"         {name} reads last, once the model is freed: both do not fit in memory"
+            for name in plan.judges_last
+        ),
         *budget_lines(prepared),
         *(
             f"{'' if i else 'capable':<9}{_capability(one)}"

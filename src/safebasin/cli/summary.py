@@ -73,7 +73,7 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
             f"{summary.assumed} points beyond the plateau were not asked and count as broken",
         )
     asked = summary.judged + summary.unjudged
-    without = f"; {summary.unasked} were not asked" if summary.unasked else ""
+    without = f"; {summary.unasked} more were not asked or not read" if summary.unasked else ""
     yield "unjudged", f"{summary.unjudged} of {asked} answers{without}"
     yield "", ""
     yield "run", str(result.folder)

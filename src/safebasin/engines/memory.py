@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import psutil
@@ -19,6 +20,16 @@ def free_bytes(device: torch.device) -> int:
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     return int(psutil.virtual_memory().available)
+
+
+def free_model(model: Any) -> None:
+    """Give back the memory of a model's weights, whoever still holds it; it is of no use then."""
+    device = model.device.type
+    for parameter in model.parameters():
+        parameter.data = parameter.data.new_empty(0)
+    gc.collect()
+    if device == "cuda":
+        torch.cuda.empty_cache()
 
 
 def cache_bytes_per_token(model: Any) -> int:

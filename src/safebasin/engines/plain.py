@@ -14,7 +14,7 @@ import torch
 
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Sampling, Wanted
-from safebasin.engines.memory import batch_size_for, is_out_of_memory
+from safebasin.engines.memory import batch_size_for, free_model, is_out_of_memory
 from safebasin.engines.template import Template
 from safebasin.errors import EngineError
 from safebasin.exchange import Exchange, Finish
@@ -65,6 +65,11 @@ class PlainEngine:
             pad_token_id=self.pad_token,
             eos_token_id=list(self.end_tokens) or None,
         )
+
+    def free(self) -> None:
+        """Give back the memory of the model; nothing can be asked any more."""
+        self.weights.forget_pristine()
+        free_model(self.model)
 
     def spec(self) -> dict[str, object]:
         return {

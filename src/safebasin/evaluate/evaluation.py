@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from safebasin.compare.parts import measure
+from safebasin.engines.memory import free_model
 from safebasin.evaluate.preparation import BENIGN, CAPABILITY, HARMFUL, Prepared
 from safebasin.evaluate.shares import Codes, Shares, gap, right, shares
 from safebasin.judges import HoldsModel, Judge
@@ -108,17 +108,8 @@ def evaluate(prepared: Prepared, observer: Observer | None = None) -> Evaluation
 
 def _freed(prepared: Prepared) -> Prepared:
     """The same without the model, whose memory a judge may need."""
-    target = prepared.target
-    device = target.model.device.type
-    for parameter in target.model.parameters():
-        parameter.data = parameter.data.new_empty(0)
-    prepared = replace(prepared, target=replace(target, model=None, weights=None))  # type: ignore[arg-type]
-    gc.collect()
-    if device == "cuda":
-        import torch
-
-        torch.cuda.empty_cache()
-    return prepared
+    free_model(prepared.target.model)
+    return replace(prepared, target=replace(prepared.target, model=None, weights=None))  # type: ignore[arg-type]
 
 
 def _read(prepared: Prepared) -> Evaluation:

@@ -13,10 +13,11 @@ import torch
 from torch import Tensor
 
 from safebasin.checkpoint import Checkpoint
+from safebasin.engines.memory import free_bytes, free_model
 from safebasin.errors import JudgeError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges.guards import Guard
-from safebasin.judges.protocol import Measure
+from safebasin.judges.protocol import Footprint, Measure
 from safebasin.terminal import printable
 
 LOG = logging.getLogger(__name__)
@@ -72,8 +73,22 @@ class GuardJudge:
             "model": {"name": self.checkpoint.name, **self.checkpoint.spec()},
         }
 
+    def footprint(self) -> Footprint:
+        """What loading the model takes, by its files' headers. Nothing is loaded."""
+        needs, device = self.checkpoint.footprint(self.dtype, self.device)
+        loaded = self.loaded.model is not None
+        return Footprint(str(device), 0 if loaded else needs, free_bytes(device))
+
+    def load(self) -> None:
+        """Load the model and its tokenizer, where they are not."""
+        self._load_tokenizer()
+        if self.loaded.model is None:
+            self.loaded.model, _ = self.checkpoint.load(self.dtype, self.device)
+
     def unload(self) -> None:
         """Give the memory back; the next answer loads the model again."""
+        if self.loaded.model is not None:
+            free_model(self.loaded.model)
         self.loaded.model = None
 
     def check(self) -> None:
@@ -112,7 +127,7 @@ class GuardJudge:
         verdicts = [Verdict(None, "empty")] * len(exchanges)
         if not asked:
             return verdicts
-        self._load()
+        self.load()
         # Rows of similar length together, in an order that depends on the texts alone.
         rows = {i: self._rows(exchanges[i]) for i in asked}
         flat = [(i, v) for i in asked for v in range(len(rows[i]))]
@@ -184,11 +199,6 @@ class GuardJudge:
         return str(
             self.loaded.tokenizer.decode(tokens[: self.guard.clip], skip_special_tokens=True)
         )
-
-    def _load(self) -> None:
-        self._load_tokenizer()
-        if self.loaded.model is None:
-            self.loaded.model, _ = self.checkpoint.load(self.dtype, self.device)
 
     def _load_tokenizer(self) -> None:
         if self.loaded.tokenizer is not None:

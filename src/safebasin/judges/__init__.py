@@ -14,6 +14,7 @@ from safebasin.judges.outcome import OutcomeJudge
 from safebasin.judges.protocol import (
     AsksAgain,
     DecidesEarly,
+    Footprint,
     HoldsModel,
     Judge,
     Measure,
@@ -28,6 +29,7 @@ __all__ = [
     "CalibrationReport",
     "Coherence",
     "DecidesEarly",
+    "Footprint",
     "HoldsModel",
     "Judge",
     "KeywordJudge",

@@ -233,4 +233,5 @@ class StoredGuard:
         return self.stored
 
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
+        """No verdicts; not to be stored, for the guard itself may still be asked."""
         return [Verdict(None, "not asked: name the judge with --judge") for _ in exchanges]

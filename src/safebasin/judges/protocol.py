@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from safebasin.exchange import Exchange, Verdict
@@ -72,9 +73,31 @@ def budget_for(judge: AsksAgain, exchanges: Sequence[Exchange]) -> str:
     return judge.budget(len(asked), characters)
 
 
+@dataclass(frozen=True)
+class Footprint:
+    """What a judge's model needs in memory before it can be loaded, and what there is, in bytes.
+
+    device  where it is loaded, as torch names it: "cpu", "cuda:0"
+    needs   its weights; 0 where they are loaded already
+    free    what is free there now
+    """
+
+    device: str
+    needs: int
+    free: int
+
+
 @runtime_checkable
 class HoldsModel(Protocol):
     """A judge that keeps a model in memory from its first verdict on."""
+
+    def footprint(self) -> Footprint:
+        """What loading the model takes. Nothing is loaded."""
+        ...
+
+    def load(self) -> None:
+        """Load the model now, so that whoever plans by the free memory counts it."""
+        ...
 
     def unload(self) -> None:
         """Give the memory back; the next verdict loads the model again."""

@@ -11,7 +11,8 @@ from safebasin.plane import Point
 
 REFUSED, COMPLIED, INCOHERENT, UNJUDGED = 0, 1, 2, -1
 UNASKED = -2
-"""No answer was given, or none yet. What has no verdict, for either reason, is below zero."""
+"""No answer was given, or it was not read yet. What has no verdict, for whatever reason, is below
+zero."""
 ASSUMED = 3
 """Not asked: the point lies beyond a plateau of broken answers, and is taken to be as broken."""
 

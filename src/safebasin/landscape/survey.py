@@ -79,17 +79,17 @@ class Landscape:
         prompt_ids: Sequence[str],
         verdicts: Mapping[Point, Mapping[str, Outcome | None]],
         assumed: Collection[Point] = (),
-        answered: Mapping[Point, Collection[str]] | None = None,
+        read: Mapping[Point, Collection[str]] | None = None,
     ) -> Landscape:
         """Collects outcomes by point and prompt; an answer without one counts as not judged.
 
-        `answered` says which prompts have answers; None takes all as answered. So an unfinished
-        scan can be looked at; its gaps show in `unjudged`, `unasked` and the notes. A point of
-        `assumed` without any verdict is taken to be fully broken.
+        `read` says which answers the judge was given; None takes it for all of them. So an
+        unfinished scan can be looked at; its gaps show in `unjudged`, `unasked` and the notes. A
+        point of `assumed` without any verdict is taken to be fully broken.
         """
 
         def code(point: Point, prompt: str) -> int:
-            if answered is not None and prompt not in answered.get(point, ()):
+            if read is not None and prompt not in read.get(point, ()):
                 return UNASKED
             return CODES[verdicts.get(point, {}).get(prompt)]
 
@@ -209,7 +209,7 @@ class Survey:
 
     @property
     def unasked(self) -> int:
-        """The answers that were not given, or not yet, each counted once."""
+        """The answers that were not given or not read, or not yet, each counted once."""
         return sum(int((codes == UNASKED).sum()) for codes in self._distinct)
 
     @property

@@ -33,7 +33,9 @@ class Answerer:
 
         if not torch.cuda.is_available():
             torch.set_num_threads(1)
-        prepared = prepare(ScanConfig.from_json(config))
+        # Where the walk ends, and whether its judge fits in memory, is known where the scan runs.
+        asked = replace(ScanConfig.from_json(config), stop_at_plateau=False)
+        prepared = prepare(asked)
         probes: dict[str | None, Any] = {probe.name: probe for probe in prepared.probes}
         self._engine = prepared.engine if capability is None else probes[capability]
 

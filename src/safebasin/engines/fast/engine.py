@@ -93,6 +93,11 @@ class FastEngine:
         """What the engine has computed so far; the plain engine's work is not in it."""
         return Counter() if self.forward is None else self.forward.counter
 
+    def free(self) -> None:
+        """Give back the memory of the model; nothing can be asked any more."""
+        self.planner.forward = None  # with its copies of weights, and its graphs
+        self.plain.free()
+
     def spec(self) -> dict[str, object]:
         early = {} if self.stop is None else {"stop": self.stop.spec()}
         return {**self.plain.spec(), **early}

@@ -205,6 +205,11 @@ class VllmEngine:
         self._session = self._loaded = None
         self._compared.clear()
 
+    def free(self) -> None:
+        """Close vLLM and give back the memory of the model; nothing can be asked any more."""
+        self.close()
+        self.plain.free()
+
     def plan_text(self) -> str:
         """One line for people, and one for each thing worth knowing."""
         session = self._session
