@@ -1,7 +1,7 @@
 """Whether a point costs the same in a small and in a large plane, and what two Ray actors gain.
 
 The packaged model in float32: planes of 5 x 5 to 21 x 21 points over the same stretch by the fast
-engine, in processor time of one process; then one line by the plain engine with one and with two
+engine, in processor time of one process; then two lines by the plain engine with one and with two
 Ray actors, in time that passed, which says something on an idle machine of two cores only.
 
     python benchmarks/engine_scaling.py --out benchmarks/results/engine_scaling.json
@@ -42,7 +42,12 @@ def plane(steps: int, folder: Path) -> dict[str, Any]:
 def actors(count: int, folder: Path) -> dict[str, Any]:
     """Seconds that pass from the first point that is complete to the last, by Ray actors."""
     config = ScanConfig(
-        seeds=(0,), limit=40, engine="plain", device="cpu", out=str(folder / "run"), workers=count
+        seeds=(0, 1),  # enough work that it matters little when the second actor is up
+        limit=80,
+        engine="plain",
+        device="cpu",
+        out=str(folder / "run"),
+        workers=count,
     )
     prepared = prepare(replace(config, executor="ray"))
     asked = prepared.prompts.prompts

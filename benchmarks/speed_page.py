@@ -41,7 +41,8 @@ def page() -> str:
         "operators that transformers takes for them; what comes out is held against the model's own "
         "forward at the start, and a hook or a replaced module sends the passes back to it. Products "
         "go to oneDNN where a measurement at the start finds it faster than BLAS, which it is on "
-        "some processors by half.",
+        "some processors by half; of a small model it then keeps a second copy of the weights in the "
+        "order that oneDNN reads, made anew at each point.",
         *speed(read("engine_speed")),
         *cores(read("engine_speed_cores")),
         *wide(read("engine_speed_wide")),
@@ -192,7 +193,7 @@ def scaling(found: Any) -> list[str]:
         "\n".join(
             ["| points | processor seconds | milliseconds a point |", "|---|---|---|", *rows]
         ),
-        f"One line by the plain engine with two Ray actors instead of one: {one:.1f} s and "
+        f"Two lines by the plain engine with two Ray actors instead of one: {one:.1f} s and "
         f"{two:.1f} s, {one / two:.1f} times faster, on two cores with a load of "
         f"{found['ray']['load_before']:.1f} from other work; counted from the first point on.",
     ]
