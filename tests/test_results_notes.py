@@ -23,3 +23,10 @@ def test_a_judge_of_broken_text_in_second_place_has_no_map(tmp_path: Path, comma
     code, out, err = command("card", folder)
     assert code == 0, err
     assert "| | refusal |" in out
+
+
+def test_only_the_judges_that_are_named_end_a_rejudging(tmp_path: Path, command) -> None:  # type: ignore[no-untyped-def]
+    folder = judged_runs.write(tmp_path / "run", lambda p, n: "")
+    assert command("rejudge", folder, "--judge", "refusal")[0] == 4
+    code, _, err = command("rejudge", folder, "--judge", "llm-landscape,coherence")
+    assert code == 0, err

@@ -57,7 +57,8 @@ def rejudge(
     result = judge_again(run, names)
     print_result(result, as_json=json)
     shares = unjudged_shares(result.summaries)
-    end_where_unjudged({name: shares[name] for name in list(shares)[: len(names)]}, [run])
+    given = sum(name not in result.without_map for name in names)  # these come first
+    end_where_unjudged({name: shares[name] for name in list(shares)[:given]}, [run])
 
 
 def verify(run: RunArgument, json: JsonOption = False) -> None:
