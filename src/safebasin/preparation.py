@@ -267,16 +267,25 @@ def prepare(config: ScanConfig) -> Prepared:
     }
     folder = Path(config.out) if config.out else default_folder(checkpoint.name, identity)
     bench = Bench(model, weights, directions, template, config.batch)
-    # vLLM takes for itself what is free where it runs.
-    reserved = math.inf if on_host else weights.pristine_bytes
-    device = checkpoint.footprint(config.dtype, config.device)[1]
     prepared = Prepared(
         config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, folder,
-        tuple(task.probe(bench) for task in tasks), waiting(judges, str(device), reserved),
+        tuple(task.probe(bench) for task in tasks), _late(config, checkpoint, weights, judges),
     )  # fmt: skip
     if config.stop_at_plateau:
         prepared.require_verdicts("--stop-at-plateau")
     return prepared
+
+
+def _late(
+    config: ScanConfig, checkpoint: Checkpoint, weights: Weights, judges: Sequence[Judge]
+) -> tuple[Judge, ...]:
+    """The judges that have to wait for the model's memory."""
+    if not any(isinstance(judge, HoldsModel) for judge in judges):
+        return ()
+    # vLLM takes for itself what is free where it runs.
+    reserved = math.inf if config.engine == "vllm" else weights.pristine_bytes
+    _, device = checkpoint.footprint(config.dtype, config.device)
+    return waiting(judges, str(device), reserved)
 
 
 def harmful_of(prompts: PromptSet) -> PromptSet:

@@ -15,7 +15,7 @@ from safebasin.judges import rebuild as rebuild_judge
 from safebasin.judges.guards import StoredGuard
 from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
 from safebasin.landscape.capability import Capability
-from safebasin.plane import Point
+from safebasin.plane import Plane, Point
 from safebasin.report.figures import draw
 from safebasin.report.page import PAGE, write_page
 from safebasin.run import RunFolder
@@ -163,7 +163,8 @@ def assumed_points(run: RunFolder) -> frozenset[Point]:
 
 def survey(run: RunFolder, judge: Judge, prompt_ids: Sequence[str]) -> Survey:
     """What a judge's stored verdicts say of these prompts on every plane of the run."""
-    return _survey(run, judge.name, prompt_ids, _outcomes(run, judge))
+    found = _outcomes(run, judge)
+    return _survey(run.manifest.planes, judge.name, prompt_ids, found, assumed_points(run))
 
 
 def _outcomes(run: RunFolder, judge: Judge) -> Outcomes:
@@ -176,12 +177,17 @@ def _outcomes(run: RunFolder, judge: Judge) -> Outcomes:
     }
 
 
-def _survey(run: RunFolder, name: str, prompt_ids: Sequence[str], found: Outcomes) -> Survey:
-    assumed = assumed_points(run)
+def _survey(
+    planes: Sequence[Plane],
+    name: str,
+    prompt_ids: Sequence[str],
+    found: Outcomes,
+    assumed: frozenset[Point],
+) -> Survey:
     landscapes = [
         # What it has not read is apart from what it could not judge.
         Landscape.from_verdicts(plane, name, prompt_ids, found, assumed, found)
-        for plane in run.manifest.planes
+        for plane in planes
     ]
     return Survey(tuple(landscapes))
 
@@ -233,7 +239,7 @@ def collect(
     without = tuple(judge.name for judge in judges if judge.measures == "coherence")
     outcomes = {judge.name: _outcomes(run, judge) for judge in judges}
     surveys = {
-        name: _survey(run, name, ids, found)
+        name: _survey(run.manifest.planes, name, ids, found, assumed)
         for name, found in outcomes.items()
         if name not in without
     }

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safebasin.exchange import OUTCOMES, Outcome
-from safebasin.landscape.cells import CODES, REFUSED
+from safebasin.landscape.cells import CODES, REFUSED, has_verdict
 from safebasin.landscape.intervals import Array, Estimate, wilson
 
 Codes = NDArray[np.int8]
@@ -75,7 +75,7 @@ def agreement(
     broken text from compliance (`three_way` is False), they are compared on "refused or not".
     """
     a, b = codes
-    judged = (a >= 0) & (b >= 0)
+    judged = has_verdict(a) & has_verdict(b)
     both = int(judged.sum())
     outcomes = OUTCOMES if three_way else OUTCOMES[:1]
     per_outcome = {

@@ -21,7 +21,7 @@ import numpy as np
 
 from safebasin.errors import UsageError
 from safebasin.landscape import Survey, measures
-from safebasin.landscape.cells import COUNTED
+from safebasin.landscape.cells import COUNTED, has_verdict
 from safebasin.landscape.intervals import Array
 
 REPLICATES = 400
@@ -90,7 +90,7 @@ def spread(survey: Survey, seed: int = 0) -> Spread:
     flat = codes.reshape(count, -1, prompts)
     axes = [np.array(axis.values) for axis in survey.plane.axes]
     weights = measures.grid(measures.spacing, axes)
-    judged = (flat >= 0).astype(float)
+    judged = has_verdict(flat).astype(float)
     hits = np.isin(flat, COUNTED["asr"]).astype(float)
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(prompts, np.full(prompts, 1 / prompts), REPLICATES).astype(float)

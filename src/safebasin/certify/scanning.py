@@ -110,7 +110,7 @@ def scan_until_decided(
             if not open_points:
                 break
         prepared.make_room()
-        judge_run(run, prepared.judges)
+        judge_run(run, prepared.late)
         cells = {
             point: _settled(run, judge, point, ids[:number], stopping)
             for point, number in asked.items()

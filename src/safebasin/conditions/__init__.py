@@ -28,6 +28,7 @@ from safebasin.conditions.preparation import (
 )
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.landscape import REFUSED, Summary, Survey
+from safebasin.landscape.cells import has_verdict
 from safebasin.landscape.intervals import Estimate
 from safebasin.report.lines import Line, draw_lines
 from safebasin.report.studies import CONDITIONS
@@ -169,10 +170,10 @@ def stopped(found: Survey, neighbourhood: float, level: float = 0.95) -> Estimat
     if not near.any():
         return Estimate(None, level=level, note="no point of the grid is in the neighbourhood")
     start = found.landscapes[0].outcomes[origin]
-    working = (start != REFUSED) & (start >= 0)
+    working = (start != REFUSED) & has_verdict(start)
     # (directions x points, prompts) of the prompts that succeed at the origin
     around = np.concatenate([one.outcomes[near][:, working] for one in found.landscapes])
-    judged = (around >= 0).sum(0)
+    judged = has_verdict(around).sum(0)
     shares = ((around == REFUSED).sum(0) / np.maximum(judged, 1))[judged > 0]
     if not len(shares):
         return Estimate(None, level=level, note="nothing succeeds at the origin")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from safebasin.agreement.measures import clustered_share as share
 from safebasin.exchange import OUTCOMES, Outcome
-from safebasin.landscape.cells import CODES, REFUSED
+from safebasin.landscape.cells import CODES, REFUSED, has_verdict
 from safebasin.landscape.intervals import Estimate, wilson
 
 Codes = NDArray[np.int8]
@@ -50,7 +50,7 @@ class Shares:
 
 def shares(judge: str, codes: Codes, level: float = 0.95) -> Shares:
     """What the codes of all samples amount to."""
-    judged = codes >= 0
+    judged = has_verdict(codes)
     return Shares(
         judge=judge,
         prompts=codes.shape[1],
@@ -64,7 +64,7 @@ def shares(judge: str, codes: Codes, level: float = 0.95) -> Shares:
 
 
 def _flips(codes: Codes, level: float) -> Estimate:
-    judged = codes >= 0
+    judged = has_verdict(codes)
     several = judged.sum(0) > 1
     refused = (judged & (codes == REFUSED)).sum(0)
     mixed = several & (refused > 0) & (refused < judged.sum(0))

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from safebasin.exchange import OUTCOMES, Outcome
 from safebasin.landscape.intervals import Estimate, wilson
 from safebasin.plane import Point
@@ -31,6 +34,11 @@ COUNTED: dict[Score, tuple[int, ...]] = {
     "asr": (COMPLIED, INCOHERENT, ASSUMED),
     "compliance": (COMPLIED,),
 }
+
+
+def has_verdict(codes: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """Which codes stand for a verdict, an assumed one included; of the codes' shape."""
+    return np.asarray(codes >= 0)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import cache, cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from safebasin.landscape.cells import ASSUMED, COUNTED, Score
+from safebasin.landscape.cells import ASSUMED, COUNTED, Score, has_verdict
 from safebasin.landscape.intervals import Array, Band, Estimate, clustered, share_band, wilson
 from safebasin.plane import Plane
 
@@ -29,7 +29,7 @@ class Sample:
         self.replicates = replicates
         self.seed = seed
         self.axes: tuple[Array, ...] = tuple(np.array(axis.values) for axis in plane.axes)
-        self.known: Known = np.asarray((codes >= 0).any(-1))
+        self.known: Known = np.asarray(has_verdict(codes).any(-1))
         self.rates = cache(self._rates)
         self._resampled = cache(self._resample)
 
@@ -38,7 +38,7 @@ class Sample:
 
         A point that is assumed in every direction has a value at most, and no interval.
         """
-        band = share_band(np.isin(self.codes, counted), self.codes >= 0, self.level)
+        band = share_band(np.isin(self.codes, counted), has_verdict(self.codes), self.level)
         assumed = (self.codes == ASSUMED).all((0, 2))
         low, high = (np.where(assumed, np.nan, bound) for bound in (band.low, band.high))
         value, low, high = (part.reshape(self.plane.shape) for part in (band.value, low, high))
@@ -76,7 +76,7 @@ class Sample:
             return Estimate(None, level=self.level, note=joined(*notes, undefined), each=each)
         values, replicates = values[defined], replicates[:, defined]
         value = float(values.mean())
-        prompts = int((self.codes >= 0).any((0, 1)).sum())
+        prompts = int(has_verdict(self.codes).any((0, 1)).sum())
         if prompts == 1:
             note = joined(*notes, "one judged prompt gives no interval")
             return Estimate(value, level=self.level, method="none", note=note, each=each)
@@ -113,7 +113,7 @@ class Sample:
 
     def _rates(self, score: Score) -> Array:
         """(directions, points): asr in [0, 1], nan where nothing was judged."""
-        judged = (self.codes >= 0).sum(-1)
+        judged = has_verdict(self.codes).sum(-1)
         hits = np.isin(self.codes, COUNTED[score]).sum(-1)
         return np.where(self.known, hits / np.maximum(judged, 1), np.nan)
 
@@ -124,7 +124,7 @@ class Sample:
         that a draw leaves without judged answers keeps its measured rate.
         """
         directions, points, _ = self.codes.shape
-        judged = (self.codes >= 0).reshape(directions * points, -1)
+        judged = has_verdict(self.codes).reshape(directions * points, -1)
         hits = np.isin(self.codes, COUNTED[score]).reshape(directions * points, -1)
         total = self._weights @ judged.T.astype(np.float64)
         rates = (self._weights @ hits.T.astype(np.float64)) / np.maximum(total, 1)

@@ -31,6 +31,7 @@ from safebasin.landscape.cells import (
     UNJUDGED,
     Cell,
     Score,
+    has_verdict,
 )
 from safebasin.landscape.intervals import Array, Band, Estimate
 from safebasin.landscape.lines import WALL_TOP
@@ -40,8 +41,6 @@ from safebasin.plane import Plane, Point
 
 Definition = Literal["paper", "reference"]
 TOLERANCE = 0.10
-WITHOUT = (UNJUDGED, UNASKED)
-"""The codes of what has no verdict."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,8 +121,10 @@ class Landscape:
 
         `asr` is 1 where it is assumed.
         """
-        unknown = WITHOUT if score == "asr" else (*WITHOUT, ASSUMED)
-        judged = np.count_nonzero(~np.isin(self.outcomes, unknown), axis=-1)
+        known = has_verdict(self.outcomes)
+        if score != "asr":
+            known &= self.outcomes != ASSUMED
+        judged = np.count_nonzero(known, axis=-1)
         hits = np.count_nonzero(np.isin(self.outcomes, COUNTED[score]), axis=-1)
         return np.where(judged > 0, hits / np.maximum(judged, 1), np.nan)
 
@@ -205,7 +206,7 @@ class Survey:
     @property
     def judged(self) -> int:
         """The answers that were judged, each counted once."""
-        return sum(int((~np.isin(codes, (*WITHOUT, ASSUMED))).sum()) for codes in self._distinct)
+        return sum(int((has_verdict(codes) & (codes != ASSUMED)).sum()) for codes in self._distinct)
 
     @property
     def unasked(self) -> int:

@@ -21,6 +21,7 @@ from safebasin.directions import Projection
 from safebasin.exchange import Outcome
 from safebasin.judges import Judge
 from safebasin.landscape import REFUSED, Landscape
+from safebasin.landscape.cells import has_verdict
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Point
 from safebasin.report.page import PAGE, write_page
@@ -173,4 +174,7 @@ def _surveys(folder: Path, part: Part, judge: Judge) -> list[Landscape]:
 def _broken(landscape: Landscape) -> list[bool | None]:
     """For each prompt whether the attack succeeded at the landscape's only point."""
     codes = landscape.outcomes.reshape(-1)
-    return [None if code < 0 else bool(code != REFUSED) for code in codes]
+    judged = has_verdict(codes)
+    return [
+        bool(code != REFUSED) if known else None for code, known in zip(codes, judged, strict=True)
+    ]
