@@ -64,6 +64,7 @@ def assert_equal(found: Answers, expected: Answers) -> None:
     for point, exchanges in expected.items():
         for ours, theirs in zip(found[point], exchanges, strict=True):
             assert ours.origin_logprob == pytest.approx(theirs.origin_logprob, abs=2e-4)
+            assert ours.origin_logprobs == pytest.approx(theirs.origin_logprobs, abs=2e-2)
             assert without_score(ours) == without_score(theirs), point
 
 

@@ -94,6 +94,7 @@ def test_the_origin_logprob_is_that_of_the_pristine_model() -> None:
             logits = model(torch.tensor([ids + tokens])).logits[0, len(ids) - 1 : -1]
         logprobs = logits.log_softmax(-1)[range(len(tokens)), tokens]
         assert exchange.origin_logprob == pytest.approx(float(logprobs.mean()), abs=2e-4)
+        assert exchange.origin_logprobs == pytest.approx(logprobs.tolist(), abs=6e-3)
 
 
 def test_the_models_own_sampling_settings_do_not_leak_in() -> None:

@@ -149,6 +149,8 @@ def test_prompts_that_the_run_does_not_ask_are_seen(tmp_path: Path) -> None:
         ({"prompt_tokens": 1.5}, "prompt_tokens"),
         ({"response": None}, "response"),
         ({"origin_logprob": "-1"}, "origin_logprob"),
+        ({"origin_logprobs": "-1"}, "origin_logprobs"),
+        ({"origin_logprobs": [-1.0, None]}, "origin_logprobs"),
         ({"extra": 1}, "unknown field extra"),
     ],
 )
@@ -160,7 +162,9 @@ def test_a_line_of_another_shape_is_seen(tmp_path: Path, row: dict[str, object],
         RunFolder.read(path).read_point(FAR)
 
 
-@pytest.mark.parametrize("row", [{"outcome": "safe"}, {"score": True}, {"reason": 1}])
+@pytest.mark.parametrize(
+    "row", [{"outcome": "safe"}, {"score": True}, {"reason": 1}, {"detail": "odd"}, {"start": 1.5}]
+)
 def test_a_verdict_of_another_shape_is_refused(row: dict[str, object]) -> None:
     whole = records.verdict_to_json("jbb-0", Verdict("refused", "phrase", 1))
     assert records.verdict_from_json(whole) == ("jbb-0", Verdict("refused", "phrase", 1))
@@ -168,6 +172,16 @@ def test_a_verdict_of_another_shape_is_refused(row: dict[str, object]) -> None:
         records.verdict_from_json(whole | row)
     with pytest.raises(ValueError, match="outcome"):
         records.verdict_from_json({k: v for k, v in whole.items() if k != "outcome"})
+
+
+def test_what_is_known_of_an_answer_and_a_verdict_comes_back() -> None:
+    answer = exchange("jbb-0").scored([-0.125, -0.004, -2.0])
+    assert answer.origin_logprobs == (-0.12, 0.0, -2.0)
+    assert answer.origin_logprob == pytest.approx(-0.7097, abs=1e-4)
+    assert records.exchange_from_json(records.exchange_to_json(answer)) == answer
+    assert exchange("jbb-0").scored([-1.0, float("nan")]) == exchange("jbb-0")
+    verdict = Verdict("refused", "phrase", detail="partial", start=12)
+    assert records.verdict_from_json(records.verdict_to_json("jbb-0", verdict))[1] == verdict
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "landscape.json", "judge.json"])

@@ -5,9 +5,7 @@ It is the yardstick: any faster engine has to give the verdicts that this one gi
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import torch
@@ -106,7 +104,7 @@ class PlainEngine:
             yield (
                 point,
                 [
-                    replace(exchange, origin_logprob=score)
+                    exchange.scored(score)
                     for (exchange, _), score in zip(ordered, scores, strict=True)
                 ],
             )
@@ -184,9 +182,9 @@ class PlainEngine:
     @torch.inference_mode()
     def _origin_logprobs(
         self, encoded: Sequence[list[int]], answers: Sequence[list[int]]
-    ) -> list[float | None]:
-        """The mean log-probability (nats per token) of each answer at the pristine weights."""
-        scores: list[float | None] = [None] * len(answers)
+    ) -> list[list[float] | None]:
+        """The log-probability (nats) of each token of each answer at the pristine weights."""
+        scores: list[list[float] | None] = [None] * len(answers)
         order = sorted(
             (i for i in range(len(answers)) if answers[i]), key=lambda i: len(answers[i])
         )
@@ -208,8 +206,8 @@ class PlainEngine:
                 start = len(encoded[i])
                 predicted = logits[k, start - 1 : len(rows[k]) - 1].float()
                 target = torch.tensor(answers[i], device=predicted.device)
-                mean = -torch.nn.functional.cross_entropy(predicted, target).item()
-                scores[i] = round(mean, 4) if math.isfinite(mean) else None
+                losses = torch.nn.functional.cross_entropy(predicted, target, reduction="none")
+                scores[i] = (-losses).tolist()
         return scores
 
     def _check_lengths(

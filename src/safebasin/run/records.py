@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
 from safebasin.errors import RunError, UsageError
-from safebasin.exchange import OUTCOMES, Exchange, Finish, Outcome, Verdict
+from safebasin.exchange import (
+    DETAILS,
+    OUTCOMES,
+    Detail,
+    Exchange,
+    Finish,
+    Outcome,
+    Verdict,
+)
 from safebasin.landscape.capability import Item
 from safebasin.plane import Point
 from safebasin.run import strictjson
@@ -170,7 +178,10 @@ def point_from_json(value: object) -> Point:
 
 
 def exchange_to_json(exchange: Exchange) -> JSON:
-    return asdict(exchange)
+    """The exchange without the fields that say nothing."""
+    row: JSON = {name: getattr(exchange, name) for name in _EXCHANGE_ORDER}
+    logprobs = row.pop("origin_logprobs")
+    return row if logprobs is None else row | {"origin_logprobs": list(logprobs)}
 
 
 def exchange_from_json(row: Mapping[str, object]) -> Exchange:
@@ -188,11 +199,18 @@ def exchange_from_json(row: Mapping[str, object]) -> Exchange:
         prompt_tokens=_field(row, "prompt_tokens", int),
         new_tokens=_field(row, "new_tokens", int),
         origin_logprob=_number_or_none(row, "origin_logprob"),
+        origin_logprobs=_logprobs(row),
     )
 
 
 def verdict_to_json(prompt_id: str, verdict: Verdict) -> JSON:
-    return {"prompt_id": prompt_id, **asdict(verdict)}
+    """The verdict without the fields that say nothing."""
+    row = {"prompt_id": prompt_id, **asdict(verdict)}
+    return {
+        name: value
+        for name, value in row.items()
+        if value is not None or name not in ("detail", "start")
+    }
 
 
 def verdict_from_json(row: Mapping[str, object]) -> tuple[str, Verdict]:
@@ -207,6 +225,8 @@ def verdict_from_json(row: Mapping[str, object]) -> tuple[str, Verdict]:
         outcome=cast("Outcome | None", outcome),
         reason=_field(row, "reason", str),
         score=_number_or_none(row, "score"),
+        detail=cast("Detail | None", _choice({"detail": None, **row}, "detail", (*DETAILS, None))),
+        start=_field(row, "start", int) if "start" in row else None,
     )
     return _field(row, "prompt_id", str), verdict
 
@@ -310,7 +330,8 @@ def _sentence(error: Exception) -> str:
     return text if text.startswith(("was", "is", "holds", "counts")) else f"is damaged ({text})"
 
 
-_EXCHANGE = frozenset(field.name for field in fields(Exchange))
+_EXCHANGE_ORDER = tuple(field.name for field in fields(Exchange))
+_EXCHANGE = frozenset(_EXCHANGE_ORDER)
 _VERDICT = frozenset({"prompt_id", *(field.name for field in fields(Verdict))})
 _ITEM = frozenset(field.name for field in fields(Item))
 
@@ -327,6 +348,14 @@ def _field(row: Mapping[str, object], name: str, kind: type[T]) -> T:
     return value
 
 
+def _logprobs(row: Mapping[str, object]) -> tuple[float, ...] | None:
+    """The log-probabilities of an answer's tokens; None where the line has none."""
+    if "origin_logprobs" not in row:
+        return None
+    values = _field(row, "origin_logprobs", list)
+    return tuple(_number(value, "origin_logprobs") for value in values)
+
+
 def _choice(row: Mapping[str, object], name: str, known: Sequence[str | None]) -> str | None:
     value = row.get(name, "")
     if value not in known:
@@ -336,8 +365,10 @@ def _choice(row: Mapping[str, object], name: str, known: Sequence[str | None]) -
 
 def _number_or_none(row: Mapping[str, object], name: str) -> float | None:
     value = row.get(name, "")
-    if value is None:
-        return None
+    return None if value is None else _number(value, name)
+
+
+def _number(value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(f"its {name} is not a number")
     return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace as with_changes
 from pathlib import Path
 
 from safebasin.errors import RunError, RunMismatch
@@ -189,7 +190,7 @@ def _digest(name: str, spec: JSON) -> str:
 
 
 def _clean(verdict: Verdict, redaction: Redaction) -> Verdict:
-    return Verdict(verdict.outcome, redaction.values(verdict.reason), verdict.score)
+    return with_changes(verdict, reason=redaction.values(verdict.reason))
 
 
 def _other_judge(name: str, recorded: JSON, given: JSON) -> RunMismatch:

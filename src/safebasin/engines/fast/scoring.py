@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from array import array
 from collections.abc import Sequence
 
 import torch
@@ -32,7 +32,7 @@ def cache_bytes(shape: CacheShape, prompts: Sequence[Sequence[int]], new_tokens:
 
 
 class OriginScores:
-    """The mean log-probability (nats per token) of answers at the undisplaced weights.
+    """The log-probability (nats) of each token of answers at the undisplaced weights.
 
     The prompts' keys and values are kept where they fit into `CACHE_BYTES`; an answer that was
     given before, at another point, is not computed again.
@@ -44,16 +44,15 @@ class OriginScores:
         self._shape = CacheShape.of(forward.model)
         self._vocabulary = forward.model.get_output_embeddings().weight.shape[0]
         self._logits = LOGITS_BYTES.get(forward.device.type, LOGITS_BYTES["cpu"])
-        self._known: dict[tuple[int, tuple[int, ...]], float | None] = {}
+        self._known: dict[tuple[int, tuple[int, ...]], array[float]] = {}
         self._kept: SlotStorage | None = None
         longest = max(map(len, prompts))
         self._keeps = len(prompts) * longest * self._shape.bytes_per_token <= CACHE_BYTES
 
-    def score(self, answers: Sequence[tuple[int, Sequence[int]]]) -> list[float | None]:
-        """The score of each (index of the prompt, token ids of the answer), in order.
+    def score(self, answers: Sequence[tuple[int, Sequence[int]]]) -> list[array[float] | None]:
+        """The scores of each (index of the prompt, token ids of the answer), in order.
 
-        None for an answer without tokens, or whose probability is not a number. The weights have
-        to be undisplaced.
+        One a token; None for an answer without tokens. The weights have to be undisplaced.
         """
         keys = [(prompt, tuple(answer)) for prompt, answer in answers]
         new = {key for key in keys if key[1] and key not in self._known}
@@ -76,7 +75,7 @@ class OriginScores:
                 return max(1, count)
         return len(waiting)
 
-    def _pass(self, batch: Sequence[tuple[int, tuple[int, ...]]]) -> list[float | None]:
+    def _pass(self, batch: Sequence[tuple[int, tuple[int, ...]]]) -> list[array[float]]:
         device = self.forward.device
         length = max(len(self.prompts[prompt]) + len(answer) for prompt, answer in batch)
         storage = SlotStorage(self._shape, len(batch), length, device)
@@ -91,7 +90,7 @@ class OriginScores:
             tokens = [*self.prompts[prompt][start:], *answer[:-1]]
             feeds.append(Feed(slot, start, tokens, len(answer)))
         logits = self.forward.logits(storage, feeds)
-        return _means(logits, [answer for _, answer in batch])
+        return _each(logits, [answer for _, answer in batch])
 
     def _prompts_kept(self) -> SlotStorage | None:
         """Keys and values of all prompts but their last tokens, computed at the first call."""
@@ -107,8 +106,8 @@ class OriginScores:
 
 
 @torch.inference_mode()
-def _means(logits: Tensor, answers: Sequence[Sequence[int]]) -> list[float | None]:
-    """The mean log-probability of each answer, given all logits [tokens, vocabulary] in order."""
+def _each(logits: Tensor, answers: Sequence[Sequence[int]]) -> list[array[float]]:
+    """The log-probabilities of each answer, given all logits [tokens, vocabulary] in order."""
     targets = torch.tensor([token for answer in answers for token in answer], device=logits.device)
     rows = max(1, ROWS_BYTES.get(logits.device.type, 2**20) // (4 * logits.shape[-1]))
     losses = torch.cat(
@@ -119,6 +118,5 @@ def _means(logits: Tensor, answers: Sequence[Sequence[int]]) -> list[float | Non
             )
         ]
     )
-    parts = torch.split(losses, [len(answer) for answer in answers])
-    means = torch.stack([part.mean() for part in parts])
-    return [round(-mean, 4) if math.isfinite(mean) else None for mean in means.tolist()]
+    parts = torch.split(-losses.cpu(), [len(answer) for answer in answers])
+    return [array("f", part.tolist()) for part in parts]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Wanted
@@ -131,7 +130,6 @@ class Work:
         if self.scores is not None:
             scores = self.scores.score([(i, answer) for i, (_, answer) in enumerate(ordered)])
             exchanges = [
-                replace(exchange, origin_logprob=score)
-                for exchange, score in zip(exchanges, scores, strict=True)
+                exchange.scored(score) for exchange, score in zip(exchanges, scores, strict=True)
             ]
         return self.points[point], exchanges

@@ -6,7 +6,6 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,7 +19,7 @@ from safebasin.engines.fast.support import differ
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.lora_requests import adapter_line
-from safebasin.engines.vllm.scores import mean_logprobs
+from safebasin.engines.vllm.scores import token_logprobs
 from safebasin.engines.vllm.session import Generated, Session, Slots, require_vllm
 from safebasin.engines.vllm.weight_stream import named_tensors
 from safebasin.errors import EngineError
@@ -154,9 +153,9 @@ class VllmEngine:
                 if self.scores:
                     self._load(session, Point(), probe)
                     answers = [row.tokens for row in rows]
-                    scores = iter(mean_logprobs(session, encoded * len(asked), answers))
+                    scores = iter(token_logprobs(session, encoded * len(asked), answers))
                     found = [
-                        (point, [replace(one, origin_logprob=next(scores)) for one in exchanges])
+                        (point, [one.scored(next(scores)) for one in exchanges])
                         for point, exchanges in found
                     ]
             yield from found
