@@ -280,14 +280,24 @@ class GuardJudge:
         ]
 
     def _first_scores(self, replies: Tensor, logits: Sequence[Tensor]) -> list[float | None]:
-        """The expected score where each reply's first token that is no white space was chosen."""
+        """The expected score where each reply's first token that is no white space was chosen.
+
+        None where that is none of the labels' tokens, as in a reply of capitals.
+        """
         tokenizer = self.loaded.tokenizer
+        rows = replies.tolist()
         at = [
             next((i for i, token in enumerate(row) if tokenizer.decode([token]).strip()), 0)
-            for row in replies.tolist()
+            for row in rows
         ]
         chosen = torch.stack([logits[step][row] for row, step in enumerate(at)])
-        return self._expected(chosen, self.guard.first)
+        labels = self._single_tokens(self.guard.first) or ()
+        return [
+            score if tokens[step] in labels else None
+            for tokens, step, score in zip(
+                rows, at, self._expected(chosen, self.guard.first), strict=True
+            )
+        ]
 
     def _pad(self) -> int:
         for value in (self.loaded.tokenizer.pad_token_id, self.loaded.tokenizer.eos_token_id):
