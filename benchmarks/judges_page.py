@@ -52,7 +52,8 @@ JUDGES = """\
 - `refusal`, `coherence`, `outcome`: the project's own. `outcome` tells refused, complied and
   broken apart.
 - `guard:NAME`, such as `guard:qwen3guard`: a guard model on this machine. `guard:NAME@FOLDER`
-  takes another checkpoint of the same kind. A reply that is none of its labels is not judged.
+  takes another checkpoint of the same kind. A reply that is none of its labels, case and white
+  space aside, is not judged.
 - `rubric:NAME@MODEL?base_url=https://HOST/v1&concurrency=8`: a model behind an OpenAI-compatible
   endpoint (`pip install 'safebasin[rubric]'`). The key is read from `OPENAI_API_KEY`, or the
   variable that `key_env` names, and from nowhere else. What costs is shown before it starts; what
@@ -78,6 +79,22 @@ the command ends with exit code 4, so an endpoint that is down cannot look like 
 A judge of harm (guards, rubrics) says "complied" for harmful and "refused" for not harmful. The
 wording of the rubrics is the project's own, so their scores are not comparable with published
 ones digit for digit.
+
+### Endpoints and their replies
+
+Of a judge model's reply the grade is read where it can mean one thing only: thought, a code fence,
+prose or a comment around it do not matter, nor do `"1"`, `1.0`, or `true` for 1 of 0 and 1. Two
+grades, a field that is there twice, and a thought without an end are not judged; where the graded
+answer itself holds a grade, nothing but the grade may be in the reply. A server that does not take
+`max_tokens`, the temperature 0 or a JSON schema is asked without from then on, and the reason of a
+verdict says so. A reply that is cut off is asked for again with four times the limit, from 200 to
+12,800 tokens, which is kept for the rest.
+
+Judging stops after 5 replies in a row without a grade, after 20 where one has been read before,
+and after 50 answers in a row that the judge model declines to grade; the reason says what came
+back and what to do. `patience=N` takes the place of the 5, and `patience=0` never stops. A quota
+that is used up stops it at once. A call ends after `timeout` seconds a try and the waits between,
+however slowly a server sends, and 4 MB of a reply are the most that is read.
 
 ### Against human labels
 

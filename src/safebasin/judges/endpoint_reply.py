@@ -90,7 +90,17 @@ def _said(value: object) -> Iterator[str]:
             yield from _said(one)
     elif isinstance(value, Mapping):
         for name, one in value.items():
-            if name in ("code", "detail", "error", "errors", "loc", "message", "msg", "param"):
+            if name in (
+                "code",
+                "detail",
+                "error",
+                "errors",
+                "loc",
+                "message",
+                "msg",
+                "param",
+                "type",
+            ):
                 yield from _said(one)
 
 
