@@ -73,6 +73,15 @@ def budget_for(judge: AsksAgain, exchanges: Sequence[Exchange]) -> str:
     return judge.budget(len(asked), characters)
 
 
+@runtime_checkable
+class ReadsOrigin(Protocol):
+    """A judge that holds answers against the undisplaced model's own answers in the same run."""
+
+    def against(self, answers: Sequence[Exchange]) -> Judge:
+        """The same judge, of the same specification, with these answers to hold others against."""
+        ...
+
+
 @dataclass(frozen=True)
 class Footprint:
     """What a judge's model needs in memory before it can be loaded, and what there is, in bytes.

@@ -120,8 +120,12 @@ def rebuild(spec: Mapping[str, object], lexicon: Lexicon | None = None) -> Judge
     """
     kind = spec.get("type")
     if kind == "outcome":
-        parts = (_part(spec, "refusal"), _part(spec, "coherence"))
-        judge: Judge = OutcomeJudge(*(rebuild(part, lexicon) for part in parts))
+        coherence = rebuild(_part(spec, "coherence"), lexicon)
+        if not isinstance(coherence, Coherence):
+            raise JudgeError(
+                "The specification's judge of broken text is none.", "Take it from a manifest."
+            )
+        judge: Judge = OutcomeJudge(rebuild(_part(spec, "refusal"), lexicon), coherence)
     elif kind == "refusal":
         judge = RefusalJudge()
     elif kind == "coherence":
