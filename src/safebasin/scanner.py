@@ -10,6 +10,7 @@ from safebasin.errors import RunBusy
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
+from safebasin.reference import ask_everyday, settle
 from safebasin.results import (
     ASSUMED,
     LEXICON,
@@ -102,11 +103,14 @@ def measure(
     headline = prepared.judges[0]
     if any(missing.values()):
         prepared.load_judges()
+        ask_everyday(run, prepared.judges, prepared.engine, prepared.sampling)
+    settle(run, ids)
     if walk is not None:
         for point in points:
             if not missing[point]:
                 judge_point(run, prepared.beside, point)
                 walk.record(point, observed_asr(run, headline, point))
+    answered: list[Point] = []
     for absent, group in by_missing(missing):
         asked = [prompts[prompt_id] for prompt_id in absent]
         for point, exchanges in executor.answers(
@@ -119,9 +123,12 @@ def measure(
             if walk is not None and not walk.wanted(point):
                 continue
             run.write_point(point, exchanges)
-            judge_point(run, prepared.beside, point)
-            if walk is not None:
-                walk.record(point, observed_asr(run, headline, point))
+            answered.append(point)
+            # With the undisplaced answers the judges that waited for them read what came before.
+            for each in answered if settle(run, ids) else (point,):
+                judge_point(run, prepared.beside, each)
+                if walk is not None:
+                    walk.record(each, observed_asr(run, headline, each))
             observer.finished(point)
     if walk is not None:
         run.write_json(ASSUMED, walk.to_json(headline.name))

@@ -31,10 +31,10 @@ def list_known(
 
 
 def _prompts() -> list[tuple[str, str]]:
-    from safebasin.prompts import CHOICE_SETS, PACKAGED, PUBLISHED, load
+    from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, load
     from safebasin.prompts.formats import KNOWN_FORMATS
 
-    packaged = [(name, f"packaged, {len(load(name))} prompts") for name in PACKAGED]
+    packaged = [(name, f"packaged, {len(load(name))} prompts") for name in (*PACKAGED, EVERYDAY)]
     choices = [
         (name, f"packaged, {_length(name)} questions with choices, for --capability")
         for name in CHOICE_SETS

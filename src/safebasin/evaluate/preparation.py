@@ -80,7 +80,11 @@ class Prepared:
     def parts(self, sample: int) -> list[Part]:
         """The run folders of one sample. They are judged afterwards, so no judge is named."""
         tail = "" if sample == 1 else f"-{sample}"
-        return [Part(f"{name}{tail}", found, (ORIGIN,)) for name, found in self.sets.items()]
+        readers = {name: () if name == CAPABILITY else self.judges for name in self.sets}
+        return [
+            Part(f"{name}{tail}", found, (ORIGIN,), readers=readers[name])
+            for name, found in self.sets.items()
+        ]
 
 
 def prepare(config: EvaluateConfig) -> Prepared:

@@ -55,8 +55,8 @@ class Thresholds:
     min_words: words below which that share is not taken.
     """
 
-    factor: float | None = 3.0
-    spread: float = 3.0
+    factor: float | None = 4.0
+    spread: float = 2.0
     max_nll: float | None = None
     max_loop: float | None = 0.25
     max_repeated: float | None = 0.55

@@ -22,12 +22,15 @@ PACKAGED: dict[str, tuple[Kind, str]] = {
 }
 """The sets that come with the packaged model: name -> (kind, split)."""
 
+EVERYDAY = "everyday"
+"""Plain questions in English that any instructed model helps with."""
+
 CHOICE_SETS = {"testbed:choice": "test", "testbed:choice-dev": "dev"}
 """The packaged multiple-choice questions, which `--capability` takes: name -> split."""
 
 
 def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) -> PromptSet:
-    """A packaged set by name (see PACKAGED), a published one, or the prompts of a file.
+    """A packaged set by name (PACKAGED, EVERYDAY), a published one, or the prompts of a file.
 
     A published set (see published.PUBLISHED) is `NAME`, fetched from the hub at its pinned
     revision; `NAME@REVISION`; or `NAME=PATH`, a local copy of the published file. It has to have
@@ -48,6 +51,9 @@ def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) 
     name = str(spec)
     if name in PACKAGED:
         return _packaged(name, column, kind)
+    if name == EVERYDAY:
+        everyday = _from_file(Path(__file__).parent / "everyday.jsonl", column, kind)
+        return replace(everyday, licence="MIT", source="safebasin")
     if (request := requested(name)) is not None:
         if column is not None:
             raise PromptError(
@@ -60,11 +66,11 @@ def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) 
             f"'{name}' holds questions with choices, not prompts.", f"Give --capability {name}."
         )
     if name.startswith("testbed:") or not _is_there(Path(name)):
-        close = difflib.get_close_matches(name, [*PACKAGED, *BY_NAME], n=1)
+        close = difflib.get_close_matches(name, [*PACKAGED, EVERYDAY, *BY_NAME], n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
         raise PromptError(
             f"There is no prompt file, packaged set or published set '{shorten(name)}'.",
-            f"{meant}Give a file or one of {', '.join([*PACKAGED, *BY_NAME])}.",
+            f"{meant}Give a file or one of {', '.join([*PACKAGED, EVERYDAY, *BY_NAME])}.",
         )
     return _from_file(Path(name), column, kind)
 
