@@ -42,6 +42,13 @@ one.
 ```console
 $ safebasin list prompts
 ```
+
+`--prompts FILE` takes any file. A published layout is known by its columns, and with it which
+prompts are harmful. Any other file says so in a column `kind` (harmful or benign) or `label`
+(harmful, unsafe, benign, unharmful, harmless, safe), or `--prompts-kind harmful` says it of all; a
+file that does not say is an error, as a benign prompt that counts as harmful makes a wrong ASR. So
+is a file of completions, with answers beside its prompts, unless `--column` and `--prompts-kind`
+are both given, and one of requests about images.
 """
 
 JUDGES = """\

@@ -21,12 +21,6 @@ MEANINGS: tuple[Meaning, ...] = ("refused", "complied", "partial", "left-out")
 Role = Literal["prompt", "answer", "label"]
 ROLES: tuple[Role, ...] = ("prompt", "answer", "label")
 
-ANSWER_COLUMNS = (
-    "response", "completion", "generation", "output", "answer", "reply", "model_response",
-    "target_response",
-)  # fmt: skip
-"""The columns of a file of no known layout that may hold the answer, the likeliest first."""
-
 
 @dataclass(frozen=True)
 class Labels:

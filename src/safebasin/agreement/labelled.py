@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from safebasin.agreement.label_layouts import (
-    ANSWER_COLUMNS,
     LABEL_LAYOUTS,
     LabelLayout,
     Labels,
@@ -21,7 +20,7 @@ from safebasin.agreement.label_layouts import (
 from safebasin.errors import JudgeError
 from safebasin.exchange import Exchange
 from safebasin.prompts.files import Contents, Row, Table, read_bytes, read_table
-from safebasin.prompts.formats import TEXT_COLUMNS
+from safebasin.prompts.formats import ANSWER_COLUMNS, TEXT_COLUMNS
 
 _CONTENTS = Contents(
     "file of labelled answers",

@@ -78,7 +78,8 @@ def _models() -> list[tuple[str, str]]:
 
 
 def _labelled() -> list[tuple[str, str]]:
-    from safebasin.agreement.label_layouts import ANSWER_COLUMNS, LABEL_LAYOUTS, own_layout
+    from safebasin.agreement.label_layouts import LABEL_LAYOUTS, own_layout
+    from safebasin.prompts.formats import ANSWER_COLUMNS
 
     own = own_layout("prompt", f"one of {' '.join(ANSWER_COLUMNS)}", "label")
     return [(f"FILE in {layout.name} layout", layout.text()) for layout in (*LABEL_LAYOUTS, own)]
