@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safebasin.agreement.label_layouts import LABEL_LAYOUTS
 from safebasin.judges.guards import GUARDS
 from safebasin.prompts import PUBLISHED, Published
 from safebasin.report.card import number, percent
@@ -41,6 +42,13 @@ one.
 ```console
 $ safebasin list prompts
 ```
+
+`--prompts FILE` takes any file. A published layout is known by its columns, and with it which
+prompts are harmful. Any other file says so in a column `kind` (harmful or benign) or `label`
+(harmful, unsafe, benign, unharmful, harmless, safe), or `--prompts-kind harmful` says it of all; a
+file that does not say is an error, as a benign prompt that counts as harmful makes a wrong ASR. So
+is a file of completions, with answers beside its prompts, unless `--column` and `--prompts-kind`
+are both given, and one of requests about images.
 """
 
 JUDGES = """\
@@ -135,10 +143,36 @@ the verdicts as stored, and say so.
 
 ### Against human labels
 
-`safebasin judges calibrate FILE --judge refusal` takes WildGuardTest or xstest-response and
-prints precision, recall, specificity and kappa. With `--run RUN` or `--observed 12/80` it
-corrects the ASR for the judge's mistakes (Rogan and Gladen 1978), with Lang and Reiczigel's
-interval. That holds as far as the judge errs alike on the labelled answers and on yours.
+`safebasin judges calibrate FILE --judge refusal` reads the published files of human labels as
+they are, several at once, and prints of each what its words were taken for, precision, recall,
+specificity and kappa. Positive is "refused": precision is the share of what the judge calls
+refused that people call so, recall the share of people's refusals that it finds, specificity the
+share of the other answers that it recognises. Where the file says which prompts are harmful, as
+XSTest's types that begin with `contrast_`, it prints the ASR on them by the judge and by people.
+
+```console
+$ safebasin list labelled
+```
+
+{labelled}
+
+- Labels of **refusal** say whether an answer refuses, labels of **harm** whether the attack
+  succeeded. A judge of refusals can be held against either, and so can a guard, but an answer that
+  neither refuses nor harms then counts against it; the output says which kind the file has.
+  `--label harm` takes the second where a file has both.
+- A **partial** refusal is outside precision, recall, specificity and kappa, and counted;
+  `--partial refused` and `--partial complied` take it in. The ASR by people is given without and
+  with it.
+- HarmBench's file holds three votes of each answer, of which the majority counts, and the id of a
+  behaviour, not its text: a judge that reads the request reads the test case. GPTFuzz's files hold
+  no requests, so such a judge reads the answers alone.
+- A file of your own has a column `label` and one of the answers. `--columns
+  'answer=reply;label=verdict'` names others, `--labels 'refused=no;complied=yes;left-out=unclear'`
+  says what words mean. A word that is not known is an error with its place: no label is guessed.
+
+With `--run RUN` or `--observed 12/80` it corrects the ASR for the judge's mistakes (Rogan and
+Gladen 1978), with Lang and Reiczigel's interval. That holds as far as the judge errs alike on the
+labelled answers and on yours.
 """
 
 GUARD_PROMPTS = """\
@@ -261,7 +295,7 @@ def page() -> str:
     parts = [
         INTRODUCTION,
         prompt_table(),
-        JUDGES,
+        JUDGES.replace("{labelled}", label_table()),
         GUARD_PROMPTS,
         guard_table(),
         REMARKS,
@@ -297,6 +331,19 @@ def guard_table() -> str:
         if name in sources
     ]
     return "\n".join(["| judge | model | policy | prompt found in |", "|---|---|---|---|", *rows])
+
+
+def label_table() -> str:
+    """The published files of human labels, a row for each question that they answer."""
+    rows = [
+        f"| `{layout.name}` | {layout.source} | {layout.answer} | {labels.question} | "
+        f"{', '.join(labels.columns)} | "
+        f"{', '.join(f'{word}: {meaning}' for word, meaning in labels.words.items())} |"
+        for layout in LABEL_LAYOUTS
+        for labels in layout.labels
+    ]
+    header = "| layout | published by | answers in | labels of | in | words |"
+    return "\n".join([header, "|---|---|---|---|---|---|", *rows])
 
 
 def _revision(one: Published) -> str:

@@ -22,6 +22,8 @@ Normalise = Literal["tensor", "row"]
 Tied = Literal["once", "reference"]
 EngineName = Literal["fast", "plain", "vllm"]
 Mode = Literal["auto", "pool", "in-place"]
+PromptsKind = Literal["harmful", "benign"]
+PROMPTS_KINDS: tuple[PromptsKind, ...] = ("harmful", "benign")
 ExecutorName = Literal["local", "ray"]
 
 PLATEAU_POINTS = 2
@@ -70,6 +72,7 @@ class ScanConfig:
     include, exclude patterns of parameter names to displace, or not to; layers as in `4-7`
     tied             tied tensors move `once`, or twice as in the reference code
     prompts, column  packaged name or file, and the column that holds the prompts
+    prompts_kind     whether the prompts are harmful or benign; None for what the file says
     limit            a seeded sample of so many prompts; 0 for all of them
     system, template the system message, and the chat template (`raw` or a file)
     max_new_tokens   None for the model's own default, else 128
@@ -112,6 +115,7 @@ class ScanConfig:
     tied: Tied = "once"
     prompts: str = DEFAULT_PROMPTS
     column: str | None = None
+    prompts_kind: PromptsKind | None = None
     limit: int = 80
     sample_seed: int = 0
     system: str | None = None
@@ -146,6 +150,11 @@ class ScanConfig:
             raise UsageError(f"{self.axes} axes were asked for.", "Give --axes 1 or --axes 2.")
         if self.limit < 0:
             raise UsageError(f"The limit of prompts is {self.limit}.", "Give 0 for all, or more.")
+        if self.prompts_kind is not None and self.prompts_kind not in PROMPTS_KINDS:
+            raise UsageError(
+                f"Prompts cannot be of the kind '{self.prompts_kind}'.",
+                f"Give one of {', '.join(PROMPTS_KINDS)}.",
+            )
         if self.capability_limit < 0:
             raise UsageError(
                 f"The limit of a capability is {self.capability_limit}.", "Give 0 for all, or more."

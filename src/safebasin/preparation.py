@@ -240,7 +240,7 @@ def prepare(config: ScanConfig) -> Prepared:
     planes = config.planes()
     if config.shard is not None:
         Shard.parse(config.shard)
-    everything = harmful_of(prompt_sets.load(config.prompts, column=config.column))
+    everything = harmful_of(prompt_sets.load(config.prompts, config.column, config.prompts_kind))
     wanted = min(config.limit or len(everything), len(everything))
     prompts = everything.sample(wanted, config.sample_seed)
     check_judges(config.judges)

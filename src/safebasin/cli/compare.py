@@ -12,6 +12,7 @@ from safebasin.cli.options import (
     BaseTemplateOption,
     JsonResultOption,
     JudgeOption,
+    PromptsKindOption,
     StudyBatchOption,
     StudyColumnOption,
     StudyDeviceOption,
@@ -22,6 +23,7 @@ from safebasin.cli.options import (
     StudyPromptsOption,
     StudyTrustRemoteCodeOption,
     ToleranceOption,
+    parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
 
@@ -46,6 +48,7 @@ def compare(
     ] = False,
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
+    prompts_kind: PromptsKindOption = None,
     benign: Annotated[
         str | None,
         typer.Option(help="Requests to be helped with. [default: packaged, for packaged models]"),
@@ -96,6 +99,7 @@ def compare(
             "model": base,
             "prompts": prompts,
             "column": column,
+            "prompts_kind": parse_prompts_kind(prompts_kind),
             "limit": limit,
             "sample_seed": sample_seed,
             "tolerance": tolerance,

@@ -12,6 +12,7 @@ from safebasin.cli.options import (
     JUDGES,
     JsonResultOption,
     JudgeOption,
+    PromptsKindOption,
     RadiusOption,
     StudyBatchOption,
     StudyColumnOption,
@@ -25,6 +26,7 @@ from safebasin.cli.options import (
     StudyPromptsOption,
     StudyTrustRemoteCodeOption,
     ToleranceOption,
+    parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
 
@@ -53,6 +55,7 @@ def conditions(
     ] = None,
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
+    prompts_kind: PromptsKindOption = None,
     limit: StudyLimitOption = DEFAULTS.limit,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     template: Annotated[str | None, typer.Option(help="A Jinja chat template.")] = None,
@@ -82,6 +85,7 @@ def conditions(
             "seeds": parse_seeds(seeds),
             "prompts": prompts,
             "column": column,
+            "prompts_kind": parse_prompts_kind(prompts_kind),
             "limit": limit,
             "tolerance": tolerance,
             "template": template,

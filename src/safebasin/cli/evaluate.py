@@ -18,10 +18,12 @@ from safebasin.cli.options import (
     JudgeOption,
     MaxNewTokensOption,
     ModelArgument,
+    PromptsKindOption,
     SampleSeedOption,
     SystemOption,
     TemplateOption,
     TrustRemoteCodeOption,
+    parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
 
@@ -32,6 +34,7 @@ def evaluate(
         str, typer.Option(help="Harmful prompts: a set by name, NAME=FILE, or a file.")
     ] = DEFAULTS.prompts,
     column: ColumnOption = None,
+    prompts_kind: PromptsKindOption = None,
     benign: Annotated[
         str | None,
         typer.Option(
@@ -77,6 +80,7 @@ def evaluate(
         model=model,
         prompts=prompts,
         column=column,
+        prompts_kind=parse_prompts_kind(prompts_kind),
         limit=limit,
         sample_seed=sample_seed,
         system=None if system == "none" else system,

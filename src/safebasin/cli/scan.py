@@ -22,12 +22,14 @@ from safebasin.cli.options import (
     LayersOption,
     MaxNewTokensOption,
     ModelArgument,
+    PromptsKindOption,
     RadiusOption,
     SampleSeedOption,
     SystemOption,
     TemplateOption,
     ToleranceOption,
     TrustRemoteCodeOption,
+    parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
@@ -71,6 +73,7 @@ def scan(
         str, typer.Option(help="A packaged set, or a CSV, JSONL or TXT file.")
     ] = DEFAULTS.prompts,
     column: ColumnOption = None,
+    prompts_kind: PromptsKindOption = None,
     limit: Annotated[
         int, typer.Option(help="Ask a seeded sample of so many prompts; 0 for all.")
     ] = DEFAULTS.limit,
@@ -177,6 +180,7 @@ def scan(
         "tied": tied,
         "prompts": prompts,
         "column": column,
+        "prompts_kind": parse_prompts_kind(prompts_kind),
         "limit": limit,
         "sample_seed": sample_seed,
         "system": None if system == "none" else system,

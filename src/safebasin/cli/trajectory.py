@@ -12,6 +12,7 @@ from safebasin.cli.options import (
     BaseTemplateOption,
     JsonResultOption,
     JudgeOption,
+    PromptsKindOption,
     StudyBatchOption,
     StudyColumnOption,
     StudyDeviceOption,
@@ -24,6 +25,7 @@ from safebasin.cli.options import (
     StudySystemOption,
     StudyTrustRemoteCodeOption,
     ToleranceOption,
+    parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
 
@@ -50,6 +52,7 @@ def trajectory(
     seed: Annotated[int, typer.Option(help="The seed of a random axis.")] = 0,
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
+    prompts_kind: PromptsKindOption = None,
     limit: StudyLimitOption = DEFAULTS.limit,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     system: StudySystemOption = None,
@@ -76,6 +79,7 @@ def trajectory(
             "model": base,
             "prompts": prompts,
             "column": column,
+            "prompts_kind": parse_prompts_kind(prompts_kind),
             "limit": limit,
             "tolerance": tolerance,
             "steps": steps,

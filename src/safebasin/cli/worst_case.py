@@ -12,6 +12,7 @@ from safebasin.cli.options import (
     JsonResultOption,
     JudgeOption,
     LayersOption,
+    PromptsKindOption,
     StudyBatchOption,
     StudyColumnOption,
     StudyDeviceOption,
@@ -26,6 +27,7 @@ from safebasin.cli.options import (
     StudyTemplateOption,
     StudyTrustRemoteCodeOption,
     ToleranceOption,
+    parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
 
@@ -59,6 +61,7 @@ def worst_case(
     layers: LayersOption = None,
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
+    prompts_kind: PromptsKindOption = None,
     limit: StudyLimitOption = DEFAULTS.limit,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     system: StudySystemOption = None,
@@ -90,6 +93,7 @@ def worst_case(
             "layers": layers,
             "prompts": prompts,
             "column": column,
+            "prompts_kind": parse_prompts_kind(prompts_kind),
             "limit": limit,
             "tolerance": tolerance,
             "system": None if system == "none" else system,

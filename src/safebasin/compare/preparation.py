@@ -115,7 +115,9 @@ def prepare(config: CompareConfig) -> Prepared:
 
 def harmful_set(scan: ScanConfig) -> PromptSet:
     """The requests that should be refused, as many of them as the settings ask for."""
-    return _sampled(harmful_of(prompt_sets.load(scan.prompts, column=scan.column)), scan)
+    return _sampled(
+        harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind)), scan
+    )
 
 
 def _sampled(found: PromptSet, scan: ScanConfig) -> PromptSet:

@@ -93,7 +93,7 @@ def prepare(config: ConditionsConfig) -> Prepared:
     """
     scan = config.scan
     planes = scan.planes()
-    everything = harmful_of(prompt_sets.load(scan.prompts, column=scan.column))
+    everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
     wanted = min(scan.limit or len(everything), len(everything))
     ways = _ways(config, everything.sample(wanted, scan.sample_seed))
     check_judges(scan.judges)

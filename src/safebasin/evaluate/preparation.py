@@ -135,14 +135,14 @@ def _sets(config: EvaluateConfig) -> tuple[dict[str, PromptSet], list[str]]:
     """The sets by name, and what a reader has to know of them."""
     scan = config.scan
     notes: list[str] = []
-    loaded = prompt_sets.load(scan.prompts, column=scan.column)
+    loaded = prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind)
     sets = {HARMFUL: _sampled(harmful_of(loaded), scan)}
     own = tuple(prompt for prompt in loaded if prompt.kind == "benign")
     mixed = len(own) < len(loaded) and bool(own)
     if config.benign is None and mixed:
         sets[BENIGN] = _sampled(replace(loaded, prompts=own), scan)
     elif config.benign_set is not None:
-        found = prompt_sets.load(config.benign_set)
+        found = prompt_sets.load(config.benign_set, unstated="benign")
         kinds = {prompt.kind for prompt in found}
         if kinds >= {"harmful", "benign"}:
             found = replace(found, prompts=tuple(p for p in found if p.kind == "benign"))

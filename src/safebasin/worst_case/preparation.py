@@ -93,7 +93,7 @@ def prepare(config: WorstCaseConfig) -> Prepared:
     Raises a SafebasinError that names what is wrong; nothing is written.
     """
     scan = config.scan
-    everything = harmful_of(prompt_sets.load(scan.prompts, column=scan.column))
+    everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
     wanted = (scan.limit or len(everything)) + config.search
     if len(everything) <= config.search:
         raise UsageError(
