@@ -244,7 +244,7 @@ def prepare(config: ScanConfig) -> Prepared:
         tied=config.tied,
     )
     directions = build_directions(config, weights)
-    template = Template.of(tokenizer, config.template, config.system)
+    template = Template.of(tokenizer, config.template, config.system, config.marks)
     # The words of all prompts, so that a larger sample later has the same lexicon.
     lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
     judges = tuple(build_judge(name, lexicon=lexicon) for name in config.judges)

@@ -21,6 +21,7 @@ from safebasin.cli.options import (
     StudyOutOption,
     StudyPromptsOption,
     StudyTrustRemoteCodeOption,
+    ThoughtOption,
     ToleranceOption,
 )
 from safebasin.config import ScanConfig
@@ -73,6 +74,7 @@ def compare(
     ] = None,
     system: Annotated[str | None, typer.Option(help="The system prompt, for both models.")] = None,
     template: BaseTemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
     dtype: StudyDtypeOption = None,
     device: StudyDeviceOption = None,
@@ -102,6 +104,7 @@ def compare(
             "seeds": parse_seeds(seeds),
             "system": None if system == "none" else system,
             "template": template,
+            "thought": thought,
             "max_new_tokens": max_new_tokens,
             "dtype": dtype,
             "device": device,

@@ -24,6 +24,7 @@ from safebasin.cli.options import (
     StudyOutOption,
     StudyPromptsOption,
     StudyTrustRemoteCodeOption,
+    ThoughtOption,
     ToleranceOption,
 )
 from safebasin.config import ScanConfig
@@ -56,6 +57,7 @@ def conditions(
     limit: StudyLimitOption = DEFAULTS.limit,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     template: Annotated[str | None, typer.Option(help="A Jinja chat template.")] = None,
+    thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
     dtype: StudyDtypeOption = None,
     device: StudyDeviceOption = None,
@@ -85,6 +87,7 @@ def conditions(
             "limit": limit,
             "tolerance": tolerance,
             "template": template,
+            "thought": thought,
             "max_new_tokens": max_new_tokens,
             "dtype": dtype,
             "device": device,

@@ -21,6 +21,7 @@ from safebasin.cli.options import (
     SampleSeedOption,
     SystemOption,
     TemplateOption,
+    ThoughtOption,
     TrustRemoteCodeOption,
 )
 from safebasin.config import ScanConfig
@@ -54,6 +55,7 @@ def evaluate(
     sample_seed: SampleSeedOption = (DEFAULTS.sample_seed),
     system: SystemOption = None,
     template: TemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: MaxNewTokensOption = None,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
@@ -81,6 +83,7 @@ def evaluate(
         sample_seed=sample_seed,
         system=None if system == "none" else system,
         template=template,
+        thought=thought,
         max_new_tokens=max_new_tokens,
         dtype=dtype,
         device=device,

@@ -26,6 +26,7 @@ from safebasin.cli.options import (
     SampleSeedOption,
     SystemOption,
     TemplateOption,
+    ThoughtOption,
     ToleranceOption,
     TrustRemoteCodeOption,
 )
@@ -77,6 +78,7 @@ def scan(
     sample_seed: SampleSeedOption = (DEFAULTS.sample_seed),
     system: SystemOption = None,
     template: TemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: MaxNewTokensOption = None,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
@@ -181,6 +183,7 @@ def scan(
         "sample_seed": sample_seed,
         "system": None if system == "none" else system,
         "template": template,
+        "thought": thought,
         "max_new_tokens": max_new_tokens,
         "dtype": dtype,
         "device": device,

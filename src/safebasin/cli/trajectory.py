@@ -23,6 +23,7 @@ from safebasin.cli.options import (
     StudyPromptsOption,
     StudySystemOption,
     StudyTrustRemoteCodeOption,
+    ThoughtOption,
     ToleranceOption,
 )
 from safebasin.config import ScanConfig
@@ -54,6 +55,7 @@ def trajectory(
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     system: StudySystemOption = None,
     template: BaseTemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
     dtype: StudyDtypeOption = None,
     device: StudyDeviceOption = None,
@@ -83,6 +85,7 @@ def trajectory(
             "seeds": (seed,),
             "system": None if system == "none" else system,
             "template": template,
+            "thought": thought,
             "max_new_tokens": max_new_tokens,
             "dtype": dtype,
             "device": device,

@@ -25,6 +25,7 @@ from safebasin.cli.options import (
     StudySystemOption,
     StudyTemplateOption,
     StudyTrustRemoteCodeOption,
+    ThoughtOption,
     ToleranceOption,
 )
 from safebasin.config import ScanConfig
@@ -63,6 +64,7 @@ def worst_case(
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     system: StudySystemOption = None,
     template: StudyTemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
     dtype: StudyDtypeOption = None,
     device: StudyDeviceOption = None,
@@ -94,6 +96,7 @@ def worst_case(
             "tolerance": tolerance,
             "system": None if system == "none" else system,
             "template": template,
+            "thought": thought,
             "max_new_tokens": max_new_tokens,
             "dtype": dtype,
             "device": device,

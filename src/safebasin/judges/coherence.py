@@ -110,7 +110,9 @@ class Coherence:
 
     def _verdict(self, exchange: Exchange) -> Verdict:
         limits = self.thresholds
-        text = exchange.response.strip()[:MOST_CHARACTERS]
+        # A thought that was cut off may still be broken text; it is read in the answer's place.
+        read = exchange.answer if exchange.unanswered is None else exchange.response
+        text = read.strip()[:MOST_CHARACTERS]
         nll = negative_log_likelihood(exchange)
         if not text:
             return Verdict("incoherent", "empty", nll)

@@ -13,7 +13,10 @@ from safebasin.judges.refusal import RefusalJudge
 
 @dataclass(frozen=True)
 class OutcomeJudge:
-    """Incoherent where `coherence` says so (a garbled refusal too), else what `refusal` says."""
+    """Incoherent where `coherence` says so (a garbled refusal too), else what `refusal` says.
+
+    An answer that was cut off in its thought is not judged, unless the thought itself is broken.
+    """
 
     refusal: Judge = field(default_factory=RefusalJudge)
     coherence: Judge = field(default_factory=Coherence)

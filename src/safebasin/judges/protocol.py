@@ -19,7 +19,8 @@ class Judge(Protocol):
     `measures` says which outcomes it can tell apart: "refusal" knows refused and complied,
     "coherence" knows incoherent only (None otherwise), "outcome" knows all three.
     What it cannot judge has outcome None and a reason; it never guesses and never raises for an
-    answer's content.
+    answer's content. `Exchange.answer` is what is to be judged, `Exchange.unanswered` why there is
+    nothing; `Exchange.response` has a reasoning model's thought in it.
     """
 
     @property
@@ -67,9 +68,9 @@ class AsksAgain(Protocol):
 
 
 def budget_for(judge: AsksAgain, exchanges: Sequence[Exchange]) -> str:
-    """What judging these exchanges takes. Empty answers are not asked for."""
-    asked = [exchange for exchange in exchanges if exchange.response.strip()]
-    characters = sum(len(exchange.prompt) + len(exchange.response) for exchange in asked)
+    """What judging these exchanges takes. Empty answers are not asked for, nor are thoughts."""
+    asked = [exchange for exchange in exchanges if exchange.answer.strip()]
+    characters = sum(len(exchange.prompt) + len(exchange.answer) for exchange in asked)
     return judge.budget(len(asked), characters)
 
 
