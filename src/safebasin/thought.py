@@ -148,10 +148,23 @@ def opened(text: str, marks: Marks | None = None) -> str:
     return ""
 
 
+def past(opening: str, marks: Marks | None = None) -> str:
+    """What ends the thought that a prompt opened (`opened`), so that an answer follows it at once.
+
+    With a thought that was opened by a line of its own it is what Qwen3's template writes where
+    no thought is wanted. "" where nothing was opened.
+    """
+    if CHANNEL in opening:
+        return f"<|end|><|start|>assistant{CHANNEL}final<|message|>"
+    closing = dict((*KNOWN, marks) if marks else KNOWN).get(opening.rstrip())
+    return "" if closing is None else f"\n{closing}\n\n"
+
+
 def closing_of(text: str, marks: Marks | None = None) -> str | None:
-    """What closes the thoughts of which a text, such as a chat template, speaks; None for none."""
+    """What ends the thoughts of which a chat template speaks, as a decoder without special tokens
+    writes it; None where it speaks of none."""
     if CHANNEL in text:
-        return "<|end|>"
+        return "assistantfinal"
     pairs = (marks, *KNOWN) if marks else KNOWN
     return next((closing for _, closing in pairs if closing in text), None)
 
