@@ -13,6 +13,7 @@ from safebasin.agreement.label_layouts import LABEL_LAYOUTS
 from safebasin.judges.guards import GUARDS
 from safebasin.prompts import PUBLISHED, Published
 from safebasin.report.card import number, percent
+from safebasin.thought import KNOWN
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -56,7 +57,8 @@ JUDGES = """\
 
 `--judge` takes names with commas between them; the first one gives the headline.
 
-- `llm-landscape`, `arditi`: published keyword lists, mistakes included.
+- `llm-landscape`, `arditi`: published keyword lists, mistakes included; with `-answer` at the end
+  of the name they leave out a reasoning model's thought.
 - `refusal`, `coherence`, `outcome`: the project's own. `outcome` tells refused, complied and
   broken apart.
 - `guard:NAME`, such as `guard:qwen3guard`: a guard model on this machine. `guard:NAME@FOLDER`
@@ -173,6 +175,40 @@ $ safebasin list labelled
 With `--run RUN` or `--observed 12/80` it corrects the ASR for the judge's mistakes (Rogan and
 Gladen 1978), with Lang and Reiczigel's interval. That holds as far as the judge errs alike on the
 labelled answers and on yours.
+"""
+
+REASONING = """\
+### Reasoning models
+
+Only the answer is judged. What a model thinks before it is kept in the record, shown folded on the
+page, and read by no judge but the published keyword lists: `llm-landscape` and `arditi` look for
+their keywords in the whole text, as their authors' code does, so a model that weighs "is this
+illegal?" and then complies is refused by them. `llm-landscape-answer` and `arditi-answer` are the
+same lists on the answer alone. An answer may end early at a keyword in the thought where the
+whole text is read, and only at one in the answer where the answer is.
+
+An answer that was cut off in its thought is not judged, and one whose model ended its turn in the
+thought is not either; both reasons are counted. Thoughts that are broken text themselves are
+incoherent, however they end: a displaced model may never come out of one. Capabilities compare
+the answer alone; a question with choices is asked with an empty thought where the template opens
+one. A first-token score (`--score first-token`, `worst-case`) is refused where the first token
+belongs to a thought.
+
+`safebasin scan --dry-run` says, by a measured batch, how many of the answers are cut off in their
+thought at the limit of tokens, and which limit would do. Reasoning models often take thousands of
+tokens, where the default limit is 128.
+
+Where the chat template opens the thought, so that the model writes its end alone, the record
+begins with what the template wrote. Marks that are special tokens stay in the text. Known are the
+channels of gpt-oss, of which `final` is the answer, also where a decoder dropped their tokens
+(`analysis...assistantfinal...`), and these pairs:
+"""
+
+MARKS = """\
+`--thought '<plan>...</plan>'` names a pair of a model's own besides. A mark that closes a thought
+which nothing opened ends one that began with the text; marks in code fences and closing marks in
+quotes are part of the answer. From Python, `Exchange.answer` is the answer, `Exchange.unanswered`
+says why there is none, and `safebasin.thought.split` splits any text.
 """
 
 GUARD_PROMPTS = """\
@@ -296,6 +332,9 @@ def page() -> str:
         INTRODUCTION,
         prompt_table(),
         JUDGES.replace("{labelled}", label_table()),
+        REASONING,
+        ", ".join(f"`{opening}...{closing}`" for opening, closing in KNOWN) + ".",
+        MARKS,
         GUARD_PROMPTS,
         guard_table(),
         REMARKS,

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from safebasin.errors import UsageError
 from safebasin.plane import Axis, Plane
+from safebasin.thought import Marks, parse_marks
 
 DEFAULT_MODEL = "testbed:aligned"
 DEFAULT_PROMPTS = "testbed:harmful"
@@ -75,6 +76,8 @@ class ScanConfig:
     prompts_kind     whether the prompts are harmful or benign; None for what the file says
     limit            a seeded sample of so many prompts; 0 for all of them
     system, template the system message, and the chat template (`raw` or a file)
+    thought          what the model's thoughts stand between, as `OPEN...CLOSE`; None for the marks
+                     that are known (`safebasin.thought`)
     max_new_tokens   None for the model's own default, else 128
     dtype, device    None for float32 on a CPU and the checkpoint's own dtype on a GPU
     batch            rows a batch; None for what is useful and fits in memory
@@ -120,6 +123,7 @@ class ScanConfig:
     sample_seed: int = 0
     system: str | None = None
     template: str | None = None
+    thought: str | None = None
     max_new_tokens: int | None = None
     dtype: str | None = None
     device: str | None = None
@@ -170,6 +174,8 @@ class ScanConfig:
             raise UsageError(
                 f"The limit of new tokens is {self.max_new_tokens}.", "Give at least 1."
             )
+        if self.thought is not None:
+            parse_marks(self.thought)
         if self.dtype is not None and self.dtype not in DTYPES:
             raise UsageError(f"Unknown dtype '{self.dtype}'.", f"Give one of {', '.join(DTYPES)}.")
         if self.workers is not None and self.workers < 1:
@@ -231,6 +237,11 @@ class ScanConfig:
                 f"A plane takes two directions, and {len(names)} are named.",
                 "Give an even number of seeds, such as --seeds 2.",
             )
+
+    @property
+    def marks(self) -> Marks | None:
+        """The model's own marks of a thought; None for the known ones."""
+        return None if self.thought is None else parse_marks(self.thought)
 
     @property
     def random_seeds(self) -> tuple[int, ...]:

@@ -22,6 +22,7 @@ from safebasin.cli.options import (
     StudyOutOption,
     StudyPromptsOption,
     StudyTrustRemoteCodeOption,
+    ThoughtOption,
     ToleranceOption,
     parse_prompts_kind,
 )
@@ -76,6 +77,7 @@ def compare(
     ] = None,
     system: Annotated[str | None, typer.Option(help="The system prompt, for both models.")] = None,
     template: BaseTemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
     dtype: StudyDtypeOption = None,
     device: StudyDeviceOption = None,
@@ -106,6 +108,7 @@ def compare(
             "seeds": parse_seeds(seeds),
             "system": None if system == "none" else system,
             "template": template,
+            "thought": thought,
             "max_new_tokens": max_new_tokens,
             "dtype": dtype,
             "device": device,

@@ -25,6 +25,7 @@ from safebasin.cli.options import (
     StudyOutOption,
     StudyPromptsOption,
     StudyTrustRemoteCodeOption,
+    ThoughtOption,
     ToleranceOption,
     parse_prompts_kind,
 )
@@ -59,6 +60,7 @@ def conditions(
     limit: StudyLimitOption = DEFAULTS.limit,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     template: Annotated[str | None, typer.Option(help="A Jinja chat template.")] = None,
+    thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
     dtype: StudyDtypeOption = None,
     device: StudyDeviceOption = None,
@@ -89,6 +91,7 @@ def conditions(
             "limit": limit,
             "tolerance": tolerance,
             "template": template,
+            "thought": thought,
             "max_new_tokens": max_new_tokens,
             "dtype": dtype,
             "device": device,

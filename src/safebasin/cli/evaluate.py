@@ -22,6 +22,7 @@ from safebasin.cli.options import (
     SampleSeedOption,
     SystemOption,
     TemplateOption,
+    ThoughtOption,
     TrustRemoteCodeOption,
     parse_prompts_kind,
 )
@@ -57,6 +58,7 @@ def evaluate(
     sample_seed: SampleSeedOption = (DEFAULTS.sample_seed),
     system: SystemOption = None,
     template: TemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: MaxNewTokensOption = None,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
@@ -85,6 +87,7 @@ def evaluate(
         sample_seed=sample_seed,
         system=None if system == "none" else system,
         template=template,
+        thought=thought,
         max_new_tokens=max_new_tokens,
         dtype=dtype,
         device=device,

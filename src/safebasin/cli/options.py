@@ -29,6 +29,10 @@ RadiusOption = Annotated[
 ToleranceOption = Annotated[
     float, typer.Option(help="The ASR up to which a point is inside the basin.")
 ]
+ThoughtOption = Annotated[
+    str | None,
+    typer.Option(help="What thoughts stand between, as '<plan>...</plan>'. [default: known marks]"),
+]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 JsonResultOption = Annotated[

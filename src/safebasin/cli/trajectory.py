@@ -24,6 +24,7 @@ from safebasin.cli.options import (
     StudyPromptsOption,
     StudySystemOption,
     StudyTrustRemoteCodeOption,
+    ThoughtOption,
     ToleranceOption,
     parse_prompts_kind,
 )
@@ -57,6 +58,7 @@ def trajectory(
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     system: StudySystemOption = None,
     template: BaseTemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
     dtype: StudyDtypeOption = None,
     device: StudyDeviceOption = None,
@@ -87,6 +89,7 @@ def trajectory(
             "seeds": (seed,),
             "system": None if system == "none" else system,
             "template": template,
+            "thought": thought,
             "max_new_tokens": max_new_tokens,
             "dtype": dtype,
             "device": device,

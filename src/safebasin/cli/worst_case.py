@@ -26,6 +26,7 @@ from safebasin.cli.options import (
     StudySystemOption,
     StudyTemplateOption,
     StudyTrustRemoteCodeOption,
+    ThoughtOption,
     ToleranceOption,
     parse_prompts_kind,
 )
@@ -66,6 +67,7 @@ def worst_case(
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     system: StudySystemOption = None,
     template: StudyTemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
     dtype: StudyDtypeOption = None,
     device: StudyDeviceOption = None,
@@ -98,6 +100,7 @@ def worst_case(
             "tolerance": tolerance,
             "system": None if system == "none" else system,
             "template": template,
+            "thought": thought,
             "max_new_tokens": max_new_tokens,
             "dtype": dtype,
             "device": device,

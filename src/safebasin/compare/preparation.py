@@ -147,7 +147,7 @@ def load(base: Checkpoint, scan: ScanConfig) -> Loaded:
         require_vllm()
     model, tokenizer = base.load(scan.dtype, scan.device, keep_on_host=on_host)
     weights = Weights(model, exclude_norms=False)
-    template = Template.of(tokenizer, scan.template, scan.system)
+    template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     return Loaded(base, model, tokenizer, weights, template)
 
 

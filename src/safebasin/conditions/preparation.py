@@ -117,7 +117,7 @@ def prepare(config: ConditionsConfig) -> Prepared:
     conditions = []
     sampling = None
     for name, system, attack, found in ways:
-        template = Template.of(tokenizer, scan.template, system)
+        template = Template.of(tokenizer, scan.template, system, scan.marks)
         engine = build_engine(scan, model, weights, directions, template, judges)
         # The first engine takes over the model's own limit of new tokens.
         sampling = sampling or sampling_of(engine, scan)

@@ -99,7 +99,7 @@ def prepare(config: EvaluateConfig) -> Prepared:
     checkpoint.check()
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)
     weights = Weights(model)
-    template = Template.of(tokenizer, scan.template, scan.system)
+    template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     texts = [prompt.text for found in sets.values() for prompt in found]
     lexicon = Lexicon.of(tokenizer.get_vocab(), texts)
     own_limit = model.generation_config.max_new_tokens

@@ -31,6 +31,12 @@ _OURS: dict[str, Factory] = {
     "coherence": lambda lexicon: Coherence(lexicon),
     "llm-landscape": lambda lexicon: KeywordJudge("llm-landscape", LLM_LANDSCAPE),
     "arditi": lambda lexicon: KeywordJudge("arditi", ARDITI, ignore_case=True),
+    "llm-landscape-answer": lambda lexicon: KeywordJudge(
+        "llm-landscape-answer", LLM_LANDSCAPE, answer_only=True
+    ),
+    "arditi-answer": lambda lexicon: KeywordJudge(
+        "arditi-answer", ARDITI, ignore_case=True, answer_only=True
+    ),
 }
 
 
@@ -241,15 +247,16 @@ def _part(spec: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 def _keywords(spec: Mapping[str, object]) -> KeywordJudge:
     name, keywords, ignore_case = (spec.get(k) for k in ("name", "keywords", "ignore_case"))
-    match = spec.get("match")
+    match, answer_only = spec.get("match"), spec.get("answer_only", False)
     if (
         not isinstance(name, str)
         or not isinstance(keywords, list)
         or not all(isinstance(keyword, str) for keyword in keywords)
         or (match != "substring" and match != "prefix")
         or not isinstance(ignore_case, bool)
+        or not isinstance(answer_only, bool)
     ):
         raise JudgeError("The specification of the keywords is not whole.", "Take it from a run.")
     return KeywordJudge(
-        name, tuple(keywords), "prefix" if match == "prefix" else match, ignore_case
+        name, tuple(keywords), "prefix" if match == "prefix" else match, ignore_case, answer_only
     )

@@ -112,7 +112,7 @@ def prepare(config: WorstCaseConfig) -> Prepared:
             one.check()
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)
     weights = Weights(model, include=scan.include, exclude=scan.exclude, layers=scan.layers)
-    template = Template.of(tokenizer, scan.template, scan.system)
+    template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     alignment = None
     if base is not None:
         alignment = relative(Difference(base, checkpoint, weights), weights, name="alignment")
