@@ -263,7 +263,8 @@ class TestScans:
     ) -> None:
         config = thinking.config(tmp_path, marks=("<plan>", "</plan>"))
         given = (
-            "scan", config.model, "--prompts", config.prompts, "--directions",
+            "scan", config.model, "--prompts", config.prompts, "--prompts-kind", "harmful",
+            "--directions",
             config.directions[0], "--include", "lm_head.weight", "--steps", 2, "--max-new-tokens",
             16, "--judge", "llm-landscape-answer", "--device", "cpu", "--workers", 1,
         )  # fmt: skip
@@ -339,7 +340,8 @@ class TestPlans:
         prompts = tmp_path / "prompts.txt"
         prompts.write_text("one\ntwo\n", encoding="utf-8")
         config = ScanConfig(
-            model=str(pico.save(tmp_path / "model")), prompts=str(prompts), steps=2, seeds=(0,),
+            model=str(pico.save(tmp_path / "model")), prompts=str(prompts),
+            prompts_kind="harmful", steps=2, seeds=(0,),
             max_new_tokens=4, device="cpu", out=str(tmp_path / "run"),
         )  # fmt: skip
         plan = prepare(config).plan()

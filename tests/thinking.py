@@ -94,6 +94,7 @@ def config(
     made = ScanConfig(
         model=str(save(folder / "model", opens=opens, special=special, marks=marks)),
         prompts=str(prompts(folder / "planted.txt")),
+        prompts_kind="harmful",
         directions=(str(folder / "toward.safetensors"),),
         include=("lm_head.weight",),
         steps=4,
