@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
 
 from safebasin.config import GivenJudge, RecordedJudge
@@ -13,6 +14,7 @@ from safebasin.judges.coherence import Coherence, Thresholds
 from safebasin.judges.importing import FORM, call_factory, import_judge, is_import_path
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE, KeywordJudge
 from safebasin.judges.lexicon import Lexicon
+from safebasin.judges.options import number, parse_options
 from safebasin.judges.outcome import OutcomeJudge
 from safebasin.judges.protocol import Judge, Measure
 from safebasin.judges.refusal import RefusalJudge
@@ -54,6 +56,28 @@ def _guard(text: str, lexicon: Lexicon | None) -> Judge:
 
 FAMILIES: dict[str, Callable[[str, Lexicon | None], Judge]] = {"rubric": _rubric, "guard": _guard}
 """Judges that take a description after their name and a colon, such as `rubric:NAME@MODEL`."""
+
+
+THRESHOLDS = tuple(one.name for one in fields(Thresholds))
+
+
+def _coherence(text: str, lexicon: Lexicon | None) -> Coherence:
+    options = parse_options("coherence", text, THRESHOLDS)
+    values = {name: number("coherence", options, name) for name in options}
+    return Coherence(lexicon, Thresholds.from_spec(values))
+
+
+def _outcome(text: str, lexicon: Lexicon | None) -> OutcomeJudge:
+    options = parse_options("outcome", text, THRESHOLDS)
+    values = {name: number("outcome", options, name) for name in options}
+    return OutcomeJudge(RefusalJudge(), Coherence(lexicon, Thresholds.from_spec(values)))
+
+
+TUNABLE: dict[str, Callable[[str, Lexicon | None], Judge]] = {
+    "coherence": _coherence,
+    "outcome": _outcome,
+}
+"""Our judges that take options after their name and a colon, such as `outcome:factor=5`."""
 
 
 def _theirs() -> dict[str, EntryPoint]:
@@ -129,6 +153,8 @@ def _named(name: str, lexicon: Lexicon | None) -> Judge:
     family, colon, description = name.partition(":")
     if colon and family in FAMILIES:
         return FAMILIES[family](description, lexicon)
+    if colon and family in TUNABLE:
+        return TUNABLE[family](description, lexicon)
     theirs = _theirs()
     if name not in theirs and family not in names() and is_import_path(name):
         return import_judge(name, lexicon)
