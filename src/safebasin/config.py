@@ -212,6 +212,7 @@ class ScanConfig:
                 f"The scale of the directions is {self.direction_scale}.",
                 "Give a finite number that is not 0.",
             )
+        require_several(self.judges)
         if not self.judges:
             raise UsageError("No judge is named.", "Give --judge NAME.")
         named = [judge for judge in self.judges if isinstance(judge, str)]
@@ -323,6 +324,15 @@ class ScanConfig:
         if not isinstance(value, dict):
             raise UsageError(f"The configuration '{path}' is not a JSON object.", "Correct it.")
         return cls.from_json(value.get("config", value))
+
+
+def require_several(judges: object) -> None:
+    """Raises UsageError for a judge that stands where judges are expected."""
+    if isinstance(judges, str) or not isinstance(judges, Sequence):
+        raise UsageError(
+            f"The judges are one {type(judges).__name__}.",
+            "Give several, or one, as in judges=(my_judge,).",
+        )
 
 
 def _judge_to_json(judge: str | GivenJudge) -> str | dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
 
-from safebasin.config import GivenJudge, RecordedJudge
+from safebasin.config import GivenJudge, RecordedJudge, require_several
 from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.judges.coherence import Coherence, Thresholds
 from safebasin.judges.importing import FORM, call_factory, import_judge, is_import_path
@@ -112,6 +112,7 @@ def build_all(
     """The judges that were given, in their order. Raises as `build` does, and UsageError for none,
     or two of one name.
     """
+    require_several(given)
     if not given:
         raise UsageError("No judge is named.", "Give --judge NAME.")
     judges: dict[str, Judge] = {}
@@ -161,10 +162,12 @@ def _named(name: str, lexicon: Lexicon | None) -> Judge:
     if name not in theirs:
         close = difflib.get_close_matches(name, names(), n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
+        own = colon and family.isidentifier()
+        nowhere = f"; there is no module '{shorten(family, 40)}'" if own else ""
         raise UsageError(
             f"There is no judge '{name}'.",
             f"{meant}There are {', '.join(names())}, and guard: and rubric: with a model; "
-            f"`safebasin list judges` shows all. One of your own is {FORM}.",
+            f"`safebasin list judges` shows all. One of your own is {FORM}{nowhere}.",
         )
     entry = theirs[name]
     what = f"The judge '{name}' ({entry.value})"
