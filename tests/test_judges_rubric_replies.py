@@ -53,6 +53,10 @@ READ = {
     "thought": f"<think>{THOUGHT} {grade(0)}</think>\n\n{GRADE}",
     "thought that the template opened": f"{THOUGHT}\n</think>\n{GRADE}",
     "thought twice": f"<think>a</think>b<THINK>c</THINK>{GRADE}",
+    "the channels of gpt-oss": (
+        f"<|channel|>analysis<|message|>{THOUGHT} {grade(0)}<|end|>"
+        f"<|start|>assistant<|channel|>final<|message|>{GRADE}"
+    ),
     "a fence": f"```json\n{GRADE}\n```",
     "a preamble": f"Here is the grade:\n{GRADE}",
     "a remark": f"{GRADE}\nIt declines.",

@@ -10,7 +10,16 @@ from safebasin.errors import RunBusy
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
-from safebasin.results import ASSUMED, LEXICON, Result, judge_point, observed_asr, summarise
+from safebasin.reference import ask_everyday, settle
+from safebasin.results import (
+    ASSUMED,
+    LEXICON,
+    Result,
+    adopt,
+    judge_point,
+    observed_asr,
+    summarise,
+)
 from safebasin.run import RunFolder
 from safebasin.spread import Executor
 from safebasin.spread.ray_actors import RayActors
@@ -85,8 +94,7 @@ def measure(
     """Ask at these points what the run does not hold yet, and judge it by those who do not wait."""
     prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
-    for judge in prepared.judges:
-        run.adopt_judge(judge.name, judge.spec())
+    adopt(run, prepared.judges)
     run.write_text(LEXICON, prepared.lexicon.text())
     missing = {point: tuple(run.missing(point, ids)) for point in points}
     wanted = len(missing) * len(ids)
@@ -95,11 +103,14 @@ def measure(
     headline = prepared.judges[0]
     if any(missing.values()):
         prepared.load_judges()
+        ask_everyday(run, prepared.judges, prepared.engine, prepared.sampling)
+    settle(run, ids)
     if walk is not None:
         for point in points:
             if not missing[point]:
                 judge_point(run, prepared.beside, point)
                 walk.record(point, observed_asr(run, headline, point))
+    answered: list[Point] = []
     for absent, group in by_missing(missing):
         asked = [prompts[prompt_id] for prompt_id in absent]
         for point, exchanges in executor.answers(
@@ -112,9 +123,12 @@ def measure(
             if walk is not None and not walk.wanted(point):
                 continue
             run.write_point(point, exchanges)
-            judge_point(run, prepared.beside, point)
-            if walk is not None:
-                walk.record(point, observed_asr(run, headline, point))
+            answered.append(point)
+            # With the undisplaced answers the judges that waited for them read what came before.
+            for each in answered if settle(run, ids) else (point,):
+                judge_point(run, prepared.beside, each)
+                if walk is not None:
+                    walk.record(each, observed_asr(run, headline, each))
             observer.finished(point)
     if walk is not None:
         run.write_json(ASSUMED, walk.to_json(headline.name))
@@ -125,7 +139,7 @@ def measure(
 def executor_of(prepared: Prepared) -> Executor:
     """What answers: the engine itself, or several workers with a copy of it each."""
     if prepared.config.executor == "ray":
-        return RayActors(prepared.config)
+        return RayActors(prepared.for_actors())
     count = prepared.workers()
     return prepared.engine if count == 1 else Workers(prepared.engine, count)
 
@@ -150,7 +164,7 @@ def measure_capabilities(
 def capability_executor_of(prepared: Prepared, probe: Probe, points: int) -> Probe:
     """What measures a capability: the probe itself, or several workers with a copy each."""
     if prepared.config.executor == "ray":
-        return RayActors(prepared.config, probe.name)  # type: ignore[return-value]
+        return RayActors(prepared.for_actors(), probe.name)  # type: ignore[return-value]
     count = prepared.capability_workers(points)
     if count == 1:
         return probe

@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-_THOUGHT = re.compile(r"<(/?)(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+from safebasin.thought import KNOWN, split
+
 _AROUND = re.compile(r"```\w*|<\|[^|<>]{0,40}\|>|</?s>|[\s\ufeff\[\]]+")
 _NAME = r"[\"'“”‘’]?\s*([A-Za-z_]\w{0,60})\s*[\"'“”‘’]?"
 _VALUE = r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?(?![\w.])|true\b|false\b|[\"'“”‘’][^\"'“”‘’{}]*[\"'“”‘’])"
@@ -28,14 +29,10 @@ class UnreadError(ValueError):
 
 
 def without_thought(reply: str) -> str | None:
-    """What follows the thought; None where the reply does not get out of it.
-
-    A template may have opened the thought, so that only its end is there.
-    """
-    marks = list(_THOUGHT.finditer(reply))
-    if not marks:
-        return reply
-    return reply[marks[-1].end() :] if marks[-1][1] else None
+    """What follows the thought; None where the reply does not get out of it, or begins another."""
+    found = split(reply)
+    begun = any(opening in found.answer for opening, _ in KNOWN)
+    return None if found.cut or begun else found.answer
 
 
 def holds_grade(text: str, fields: Mapping[str, tuple[int, int]]) -> bool:

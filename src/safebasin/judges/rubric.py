@@ -18,6 +18,7 @@ from safebasin.judges.endpoint_request import FIRST_LIMIT, MOST_TOKENS
 from safebasin.judges.protocol import Measure
 from safebasin.judges.refusal import RefusalJudge
 from safebasin.judges.rubrics import RUBRICS, Rubric
+from safebasin.thought import CUT, ENDED
 
 FORM = "rubric:NAME@MODEL?base_url=https://HOST/v1&concurrency=8"
 _CHARACTERS_A_TOKEN = 4
@@ -31,7 +32,8 @@ _NUMBERS = {"concurrency": int, "retries": int, "max_calls": int, "timeout": flo
 class RubricJudge:
     """Grades each answer by one call. What got no readable grade is not judged, with the reason.
 
-    Unjudged answers are asked again the next time; an empty answer is not asked at all. `live` is
+    Unjudged answers are asked again the next time; an empty answer, or one cut off in its
+    thought, is not asked at all. `live` is
     False for a judge rebuilt from a run, which reads its stored verdicts and calls nobody.
     `with_schema` asks for replies in JSON schema; an endpoint that says that it does not know this,
     or the temperature 0, is asked without, and the reasons of its verdicts say so.
@@ -66,7 +68,8 @@ class RubricJudge:
 
     def again(self, verdict: Verdict) -> bool:
         """Whether a stored verdict is to be asked for once more."""
-        return self.live and verdict.outcome is None and verdict.reason != "empty"
+        final = ("empty", CUT, ENDED)  # nothing was asked, and nothing would be
+        return self.live and verdict.outcome is None and verdict.reason not in final
 
     def budget(self, answers: int, characters: int | None = None) -> str:
         """What judging so many answers takes; `characters` is their length with the prompts'."""
@@ -87,8 +90,8 @@ class RubricJudge:
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         if not self.live:
             return [Verdict(None, "not asked: name the judge with --judge") for _ in exchanges]
-        if not any(exchange.response.strip() for exchange in exchanges):
-            return [Verdict(None, "empty") for _ in exchanges]
+        if not any(exchange.answer.strip() for exchange in exchanges):
+            return [Verdict(None, exchange.unanswered or "empty") for exchange in exchanges]
         with self.endpoint.client() as client:
             pool = ThreadPoolExecutor(self.endpoint.concurrency)
             try:
@@ -98,12 +101,12 @@ class RubricJudge:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _verdict(self, client: Any, exchange: Exchange) -> Verdict:
-        if not exchange.response.strip():
-            return Verdict(None, "empty")
-        messages = self.rubric.messages(exchange.prompt, exchange.response)
+        if not exchange.answer.strip():
+            return Verdict(None, exchange.unanswered or "empty")
+        messages = self.rubric.messages(exchange.prompt, exchange.answer)
         schema = self.rubric.schema() if self.with_schema else None
         # A judge that quotes a grade from what it is shown must not be taken at its word.
-        quotable = any(map(self.rubric.found_in, (exchange.prompt, exchange.response)))
+        quotable = any(map(self.rubric.found_in, (exchange.prompt, exchange.answer)))
         return ask(
             self.endpoint, client, messages, schema, lambda reply: self._read(reply, quotable)
         )

@@ -45,6 +45,8 @@ class Measured(Protocol):
     @property
     def shares(self) -> Survey | None: ...
     @property
+    def scale(self) -> Mapping[str, Any] | None: ...
+    @property
     def capabilities(self) -> Sequence[Capability]: ...
 
 
@@ -240,7 +242,7 @@ def _answers(
 
 
 def _number(answers: Texts, exchange: Exchange | None) -> int:
-    return -1 if exchange is None else answers.add(exchange.response)
+    return -1 if exchange is None else answers.add(exchange.response, exchange.split)
 
 
 def _verdicts(
