@@ -120,18 +120,11 @@ class LmEvalProbe:
         tokenizer = copy.deepcopy(template.tokenizer)
         if template.source is not None:
             tokenizer.chat_template = template.source
-        by_likelihood = [
-            name for name, part in task.parts.items() if part.OUTPUT_TYPE != "generate_until"
-        ]
-        if template.opens and by_likelihood:
-            raise UsageError(
-                f"The chat template opens a thought, and '{by_likelihood[0]}' of lm-eval measures "
-                "what follows at once.",
-                "Give --template with one that opens none, or a file of questions with choices.",
-            )
-        # What it calls the end of a thought: an answer is what follows it.
-        self._think_end = closing_of(template.source or "", template.marks)
-        thought = {} if self._think_end is None else {"think_end_token": self._think_end}
+        if template.opens:
+            _require_written(task)
+        # An answer is what follows the end of a thought.
+        closing = closing_of(template.source or "", template.marks)
+        thought = {} if closing is None else {"think_end_token": closing}
         with _undisturbed():
             from lm_eval.models.huggingface import HFLM
 
@@ -234,6 +227,17 @@ def _parsed(spec: str) -> tuple[str, int | None]:
             f"'{shorten(spec)}' names no task.", "Give lm-eval:TASK or lm-eval:TASK:FEWSHOT."
         )
     return task, int(shots) if shots else None
+
+
+def _require_written(task: LmEvalTask) -> None:
+    """Raise UsageError for a task that measures what follows a prompt at once."""
+    for name, part in task.parts.items():
+        if part.OUTPUT_TYPE != "generate_until":
+            raise UsageError(
+                f"The chat template opens a thought, and '{name}' of lm-eval measures what follows "
+                "at once.",
+                "Give --template with one that opens none, or a file of questions with choices.",
+            )
 
 
 def _require() -> None:
