@@ -89,7 +89,7 @@ def test_a_scan_records_what_broken_text_was_told_by(tmp_path: Path) -> None:
 
 
 def test_the_scale_is_had_from_the_answers_alone(tmp_path: Path) -> None:
-    """By hand: four times the margin times the median, times the upper spread squared."""
+    """By hand: 4.5 times the margin times the median, times the upper spread squared."""
     import numpy as np
 
     with RunFolder.reopen(written(tmp_path / "run")) as run:
@@ -99,7 +99,7 @@ def test_the_scale_is_had_from_the_answers_alone(tmp_path: Path) -> None:
         assert isinstance(judge, OutcomeJudge)
     values = np.array([0.3 + i / 100 for i in range(32)]) * 19 / 31
     middle, upper = np.median(values) + 0.02, np.quantile(values, 0.84) + 0.02
-    cut = 4 * (1 + 1 / math.sqrt(32)) * middle * (upper / middle) ** 2
+    cut = 4.5 * (1 + 1 / math.sqrt(32)) * middle * (upper / middle) ** 2
     assert judge.coherence.cut == pytest.approx(cut, rel=1e-2)
 
 

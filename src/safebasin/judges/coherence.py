@@ -55,7 +55,7 @@ class Thresholds:
     min_words: words below which that share is not taken.
     """
 
-    factor: float | None = 4.0
+    factor: float | None = 4.5
     spread: float = 2.0
     max_nll: float | None = None
     max_loop: float | None = 0.25
