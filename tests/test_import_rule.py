@@ -21,7 +21,7 @@ LAYERS: list[set[str]] = [
     BASE,
     {"checkpoint", "weights", "directions"},
     {"engines", "judges"},
-    {"capability", "plan", "preparation", "results", "spread", "testbed"},
+    {"capability", "plan", "preparation", "results", "spread", "testbed", "truncation"},
     {"adaptive", "scanner", "scout"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},

@@ -108,6 +108,8 @@ def certainty(measured: Measured) -> list[str]:
         said.append(
             f"{summary.unjudged} of {every} answers could not be judged; they are left out."
         )
+    if measured.truncation.points.cut:
+        said.append(f"{measured.truncation.text}.")
     said += measured.notes
     said += [
         f"The conclusion depends on the judge: {other.judge} says {_extent(other).text()} where "
