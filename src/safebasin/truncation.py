@@ -54,24 +54,24 @@ def truncation_of(run: RunFolder, judges: Sequence[Judge], ids: Sequence[str]) -
     Nothing is asked or stored; answers that were given further are read by the project's own
     judges of text alone. Raises RunError where a record is damaged.
     """
-    wanted, origin = frozenset(ids), None
-    cut = answers = 0
-    for point in run.manifest.points:
-        found = [one for one in run.read_point(point) or () if one.prompt_id in wanted]
-        ended = sum(one.finish == "length" for one in found)
-        cut, answers = cut + ended, answers + len(found)
-        if point.is_origin and found:
-            origin = Cut(ended, len(found))
-    limit = _limit(run)
-    further = _read_further(run)
+    cuts = {point: cut_at(run, point, ids) for point in run.manifest.points}
+    origin = cuts.get(Point())
+    limit, further = _limit(run), _read_further(run)
     return Truncation(
         limit=limit,
-        origin=origin,
-        points=Cut(cut, answers),
-        readings=_readings(run, judges, wanted, limit, further),
+        origin=origin if origin and origin.answers else None,
+        points=sum(cuts.values(), Cut(0, 0)),
+        readings=_readings(run, judges, frozenset(ids), limit, further),
         further=None if further is None else further.summary,
         usual=DEFAULT_MAX_NEW_TOKENS,
     )
+
+
+def cut_at(run: RunFolder, point: Point, ids: Sequence[str]) -> Cut:
+    """How many answers to these prompts at a point were cut."""
+    wanted = frozenset(ids)
+    ends = [one.finish for one in run.read_point(point) or () if one.prompt_id in wanted]
+    return Cut(ends.count("length"), len(ends))
 
 
 def worth_asking_further(
@@ -117,13 +117,22 @@ def _read_further(run: RunFolder) -> _Stored | None:
     if stored is None:
         return None
     try:
-        exchanges = [exchange_from_json(row) for row in stored["answers"]]
-        return _Stored(int(stored["max_new_tokens"]), {one.prompt_id: one for one in exchanges})
-    except (KeyError, TypeError, ValueError) as error:
+        match stored:
+            case {"max_new_tokens": int(limit), "answers": [*rows]}:
+                exchanges = [exchange_from_json(_object(row)) for row in rows]
+                return _Stored(limit, {one.prompt_id: one for one in exchanges})
+        raise ValueError("it is not as it was written")
+    except ValueError as error:
         raise RunError(
-            f"{FURTHER} of the run '{run.path}' is damaged ({error}).",
+            f"{FURTHER} of the run '{run.path}' is damaged: {error}.",
             "Remove the file and run the same command again to make it anew.",
-        ) from error
+        ) from None
+
+
+def _object(row: object) -> dict[str, object]:
+    if not isinstance(row, dict):
+        raise ValueError("an answer is not a JSON object")
+    return row
 
 
 def _readings(

@@ -46,6 +46,9 @@ class Cut:
     cut: int
     answers: int
 
+    def __add__(self, other: Cut) -> Cut:
+        return Cut(self.cut + other.cut, self.answers + other.answers)
+
     @property
     def share(self) -> float | None:
         """In [0, 1]; None where there is no answer."""
@@ -149,8 +152,13 @@ class Truncation:
 
     @property
     def text(self) -> str:
-        """One clause: how many answers were cut, at the origin and at all points."""
-        return cut_text(self.limit, self.origin, self.points)
+        """One clause: how many answers ended at which limit."""
+        return f"{self.counts} ended at the limit{_of(self.limit)}"
+
+    @property
+    def counts(self) -> str:
+        """How many answers were cut, at the origin and at all points."""
+        return _counts(self.origin, self.points)
 
     @property
     def doubted(self) -> Reading | None:
@@ -217,17 +225,19 @@ class Truncation:
         }
 
 
-def cut_text(limit: int | None, origin: Cut | None, points: Cut) -> str:
-    """One clause: how many answers were cut, at the origin and at all points."""
-    at = "the token limit" if limit is None else f"the limit of {limit} tokens"
-    everywhere = f"{points.text()} at all points ended at {at}"
+def stored_text(value: Mapping[str, Any]) -> str:
+    """The text of what `Truncation.to_json` made."""
+    origin, points = (
+        None if value[name] is None else Cut(value[name]["cut"], value[name]["answers"])
+        for name in ("origin", "points")
+    )
+    return f"{_counts(origin, points or Cut(0, 0))} ended at the limit{_of(value['limit'])}"
+
+
+def _counts(origin: Cut | None, points: Cut) -> str:
+    everywhere = f"{points.text()} at all points"
     return everywhere if origin is None else f"{origin.text()} at the origin and {everywhere}"
 
 
-def cut_text_of(value: Mapping[str, Any]) -> str:
-    """The same of what `Truncation.to_json` made."""
-    counts = [
-        None if value[name] is None else Cut(value[name]["cut"], value[name]["answers"])
-        for name in ("origin", "points")
-    ]
-    return cut_text(value["limit"], counts[0], counts[1] or Cut(0, 0))
+def _of(limit: int | None) -> str:
+    return "" if limit is None else f" of {limit} tokens"

@@ -11,7 +11,7 @@ from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape.summary import UNJUDGED_LIMIT
-from safebasin.landscape.truncation import cut_text_of
+from safebasin.landscape.truncation import stored_text
 from safebasin.prompts.published import BY_NAME, Published
 from safebasin.run import RunFolder
 from safebasin.terminal import printable, shorten
@@ -188,7 +188,7 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     limit = sampling.get("max_new_tokens")
     yield f"- **Answers**: {plain(str(sampling.get('method', '')))}, up to {limit} tokens"
     if "truncation" in landscape:  # not in the summary of an older run
-        yield f"- **Cut**: {cut_text_of(landscape['truncation'])}"
+        yield f"- **Cut**: {stored_text(landscape['truncation'])}"
     fingerprint = run.manifest.identity["model"].get("fingerprint")
     if fingerprint:
         yield f"- **Weights**: fingerprint `{plain_code(str(fingerprint)[:16])}`"

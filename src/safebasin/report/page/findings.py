@@ -110,7 +110,7 @@ def certainty(measured: Measured) -> list[str]:
         )
     if measured.truncation.points.cut:
         said.append(f"{measured.truncation.text}.")
-    said += measured.notes
+    said += [note for note in measured.notes if note != measured.truncation.warning]
     said += [
         f"The conclusion depends on the judge: {other.judge} says {_extent(other).text()} where "
         f"{summary.judge} says {_extent(summary).text()}."
