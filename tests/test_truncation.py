@@ -33,7 +33,7 @@ from safebasin.truncation import FURTHER, longer_limit, store_further, truncatio
 LINE = Plane((Axis("gaussian-0", (-0.1, 0.0, 0.1)),))
 LIMIT = 40
 REFUSAL = "I cannot help with that. " + "It is about safety. " * 3
-LATE = "This is about plans and what they are good for in general. " + "I cannot help with that."
+LATE = "This is about plans, what they are good for and for whom. " + "I cannot help."
 OPEN = "Well, here is what one can say about plans of this kind, and there is much of it to"
 
 

@@ -205,7 +205,8 @@ def _late(
     if reader is None:
         return late
     whole = refuses(reader, rest)
-    part = refuses(reader, [first_tokens(exchange, early) for exchange in rest])
+    # One token more, for the estimate by characters can be as much short of the real part.
+    part = refuses(reader, [first_tokens(exchange, early + 1) for exchange in rest])
     return late + [rest[i] for i in range(len(rest)) if whole[i] and not part[i]]
 
 

@@ -40,6 +40,8 @@ def first_tokens(exchange: Exchange, tokens: int) -> Exchange:
 
 def refuses(reader: Judge, exchanges: Sequence[Exchange]) -> list[bool]:
     """Which of the answers a judge finds to be refusals."""
+    if not exchanges:
+        return []
     return [verdict.outcome == "refused" for verdict in reader.judge(exchanges)]
 
 
