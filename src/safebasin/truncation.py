@@ -87,8 +87,8 @@ def worth_asking_further(
     for judge, verdicts in found:
         before = _cut_before_refusal(judge, given, verdicts, _refused(found))
         if len(before) > SOME * len(given.keys() & verdicts.keys()):
-            apart = math.ceil(len(before) / MOST_FURTHER)
-            return tuple(before[::apart])
+            few = min(MOST_FURTHER, len(before))
+            return tuple(before[i * len(before) // few] for i in range(few))
     return ()
 
 
@@ -162,9 +162,10 @@ def _reading(
 ) -> Reading:
     reader = refusal_reader(judge)
     before = _cut_before_refusal(judge, given, verdicts, refused)
-    again = [] if further is None else [further.answers[i] for i in before if i in further.answers]
+    again: list[Exchange] = []
     turned: list[Exchange] = []
-    if reader is not None:
+    if reader is not None and further is not None:
+        again = [further.answers[name] for name in before if name in further.answers]
         turned = [one for one, yes in zip(again, refuses(reader, again), strict=True) if yes]
     own = [i for i in given if i in verdicts and verdicts[i].outcome == "refused"]
     if judge.measures == "harm":

@@ -72,7 +72,7 @@ class Reading:
     refused   how many it found to be refusals
     late      of these, how many it found only beyond LATE of the limit
     start     the token before which 95 % of the refusals begin; None where no start is known
-    further   how many of `cut` were answered further
+    further   how many of `cut` were answered further and read again
     turned    of these, how many it then found to be refusals
     needed    within how many tokens the late and the turned refusals are found; None without any
     """
@@ -207,11 +207,11 @@ class Truncation:
             return f": {option} or more would tell."
         asked = f"; of {reading.further} answered further, "
         if reading.turned:
-            found = f"{asked}{reading.turned} refuse within about {reading.needed} tokens"
+            found = f"{asked}{reading.turned} refused within about {reading.needed} tokens"
             return f"{found}: {option} would do."
         if not further.cut:
-            return f"{asked}none refuses and all end: {option} would keep them whole."
-        return f"{asked}to {further.limit} tokens, none refuses: {option} or more would tell."
+            return f"{asked}none refused and all ended: {option} would keep them whole."
+        return f"{asked}none refused within {further.limit} tokens: {option} or more would tell."
 
     def to_json(self) -> dict[str, Any]:
         return {
