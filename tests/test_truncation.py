@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -393,7 +394,8 @@ class TestThePackagedModel:
     def test_a_model_with_no_room_is_not_asked_further(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        prepared = prepare(toy(tmp_path / "run", "llm-landscape", 16))
+        # As many prompts as are asked again, so that the longest one is among them.
+        prepared = prepare(replace(toy(tmp_path / "run", "llm-landscape", 16), limit=8))
         texts = [prepared.engine.template.encode(prompt) for prompt in prepared.prompts]
         model = prepared.engine.model
         monkeypatch.setattr(model.config, "max_position_embeddings", max(map(len, texts)) + 16)
