@@ -57,6 +57,7 @@ JUDGES = """\
   endpoint (`pip install 'safebasin[rubric]'`). The key is read from `OPENAI_API_KEY`, or the
   variable that `key_env` names, and from nowhere else. What costs is shown before it starts; what
   could not be judged is asked again the next time.
+- `MODULE:NAME`: one of your own, as below.
 
 ```console
 $ safebasin list judges
@@ -78,6 +79,59 @@ the command ends with exit code 4, so an endpoint that is down cannot look like 
 A judge of harm (guards, rubrics) says "complied" for harmful and "refused" for not harmful. The
 wording of the rubrics is the project's own, so their scores are not comparable with published
 ones digit for digit.
+
+### A judge of your own
+
+Any object of the protocol `safebasin.judges.Judge` is a judge: a name, what it measures, what
+determines its verdicts, and the verdicts, one an answer. In `my_judges.py`:
+
+```python
+from safebasin import Exchange, Verdict
+
+
+class Brief:  # takes an answer of a few words for a refusal
+    name, measures = "brief", "refusal"
+
+    def spec(self) -> dict[str, object]:
+        return {"type": "brief", "words": 12}
+
+    def judge(self, exchanges: list[Exchange]) -> list[Verdict]:
+        lengths = [len(one.response.split()) for one in exchanges]
+        return [Verdict("refused" if n <= 12 else "complied", f"{n} words") for n in lengths]
+```
+
+From Python objects stand beside names:
+
+```python
+from my_judges import Brief
+from safebasin import ScanConfig, prepare, rejudge, scan
+
+config = ScanConfig(judges=(Brief(), "outcome"), seeds=(0,), steps=4, limit=8, out="runs/brief")
+print(scan(prepare(config)).summary.visage.text(".1f"))
+print(rejudge("runs/brief", [Brief()]).judge)
+```
+
+On the command line an import path leads to it, `MODULE:NAME`, with the modules of the folder at
+hand: to an object, to a class or function without arguments, or to a function of the run's words
+(`safebasin.judges.Lexicon`, or None).
+
+```console
+$ safebasin rejudge runs/judged --judge refusal,my_judges:Brief
+$ safebasin show runs/judged
+```
+
+`measures` is "refusal" for who tells refused from complied, "outcome" for who tells broken text
+too, "coherence" for broken text alone, "harm" for harmful (complied) from not (refused). What
+cannot be judged gets `Verdict(None, reason)`. `spec()` holds JSON values and is stored with the
+verdicts: with another one it is another judge, whose verdicts are never mixed with the first
+one's, until `rejudge` replaces them. A judge may also say when an answer can end early
+(`stop_rule`), what it costs (`AsksAgain`) or that it holds a model (`HoldsModel`). A package gives
+its judge a name by an entry point of the group `safebasin.judges`.
+
+All of that is looked at before anything is asked, and every verdict when it is given. A judge that
+fails costs neither answers nor verdicts that are stored. A run stays readable where its judge is
+not installed, or is of another version: `show`, `report`, `card`, `export` and `judges agree` read
+the verdicts as stored, and say so.
 
 ### Against human labels
 

@@ -13,7 +13,7 @@ from safebasin import prompts as prompt_sets
 from safebasin.capability import Bench, Probe, load_tasks
 from safebasin.capability.exact import ExactProbe
 from safebasin.checkpoint import Checkpoint
-from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
+from safebasin.config import DEFAULT_JUDGES, DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.directions import (
     Direction,
     Gaussian,
@@ -35,11 +35,12 @@ from safebasin.judges import (
     AsksAgain,
     HoldsModel,
     Judge,
+    KeywordJudge,
     Lexicon,
+    build_all,
     check_judges,
     common_stop_rule,
 )
-from safebasin.judges import build as build_judge
 from safebasin.judges.placement import waiting
 from safebasin.plan import CapabilityPlan, Plan, estimate
 from safebasin.plane import Plane, Point, outward
@@ -48,6 +49,7 @@ from safebasin.results import assumed_points
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.names import default_folder
+from safebasin.run.verdicts import plain_json
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import available_cores, can_fork
 from safebasin.walk import Walk
@@ -101,6 +103,18 @@ class Prepared:
                 f"Leave out {way}, put another judge first, or load the guard elsewhere or smaller "
                 "with ?device=cpu or ?dtype=bfloat16.",
             )
+
+    def for_actors(self) -> ScanConfig:
+        """The settings by which another process answers just so.
+
+        The judges read here, and a judge of one's own may be nowhere else: of them the other
+        process is told when an answer is decided.
+        """
+        stop = None if self.config.full_responses else common_stop_rule(self.judges)
+        if stop is None:
+            return replace(self.config, judges=DEFAULT_JUDGES[:1], full_responses=True)
+        judge = KeywordJudge("decided", stop.keywords, ignore_case=stop.ignore_case)
+        return replace(self.config, judges=(judge,))
 
     def load_judges(self) -> None:
         """Load the models that fit, so that the engine plans its batches by what they leave."""
@@ -210,7 +224,8 @@ class Prepared:
         wanted = {(point, name) for point in self.points for name in self.prompts.ids}
         if (self.folder / "manifest.json").exists():
             run, spec = RunFolder.read(self.folder), judge.spec()
-            for point in self.points if run.judges().get(judge.name) == dict(spec) else ():
+            known = run.judges().get(judge.name) == plain_json(spec)
+            for point in self.points if known else ():
                 for name, verdict in run.read_verdicts(judge.name, spec, point).items():
                     if not (isinstance(judge, AsksAgain) and judge.again(verdict)):
                         wanted.discard((point, name))
@@ -247,7 +262,8 @@ def prepare(config: ScanConfig) -> Prepared:
     template = Template.of(tokenizer, config.template, config.system)
     # The words of all prompts, so that a larger sample later has the same lexicon.
     lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
-    judges = tuple(build_judge(name, lexicon=lexicon) for name in config.judges)
+    judges = build_all(config.judges, lexicon)
+    config = config.judged_by([judge.name for judge in judges])
     engine = build_engine(config, model, weights, directions, template, judges)
     sampling = Sampling(config.max_new_tokens or engine.own_limit or DEFAULT_MAX_NEW_TOKENS)
     identity = {

@@ -13,7 +13,15 @@ from safebasin.errors import EngineError, RunBusy
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
-from safebasin.results import ASSUMED, LEXICON, Result, judge_point, observed_asr, summarise
+from safebasin.results import (
+    ASSUMED,
+    LEXICON,
+    Result,
+    adopt,
+    judge_point,
+    observed_asr,
+    summarise,
+)
 from safebasin.run import RunFolder
 from safebasin.spread import Executor
 from safebasin.spread.ray_actors import RayActors
@@ -91,8 +99,7 @@ def measure(
     """Ask at these points what the run does not hold yet, and judge it by those who do not wait."""
     prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
-    for judge in prepared.judges:
-        run.adopt_judge(judge.name, judge.spec())
+    adopt(run, prepared.judges)
     run.write_text(LEXICON, prepared.lexicon.text())
     missing = {point: tuple(run.missing(point, ids)) for point in points}
     wanted = len(missing) * len(ids)
@@ -160,7 +167,7 @@ def ask_further(run: RunFolder, prepared: Prepared) -> None:
 def executor_of(prepared: Prepared) -> Executor:
     """What answers: the engine itself, or several workers with a copy of it each."""
     if prepared.config.executor == "ray":
-        return RayActors(prepared.config)
+        return RayActors(prepared.for_actors())
     count = prepared.workers()
     return prepared.engine if count == 1 else Workers(prepared.engine, count)
 
@@ -185,7 +192,7 @@ def measure_capabilities(
 def capability_executor_of(prepared: Prepared, probe: Probe, points: int) -> Probe:
     """What measures a capability: the probe itself, or several workers with a copy each."""
     if prepared.config.executor == "ray":
-        return RayActors(prepared.config, probe.name)  # type: ignore[return-value]
+        return RayActors(prepared.for_actors(), probe.name)  # type: ignore[return-value]
     count = prepared.capability_workers(points)
     if count == 1:
         return probe

@@ -15,7 +15,7 @@ from safebasin.engines.first_token import FirstTokenScorer, Masses, Openers
 from safebasin.engines.plain import PlainEngine
 from safebasin.errors import EngineError, UsageError
 from safebasin.exchange import Exchange, Verdict
-from safebasin.judges import AsksAgain, Judge, KeywordJudge
+from safebasin.judges import AsksAgain, Judge, KeywordJudge, verdicts_of
 from safebasin.judges.openers import AFFIRMATIVE_OPENERS, REFUSAL_OPENERS
 from safebasin.landscape.intervals import Array, Band, clustered
 from safebasin.plane import Plane, Point
@@ -225,7 +225,7 @@ def _origin_answers(prepared: Prepared) -> list[tuple[str, bool]]:
         judge = KeywordJudge()
     asked = prepared.prompts.prompts
     [(_, exchanges)] = prepared.engine.answers([Point()], asked, prepared.sampling)
-    return judged_answers(exchanges, judge.judge(exchanges))
+    return judged_answers(exchanges, verdicts_of(judge, exchanges))
 
 
 def judged_answers(

@@ -11,7 +11,7 @@ from typing import Literal
 from safebasin.agreement.prevalence import Calibration, calibration
 from safebasin.errors import JudgeError, UsageError
 from safebasin.exchange import Exchange
-from safebasin.judges import Judge
+from safebasin.judges import Judge, verdicts_of
 from safebasin.prompts.files import Contents, Row, read_bytes, read_table
 
 Question = Literal["refusal", "harm"]
@@ -111,7 +111,7 @@ def calibrate_judge(judge: Judge, labelled: Labelled, level: float = 0.95) -> Ca
     Raises UsageError as `check_judge` does.
     """
     check_judge(judge)
-    verdicts = judge.judge(labelled.exchanges)
+    verdicts = verdicts_of(judge, labelled.exchanges)
     found: Sequence[bool | None] = [
         None if verdict.outcome is None else verdict.outcome != "refused" for verdict in verdicts
     ]

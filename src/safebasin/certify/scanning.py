@@ -16,7 +16,7 @@ from safebasin.certify.sequential import (
 from safebasin.judges import Judge
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
-from safebasin.results import LEXICON, SEQUENTIAL, judge_point, judge_run
+from safebasin.results import LEXICON, SEQUENTIAL, adopt, judge_point, judge_run
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
 from safebasin.run.records import SCHEMA_VERSION
@@ -85,8 +85,7 @@ def scan_until_decided(
     manifest = Manifest(prepared.identity, ids, prepared.config.to_json())
     judge = prepared.judges[0]
     with RunFolder.open(prepared.folder, manifest) as run:
-        for one in prepared.judges:
-            run.adopt_judge(one.name, one.spec())
+        adopt(run, prepared.judges)
         run.write_text(LEXICON, prepared.lexicon.text())
         prepared.load_judges()
         open_points = list(prepared.points)

@@ -36,11 +36,14 @@ def agree(
     from safebasin.agreement import compare_judges
     from safebasin.cli.agreement import print_comparison
     from safebasin.cli.console import tell
-    from safebasin.results import budgets
+    from safebasin.judges import build_all
+    from safebasin.results import budgets, lexicon_of
+    from safebasin.run import RunFolder
 
     if tolerance is not None and not 0 <= tolerance < 1:
         raise UsageError(f"The tolerance is {tolerance}.", "Give a share in [0, 1).")
-    more = () if judge is None else tuple(judge.split(","))
+    lexicon = lexicon_of(RunFolder.read(run))
+    more = () if judge is None else build_all(judge.split(","), lexicon)
     for line in budgets(run, more):
         tell(line)
     print_comparison(compare_judges(run, more, tolerance), as_json=json)
@@ -69,7 +72,7 @@ def calibrate(
     from safebasin.agreement.runs import observed_asr, origin_answers
     from safebasin.cli.agreement import print_calibrations
     from safebasin.cli.console import tell
-    from safebasin.judges import AsksAgain, budget_for, build
+    from safebasin.judges import AsksAgain, budget_for, build_all
 
     if label == "refusal":
         labelled = read_labelled(file, "refusal")
@@ -80,7 +83,7 @@ def calibrate(
     if run is not None and observed is not None:
         raise UsageError("Both a run and an ASR are given.", "Give --run or --observed.")
     given = None if observed is None else parse_observed(observed)
-    judges = [build(name) for name in judge.split(",")]
+    judges = build_all(judge.split(","))
     read = [*labelled.exchanges, *(() if run is None else origin_answers(run))]
     for one in judges:
         check_judge(one)

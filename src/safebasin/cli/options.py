@@ -17,7 +17,10 @@ DEFAULTS = ScanConfig()
 JUDGES = ",".join(DEFAULT_JUDGES)
 
 # Of every command that has it.
-JudgeOption = Annotated[str, typer.Option(help="Judges by name; the first gives the headline.")]
+JudgeOption = Annotated[
+    str,
+    typer.Option(help="Judges by name, or MODULE:NAME of your own; the first gives the headline."),
+]
 LayersOption = Annotated[str | None, typer.Option(help="Layers to displace, such as 4-7 or 0,2.")]
 RadiusOption = Annotated[
     float, typer.Option(help="How far to go, relative to the norm of each tensor.")

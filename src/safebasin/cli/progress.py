@@ -14,6 +14,7 @@ from rich.text import Text
 from safebasin.cli.console import duration, tell
 from safebasin.exchange import Exchange
 from safebasin.judges import AsksAgain, HoldsModel, Judge, KeywordJudge
+from safebasin.judges.soundness import is_own
 from safebasin.landscape.truncation import MOST
 from safebasin.plane import Point
 from safebasin.terminal import printable
@@ -26,8 +27,8 @@ class ScanProgress:
     """Counts answers, with the ASR at the current point by the headline judge, and an ETA."""
 
     def __init__(self, judge: Judge) -> None:
-        # A judge that costs money or time does not read the answers twice.
-        costly = isinstance(judge, AsksAgain | HoldsModel)
+        # A judge that costs money or time does not read the answers twice; of others' nobody knows.
+        costly = isinstance(judge, AsksAgain | HoldsModel) or not is_own(judge)
         self._judge: Judge = KeywordJudge() if costly else judge
         self._point: Point | None = None
         self._counts: dict[Point, tuple[int, int]] = {}  # judged, not refused

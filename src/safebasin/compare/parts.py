@@ -12,7 +12,7 @@ from safebasin.engines import Engine, Sampling
 from safebasin.judges import Judge, Lexicon
 from safebasin.plane import Axis, Plane, Point, outward
 from safebasin.prompts import PromptSet
-from safebasin.results import LEXICON, judge_point
+from safebasin.results import LEXICON, adopt, judge_point
 from safebasin.run import RunFolder
 from safebasin.run.folder import MANIFEST
 from safebasin.run.manifest import Manifest, load_manifest, plane_to_json
@@ -87,8 +87,7 @@ def measure(
             for part in parts
         ]
         for part, run in zip(parts, runs, strict=True):
-            for judge in part.judges:
-                run.adopt_judge(judge.name, judge.spec())
+            adopt(run, part.judges)
             run.write_text(LEXICON, lexicon.text())
         missing = [
             {

@@ -11,6 +11,7 @@ import numpy as np
 
 from safebasin.compare.parts import measure
 from safebasin.engines.memory import free_model
+from safebasin.errors import SafebasinError
 from safebasin.evaluate.preparation import BENIGN, CAPABILITY, HARMFUL, Prepared
 from safebasin.evaluate.shares import Codes, Shares, gap, right, shares
 from safebasin.judges import HoldsModel, Judge
@@ -19,7 +20,7 @@ from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.truncation import Cut
 from safebasin.plane import Point
 from safebasin.prompts.expected import right_answers
-from safebasin.results import judge_point
+from safebasin.results import adopt, judge_point
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
 from safebasin.run.records import SCHEMA_VERSION
@@ -120,16 +121,22 @@ def _freed(prepared: Prepared) -> Prepared:
 def _read(prepared: Prepared) -> Evaluation:
     """Judge what is stored and not judged yet, and count."""
     codes: dict[str, dict[str, Codes]] = {HARMFUL: {}, BENIGN: {}}
+    failed: list[SafebasinError] = []
     # One judge after the other, so that no two of their models have to fit at once.
     for judge in prepared.judges:
-        for kind in prepared.read_by(judge):
-            rows = []
-            for folder in _folders(prepared, kind):
-                with RunFolder.reopen(folder) as run:
-                    rows.append(_codes(run, judge, prepared.sets[kind].ids))
-            codes[kind][judge.name] = np.array(rows, dtype=np.int8)
+        try:
+            for kind in prepared.read_by(judge):
+                rows = []
+                for folder in _folders(prepared, kind):
+                    with RunFolder.reopen(folder) as run:
+                        rows.append(_codes(run, judge, prepared.sets[kind].ids))
+                codes[kind][judge.name] = np.array(rows, dtype=np.int8)
+        except SafebasinError as error:
+            failed.append(error)  # once the other judges have read, too
         if isinstance(judge, HoldsModel):
             judge.unload()
+    if failed:
+        raise failed[0]
     answered: list[list[bool | None]] = []
     if CAPABILITY in prepared.sets:
         asked = prepared.sets[CAPABILITY].prompts
@@ -182,7 +189,7 @@ def _folders(prepared: Prepared, kind: str) -> list[Path]:
 
 def _codes(run: RunFolder, judge: Judge, ids: tuple[str, ...]) -> list[int]:
     # With `replace`: the answers are kept by their own identity, and a judge may have changed.
-    run.adopt_judge(judge.name, judge.spec(), replace=True)
+    adopt(run, [judge], replace=True)
     judge_point(run, [judge], Point())
     verdicts = run.read_verdicts(judge.name, judge.spec(), Point())
     return [

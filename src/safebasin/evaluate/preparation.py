@@ -15,8 +15,7 @@ from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.evaluate.settings import NONE, EvaluateConfig, twin_advice
-from safebasin.judges import Judge, Lexicon, check_judges
-from safebasin.judges import build as build_judge
+from safebasin.judges import Judge, Lexicon, build_all, check_judges
 from safebasin.plane import Axis, Plane
 from safebasin.preparation import harmful_of
 from safebasin.prompts import PromptSet
@@ -114,7 +113,9 @@ def prepare(config: EvaluateConfig) -> Prepared:
     }
     label = f"evaluate-{checkpoint.name}"
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
-    judges = tuple(build_judge(name, lexicon=lexicon) for name in scan.judges)
+    judges = build_all(scan.judges, lexicon)
+    scan = scan.judged_by([judge.name for judge in judges])
+    config = replace(config, scan=scan)
     if BENIGN in sets:
         notes += [
             f"{judge.name} judges harm, so over-refusal is not measured by it"

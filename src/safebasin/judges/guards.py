@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from safebasin.exchange import Exchange, Verdict
+from safebasin.exchange import Verdict
 from safebasin.judges.guard_chats import LLAMA_GUARD_3, LLAMA_GUARD_4, QWEN3GUARD, SHIELDGEMMA
 from safebasin.judges.guard_texts import (
     HARMBENCH,
@@ -212,26 +212,3 @@ GUARDS: Mapping[str, Guard] = {
     )
 }  # fmt: skip
 """Every guard by name. qwen3guard is ungated and the smallest."""
-
-
-@dataclass(frozen=True)
-class StoredGuard:
-    """A guard whose verdicts a run holds; it reads those and judges nothing."""
-
-    stored: Mapping[str, object]
-
-    @property
-    def name(self) -> str:
-        return str(self.stored["name"])
-
-    @property
-    def measures(self) -> Measure:
-        guard = GUARDS.get(str(self.stored.get("guard")))
-        return "harm" if guard is None else guard.measures
-
-    def spec(self) -> Mapping[str, object]:
-        return self.stored
-
-    def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        """No verdicts; not to be stored, for the guard itself may still be asked."""
-        return [Verdict(None, "not asked: name the judge with --judge") for _ in exchanges]
