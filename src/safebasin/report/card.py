@@ -222,7 +222,7 @@ def _warnings(landscape: JSON) -> Iterator[str]:
     notes = landscape.get("notes", ())
     if not landscape["complete"] and not notes:
         yield "This run is not complete; the numbers leave out what is missing."
-    yield from notes
+    yield from map(plain, notes)
     for name, summary in landscape["judges"].items():
         share = _unjudged_share(summary)
         if share > UNJUDGED_LIMIT:
