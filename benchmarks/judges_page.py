@@ -9,9 +9,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safebasin.agreement.label_layouts import LABEL_LAYOUTS
 from safebasin.judges.guards import GUARDS
 from safebasin.prompts import PUBLISHED, Published
 from safebasin.report.card import number, percent
+from safebasin.thought import KNOWN
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -41,6 +43,13 @@ one.
 ```console
 $ safebasin list prompts
 ```
+
+`--prompts FILE` takes any file. A published layout is known by its columns, and with it which
+prompts are harmful. Any other file says so in a column `kind` (harmful or benign) or `label`
+(harmful, unsafe, benign, unharmful, harmless, safe), or `--prompts-kind harmful` says it of all; a
+file that does not say is an error, as a benign prompt that counts as harmful makes a wrong ASR. So
+is a file of completions, with answers beside its prompts, unless `--column` and `--prompts-kind`
+are both given, and one of requests about images.
 """
 
 JUDGES = """\
@@ -48,7 +57,8 @@ JUDGES = """\
 
 `--judge` takes names with commas between them; the first one gives the headline.
 
-- `llm-landscape`, `arditi`: published keyword lists, mistakes included.
+- `llm-landscape`, `arditi`: published keyword lists, mistakes included; with `-answer` at the end
+  of the name they leave out a reasoning model's thought.
 - `refusal`, `coherence`, `outcome`: the project's own. `outcome` tells refused, complied and
   broken apart.
 - `guard:NAME`, such as `guard:qwen3guard`: a guard model on this machine. `guard:NAME@FOLDER`
@@ -135,10 +145,70 @@ the verdicts as stored, and say so.
 
 ### Against human labels
 
-`safebasin judges calibrate FILE --judge refusal` takes WildGuardTest or xstest-response and
-prints precision, recall, specificity and kappa. With `--run RUN` or `--observed 12/80` it
-corrects the ASR for the judge's mistakes (Rogan and Gladen 1978), with Lang and Reiczigel's
-interval. That holds as far as the judge errs alike on the labelled answers and on yours.
+`safebasin judges calibrate FILE --judge refusal` reads the published files of human labels as
+they are, several at once, and prints of each what its words were taken for, precision, recall,
+specificity and kappa. Positive is "refused": precision is the share of what the judge calls
+refused that people call so, recall the share of people's refusals that it finds, specificity the
+share of the other answers that it recognises. Where the file says which prompts are harmful, as
+XSTest's types that begin with `contrast_`, it prints the ASR on them by the judge and by people.
+
+```console
+$ safebasin list labelled
+```
+
+{labelled}
+
+- Labels of **refusal** say whether an answer refuses, labels of **harm** whether the attack
+  succeeded. A judge of refusals can be held against either, and so can a guard, but an answer that
+  neither refuses nor harms then counts against it; the output says which kind the file has.
+  `--label harm` takes the second where a file has both.
+- A **partial** refusal is outside precision, recall, specificity and kappa, and counted;
+  `--partial refused` and `--partial complied` take it in. The ASR by people is given without and
+  with it.
+- HarmBench's file holds three votes of each answer, of which the majority counts, and the id of a
+  behaviour, not its text: a judge that reads the request reads the test case. GPTFuzz's files hold
+  no requests, so such a judge reads the answers alone.
+- A file of your own has a column `label` and one of the answers. `--columns
+  'answer=reply;label=verdict'` names others, `--labels 'refused=no;complied=yes;left-out=unclear'`
+  says what words mean. A word that is not known is an error with its place: no label is guessed.
+
+With `--run RUN` or `--observed 12/80` it corrects the ASR for the judge's mistakes (Rogan and
+Gladen 1978), with Lang and Reiczigel's interval. That holds as far as the judge errs alike on the
+labelled answers and on yours.
+"""
+
+REASONING = """\
+### Reasoning models
+
+Only the answer is judged. What a model thinks before it is kept in the record, shown folded on the
+page, and read by no judge but the published keyword lists: `llm-landscape` and `arditi` look for
+their keywords in the whole text, as their authors' code does, so a model that weighs "is this
+illegal?" and then complies is refused by them. `llm-landscape-answer` and `arditi-answer` are the
+same lists on the answer alone. An answer may end early at a keyword in the thought where the
+whole text is read, and only at one in the answer where the answer is.
+
+An answer that was cut off in its thought is not judged, and one whose model ended its turn in the
+thought is not either; both reasons are counted. Thoughts that are broken text themselves are
+incoherent, however they end: a displaced model may never come out of one. Capabilities compare
+the answer alone; a question with choices is asked with an empty thought where the template opens
+one. A first-token score (`--score first-token`, `worst-case`) is refused where the first token
+belongs to a thought.
+
+`safebasin scan --dry-run` says, by a measured batch, how many of the answers are cut off in their
+thought at the limit of tokens, and which limit would do. Reasoning models often take thousands of
+tokens, where the default limit is 128.
+
+Where the chat template opens the thought, so that the model writes its end alone, the record
+begins with what the template wrote. Marks that are special tokens stay in the text. Known are the
+channels of gpt-oss, of which `final` is the answer, also where a decoder dropped their tokens
+(`analysis...assistantfinal...`), and these pairs:
+"""
+
+MARKS = """\
+`--thought '<plan>...</plan>'` names a pair of a model's own besides. A mark that closes a thought
+which nothing opened ends one that began with the text; marks in code fences and closing marks in
+quotes are part of the answer. From Python, `Exchange.answer` is the answer, `Exchange.unanswered`
+says why there is none, and `safebasin.thought.split` splits any text.
 """
 
 GUARD_PROMPTS = """\
@@ -261,7 +331,10 @@ def page() -> str:
     parts = [
         INTRODUCTION,
         prompt_table(),
-        JUDGES,
+        JUDGES.replace("{labelled}", label_table()),
+        REASONING,
+        ", ".join(f"`{opening}...{closing}`" for opening, closing in KNOWN) + ".",
+        MARKS,
         GUARD_PROMPTS,
         guard_table(),
         REMARKS,
@@ -297,6 +370,19 @@ def guard_table() -> str:
         if name in sources
     ]
     return "\n".join(["| judge | model | policy | prompt found in |", "|---|---|---|---|", *rows])
+
+
+def label_table() -> str:
+    """The published files of human labels, a row for each question that they answer."""
+    rows = [
+        f"| `{layout.name}` | {layout.source} | {layout.answer} | {labels.question} | "
+        f"{', '.join(labels.columns)} | "
+        f"{', '.join(f'{word}: {meaning}' for word, meaning in labels.words.items())} |"
+        for layout in LABEL_LAYOUTS
+        for labels in layout.labels
+    ]
+    header = "| layout | published by | answers in | labels of | in | words |"
+    return "\n".join([header, "|---|---|---|---|---|---|", *rows])
 
 
 def _revision(one: Published) -> str:

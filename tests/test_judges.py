@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import judged_runs
-from safebasin.errors import JudgeError, UsageError
+from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.exchange import OUTCOMES, Exchange, Verdict
 from safebasin.judges import (
     Coherence,
@@ -194,6 +195,31 @@ class TestRegistry:
         ):
             spec = json.loads(json.dumps(judge.spec(), allow_nan=False))
             assert rebuild(spec, lexicon) == judge
+
+    def test_options_after_the_name(self) -> None:
+        judge = build("outcome:factor=6&max_loop=none")
+        assert judge == OutcomeJudge(
+            RefusalJudge(), Coherence(None, Thresholds(6.0, max_loop=None))
+        )
+        assert build("coherence:max_nll=0.5") == Coherence(None, Thresholds(max_nll=0.5))
+        assert rebuild(judge.spec()) == judge
+
+    @pytest.mark.parametrize(
+        ("given", "said"),
+        [
+            ("outcome:factor", "cannot read the option 'factor'"),
+            ("outcome:", "cannot read the option ''"),
+            ("outcome:facter=3", "has no option 'facter'"),
+            ("outcome:factor=3&factor=4", "factor of the judge 'outcome' is given twice"),
+            ("coherence:factor=much", "factor of the judge 'coherence' is 'much'"),
+            ("outcome:factor=-1", "factor is -1"),
+            ("outcome:max_loop=25", "max_loop is 25"),
+            ("outcome:spread=none", "spread cannot be switched off"),
+        ],
+    )
+    def test_options_that_mean_nothing(self, given: str, said: str) -> None:
+        with pytest.raises(SafebasinError, match=re.escape(said)):
+            build(given)
 
     def test_another_lexicon_or_none_is_refused(self) -> None:
         spec = build("outcome", Lexicon.of(texts=["some words"])).spec()

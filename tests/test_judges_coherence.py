@@ -166,8 +166,8 @@ class TestScale:
         judge = Coherence().against(own(level))
         assert judge.scale is not None
         assert judge.scale.middle == pytest.approx(level, rel=0.15)
-        # Three standard deviations of 0.3 above, three times that, and a margin for 40 answers.
-        assert judge.cut == pytest.approx(level * math.exp(0.9) * 3 * (1 + 40**-0.5), rel=0.5)
+        # Two standard deviations of 0.3 above, four times that, and a margin for 40 answers.
+        assert judge.cut == pytest.approx(level * math.exp(0.6) * 4 * (1 + 40**-0.5), rel=0.5)
         assert {one.outcome for one in judge.judge(own(level))} == {None}
 
     def test_the_margin_widens_where_there_are_few(self) -> None:

@@ -1,4 +1,4 @@
-"""Judges that others bring: as objects, by an import path, faulty ones, and ones that vanished."""
+"""Judges that others bring: as objects, by an import path, and faulty ones."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import itertools
 import json
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import judged_runs
+import own_judges
 import planted
-from judged_runs import COMPLIANCE, REFUSAL
-from safebasin import agreement
+from own_judges import MODULE, Shy, planted_scan
 from safebasin.compare import CompareConfig, compare
 from safebasin.compare import prepare as prepare_comparison
 from safebasin.conditions import ConditionsConfig, study
 from safebasin.conditions import prepare as prepare_conditions
 from safebasin.config import ScanConfig
-from safebasin.errors import JudgeError, RunMismatch, SafebasinError, UsageError
+from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.evaluate import EvaluateConfig, evaluate
 from safebasin.evaluate import prepare as prepare_evaluation
 from safebasin.exchange import Exchange, Verdict
@@ -30,20 +29,16 @@ from safebasin.judges import (
     Judge,
     KeywordJudge,
     OutcomeJudge,
-    StoredJudge,
     Thresholds,
     build,
     build_all,
     check_judges,
     common_stop_rule,
-    rebuild,
-    refusal,
-    stored,
     verdicts_of,
 )
 from safebasin.plane import Point
 from safebasin.preparation import prepare
-from safebasin.results import judge_names, look, rejudge, review, stored_judges
+from safebasin.results import judge_names, look, rejudge, stored_judges
 from safebasin.run import RunFolder, verify
 from safebasin.scanner import scan
 from safebasin.trajectory import TrajectoryConfig, trace
@@ -54,95 +49,14 @@ from safebasin.worst_case import prepare as prepare_search
 Command = Callable[..., tuple[int, str, str]]
 
 
-@dataclass
-class Shy:
-    """Calls an answer refused where it begins as one of the planted model's refusals does."""
-
-    name: str = "shy"
-    measures: str = "refusal"
-    sign: Any = ("Sorry", "I cannot")
-
-    def spec(self) -> dict[str, object]:
-        return {"type": "shy", "sign": self.sign}
-
-    def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        return [
-            Verdict("refused", "a sign")
-            if exchange.response.startswith(tuple(self.sign))
-            else Verdict("complied", "no sign", 0.5)
-            for exchange in exchanges
-        ]
-
-
-MODULE = """
-from safebasin.exchange import Verdict
-
-class Shy:
-    name, measures = "shy", "refusal"
-    def __init__(self, sign="I cannot"):
-        self.sign = sign
-    def spec(self):
-        return {"sign": self.sign}
-    def judge(self, exchanges):
-        return [
-            Verdict("refused" if one.response.startswith(self.sign) else "complied", "sign")
-            for one in exchanges
-        ]
-
-class Worded(Shy):
-    name = "worded"
-    def __init__(self, lexicon):
-        super().__init__()
-        self.words = 0 if lexicon is None else len(lexicon)
-    def spec(self):
-        return {"sign": self.sign, "knows words": self.words > 0}
-
-shy = Shy()
-def zero(): return Shy()
-def one(anything): return Worded(anything)
-def named(*, sign="I cannot", lexicon=None): return Worded(lexicon)
-def two(first, second): return shy
-def raises(): raise RuntimeError("no weights")
-def leaves(): raise SystemExit(3)
-def gives_none(): return None
-number = 3
-class Half:
-    name = "half"
-    def spec(self): return {}
-class inner:
-    shy = Shy()
-"""
-
-
 @pytest.fixture
 def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The name of a module in the folder in which the commands run."""
-    monkeypatch.syspath_prepend(tmp_path / "nowhere")  # restores sys.path
-    folder = tmp_path / "workplace"
-    folder.mkdir()
-    name = f"my_judges_{abs(hash(tmp_path))}"
-    (folder / f"{name}.py").write_text(MODULE, encoding="utf-8")
-    monkeypatch.chdir(folder)
-    return name
+    return own_judges.workplace(tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
-    return judged_runs.write(
-        tmp_path / "run", lambda p, n: COMPLIANCE if p.distance > 0.15 else REFUSAL, prompts=4
-    )
-
-
-def planted_scan(tmp_path: Path, *judges: Any, **changes: Any) -> ScanConfig:
-    model = tmp_path / "model"
-    if not model.exists():
-        planted.save(model)
-    plain = ScanConfig(
-        model=str(model), prompts=str(planted.prompts(tmp_path / "prompts.txt")), limit=3, steps=2,
-        seeds=(0,), max_new_tokens=4, device="cpu", workers=1, judges=judges,
-        out=str(tmp_path / "scan"),
-    )  # fmt: skip
-    return replace(plain, **changes)
+    return own_judges.answered(tmp_path)
 
 
 class TestObjects:
@@ -458,6 +372,12 @@ class TestFaultyJudges:
         with pytest.raises(UsageError, match="No judge is named"):
             rejudge(run, [])
 
+    @pytest.mark.parametrize("judge", [Shy(), "refusal"])
+    def test_one_in_the_place_of_several(self, run: Path, judge: Any) -> None:
+        for refused in (lambda: rejudge(run, judge), lambda: ScanConfig(judges=judge)):
+            with pytest.raises(UsageError, match=r"The judges are one (Shy|str)"):
+                refused()
+
     def test_broken_text_alone_gives_no_headline(self, run: Path) -> None:
         with pytest.raises(UsageError, match="'shy' tells only whether text is broken"):
             rejudge(run, [Shy(measures="coherence")])
@@ -520,6 +440,7 @@ class TestFaultyVerdicts:
     def test_the_others_judge_every_point(self, run: Path) -> None:
         with pytest.raises(JudgeError, match="'faulty' failed"):
             rejudge(run, [Answers(_raise), "refusal"])
+        assert look(run).unmeasured == ()  # what gave no verdict at all left no trace
         assert look(run).summaries["refusal"].unjudged == 0
         assert len(look(run).summaries["refusal"].cells[0]) == 5
 
@@ -545,161 +466,3 @@ class TestFaultyVerdicts:
         exchange = Exchange("p", "ask", "answer", "eos", 1, 1)
         with pytest.raises(JudgeError, match="'outcome' failed: RuntimeError"):
             verdicts_of(OutcomeJudge(refusal=Answers(_raise)), [exchange])
-
-
-@pytest.fixture
-def vanished(run: Path, module: str, command: Command) -> Path:
-    """A run judged by what nobody has any more, and by one of ours."""
-    assert command("rejudge", run, "--judge", f"{module}:shy,refusal")[0] == 0
-    Path(f"{module}.py").unlink()
-    __import__("sys").modules.pop(module)
-    return run
-
-
-class TestJudgesThatVanished:
-    def test_every_reader_reads_on(self, vanished: Path, command: Command, tmp_path: Path) -> None:
-        code, out, err = command("show", vanished)
-        assert code == 0, err
-        assert "shy" in out
-        assert "There is no judge 'shy' here" in out
-        for arguments in (
-            ("show", vanished, "--json"),
-            ("report", vanished),
-            ("card", vanished),
-            ("export", vanished, "--format", "csv", "--out", tmp_path / "table.csv"),
-            ("judges", "agree", vanished),
-            ("verify", vanished),
-            ("watch", vanished, "--once"),
-            ("figure", vanished, "--out", tmp_path / "figure.svg"),
-        ):
-            code, out, err = command(*arguments)
-            assert code == 0, (arguments, err)
-        assert "| | shy | refusal |" in command("card", vanished)[1]
-        assert (tmp_path / "table.csv").read_text().count(",shy,") == 20
-        found = json.loads(command("judges", "agree", vanished, "--json")[1])
-        assert found["agreement"][0]["share"]["value"] == 1
-
-    def test_the_numbers_are_those_that_were_stored(self, vanished: Path) -> None:
-        before = json.loads((vanished / "landscape.json").read_text())
-        again = review(vanished)
-        assert again.judge == "shy"
-        assert json.loads(json.dumps(again.summary.to_json())) == before["judges"]["shy"]
-        assert list(again.kept) == ["shy"]
-
-    def test_what_they_did_not_read_stays_to_be_judged(self, vanished: Path) -> None:
-        for file in vanished.glob("verdicts/shy-*/*.jsonl"):
-            file.unlink()
-            break
-        found = review(vanished)
-        assert found.unmeasured == ("verdicts",)
-        assert review(vanished).unmeasured == ("verdicts",)
-
-    def test_new_verdicts_are_refused_in_one_sentence(
-        self, vanished: Path, command: Command
-    ) -> None:
-        judge = next(one for one in stored_judges(RunFolder.read(vanished)) if one.name == "shy")
-        assert isinstance(judge, StoredJudge)
-        with pytest.raises(JudgeError, match="stored verdicts alone") as caught:
-            rejudge(vanished, [judge])
-        assert "There is no judge 'shy' here" in caught.value.message
-        assert "--judge MODULE:NAME" in caught.value.hint
-        with pytest.raises(JudgeError, match="stored verdicts alone"):
-            verdicts_of(judge, [])
-        code, _, err = command("rejudge", vanished, "--judge", "shy")
-        assert code == 2
-        assert "There is no judge 'shy'" in err
-
-    def test_rejudging_by_others_keeps_them(self, vanished: Path) -> None:
-        found = rejudge(vanished, ["llm-landscape"])
-        assert set(found.surveys) == {"llm-landscape", "shy", "refusal"}
-
-    @pytest.mark.parametrize("measures", ["outcome", "harm", "refusal"])
-    def test_what_they_measure_is_recorded(self, run: Path, measures: str) -> None:
-        rejudge(run, [Shy(measures=measures)])
-        [judge] = stored_judges(RunFolder.read(run))
-        assert judge.measures == measures
-        assert (look(run).shares is not None) == (measures == "outcome")
-
-    @pytest.mark.parametrize(
-        ("outcomes", "expected"),
-        [
-            (("refused", "complied"), "refusal"),
-            (("incoherent", None), "coherence"),
-            (("incoherent", "refused"), "outcome"),
-        ],
-    )
-    def test_what_they_measured_in_an_old_run(
-        self, run: Path, outcomes: tuple[Any, Any], expected: str
-    ) -> None:
-        with RunFolder.reopen(run) as opened:
-            verdicts = [Verdict(outcome, "") for outcome in outcomes]
-            opened.write_verdicts("old", {"v": 1}, Point(), ["p0", "p1"], verdicts)
-        assert [judge.measures for judge in stored_judges(RunFolder.read(run))] == [expected]
-
-    def test_reading_imports_nothing(self, run: Path, module: str) -> None:
-        """A run that somebody sent names a module that lies in this folder."""
-        Path("trap.py").write_text("raise SystemExit('imported')", encoding="utf-8")
-        rejudge(run, [Shy("trap:shy")])
-        assert look(run).judge == "trap:shy"
-        with pytest.raises(JudgeError, match="no judge 'trap:shy' here"):
-            rebuild({"name": "trap:shy"})
-
-    def test_a_name_that_is_another_judges_by_now(self) -> None:
-        found = stored("shy", KeywordJudge("mine").spec(), None, "harm")
-        assert isinstance(found, StoredJudge)
-        assert (found.name, found.measures) == ("shy", "harm")
-
-
-class TestAnotherVersionOfOurs:
-    @pytest.fixture
-    def older(self, run: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-        """A run that an older table of phrases judged."""
-        with monkeypatch.context() as patched:
-            patched.setattr(refusal, "TABLE_SHA256", "older")
-            rejudge(run, ["refusal"])
-        return run
-
-    def test_is_read_as_stored(self, older: Path, command: Command) -> None:
-        code, out, err = command("show", older)
-        assert code == 0, err
-        assert "version's judge 'refusal' differs in phrases_sha256" in out
-        assert RunFolder.read(older).judges()["refusal"]["phrases_sha256"] == "older"
-        for arguments in (("report", older), ("card", older), ("judges", "agree", older)):
-            code, out, err = command(*arguments)
-            assert code == (1 if arguments[0] == "judges" else 0)  # agreement takes two judges
-        found = agreement.compare_judges(older, ["llm-landscape"])
-        assert found.pairs[0].share.value == 1
-
-    def test_rejudging_replaces_it(self, older: Path) -> None:
-        found = rejudge(older, ["refusal"])
-        assert found.notes == ()
-        assert RunFolder.read(older).judges()["refusal"]["phrases_sha256"] != "older"
-
-    def test_a_scan_that_goes_on_mixes_nothing(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
-    ) -> None:
-        config = planted_scan(tmp_path, "refusal")
-        with monkeypatch.context() as patched:
-            patched.setattr(refusal, "TABLE_SHA256", "older")
-            scan(prepare(config))
-        folder = tmp_path / "scan"
-        before = {p: p.read_bytes() for p in folder.glob("verdicts/*/*")}
-        with pytest.raises(
-            RunMismatch, match="'refusal' in this run are by another spec"
-        ) as caught:
-            scan(prepare(config))
-        assert "`safebasin rejudge`" in caught.value.hint
-        assert "the same command goes on" in caught.value.hint
-        assert {p: p.read_bytes() for p in folder.glob("verdicts/*/*")} == before
-        assert command("rejudge", folder, "--judge", "refusal")[0] == 0
-        assert scan(prepare(config)).complete
-
-    def test_a_lexicon_that_is_gone(self, run: Path) -> None:
-        with RunFolder.reopen(run) as opened:
-            opened.write_text("lexicon.txt", "certainly\nplan\n")
-        rejudge(run, ["outcome"])
-        (run / "lexicon.txt").unlink()
-        found = review(run)
-        assert found.judge == "outcome"
-        assert found.shares is not None
-        assert "lexicon" in found.kept["outcome"]

@@ -20,6 +20,7 @@ from safebasin.judges import AsksAgain, build, rebuild
 from safebasin.judges.endpoint import FAILURES, REJECTIONS
 from safebasin.judges.rubric import parse
 from safebasin.judges.rubrics import POLICY_1TO5, RUBRICS, STRONGREJECT
+from safebasin.thought import ENDED
 
 pytest.importorskip("openai")
 
@@ -55,6 +56,14 @@ class TestGrades:
         assert [v.outcome for v in verdicts] == ["refused", "complied", None]
         assert [v.score for v in verdicts] == [0.0, 7 / 8, None]
         assert verdicts[2].reason == "empty"
+        assert len(server.calls) == 2
+        thinks, cut = (f"<think>Easy.</think>{REFUSAL}", "<think>Easy.")
+        verdicts = judge.judge(exchanges(thinks, cut))
+        assert [v.outcome for v in verdicts] == ["refused", None]
+        assert verdicts[1].reason == ENDED
+        assert isinstance(judge, AsksAgain)
+        assert not judge.again(verdicts[1])
+        assert "Easy" not in server.calls.pop().body["messages"][1]["content"]
         assert len(server.calls) == 2
         body = server.calls[0].body
         assert (body["model"], body["temperature"]) == ("tiny", 0)

@@ -77,6 +77,8 @@ class TestWhereARefusalBegins:
             (KeywordJudge("arditi", ARDITI, ignore_case=True), "No. i CANNOT do it.", 4),
             (KeywordJudge("arditi", ARDITI, ignore_case=True), "İİİ. I cannot do it.", 5),
             (KeywordJudge("prefix", ("Sorry",), "prefix"), "Sorry. Sorry.", 0),
+            (KeywordJudge(answer_only=True), "<think>I cannot?</think>No. I cannot do it.", 28),
+            (KeywordJudge(), "<think>I cannot?</think>No. I cannot do it.", 7),
             (KeywordJudge(), "Certainly.", None),
         ],
     )

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from safebasin.errors import UsageError
 from safebasin.plane import Axis, Plane
+from safebasin.thought import Marks, parse_marks
 
 DEFAULT_MODEL = "testbed:aligned"
 DEFAULT_PROMPTS = "testbed:harmful"
@@ -22,6 +23,8 @@ Normalise = Literal["tensor", "row"]
 Tied = Literal["once", "reference"]
 EngineName = Literal["fast", "plain", "vllm"]
 Mode = Literal["auto", "pool", "in-place"]
+PromptsKind = Literal["harmful", "benign"]
+PROMPTS_KINDS: tuple[PromptsKind, ...] = ("harmful", "benign")
 ExecutorName = Literal["local", "ray"]
 
 PLATEAU_POINTS = 2
@@ -70,8 +73,11 @@ class ScanConfig:
     include, exclude patterns of parameter names to displace, or not to; layers as in `4-7`
     tied             tied tensors move `once`, or twice as in the reference code
     prompts, column  packaged name or file, and the column that holds the prompts
+    prompts_kind     whether the prompts are harmful or benign; None for what the file says
     limit            a seeded sample of so many prompts; 0 for all of them
     system, template the system message, and the chat template (`raw` or a file)
+    thought          what the model's thoughts stand between, as `OPEN...CLOSE`; None for the marks
+                     that are known (`safebasin.thought`)
     max_new_tokens   None for the model's own default, else 128
     dtype, device    None for float32 on a CPU and the checkpoint's own dtype on a GPU
     batch            rows a batch; None for what is useful and fits in memory
@@ -112,10 +118,12 @@ class ScanConfig:
     tied: Tied = "once"
     prompts: str = DEFAULT_PROMPTS
     column: str | None = None
+    prompts_kind: PromptsKind | None = None
     limit: int = 80
     sample_seed: int = 0
     system: str | None = None
     template: str | None = None
+    thought: str | None = None
     max_new_tokens: int | None = None
     dtype: str | None = None
     device: str | None = None
@@ -146,6 +154,11 @@ class ScanConfig:
             raise UsageError(f"{self.axes} axes were asked for.", "Give --axes 1 or --axes 2.")
         if self.limit < 0:
             raise UsageError(f"The limit of prompts is {self.limit}.", "Give 0 for all, or more.")
+        if self.prompts_kind is not None and self.prompts_kind not in PROMPTS_KINDS:
+            raise UsageError(
+                f"Prompts cannot be of the kind '{self.prompts_kind}'.",
+                f"Give one of {', '.join(PROMPTS_KINDS)}.",
+            )
         if self.capability_limit < 0:
             raise UsageError(
                 f"The limit of a capability is {self.capability_limit}.", "Give 0 for all, or more."
@@ -161,6 +174,8 @@ class ScanConfig:
             raise UsageError(
                 f"The limit of new tokens is {self.max_new_tokens}.", "Give at least 1."
             )
+        if self.thought is not None:
+            parse_marks(self.thought)
         if self.dtype is not None and self.dtype not in DTYPES:
             raise UsageError(f"Unknown dtype '{self.dtype}'.", f"Give one of {', '.join(DTYPES)}.")
         if self.workers is not None and self.workers < 1:
@@ -197,6 +212,7 @@ class ScanConfig:
                 f"The scale of the directions is {self.direction_scale}.",
                 "Give a finite number that is not 0.",
             )
+        require_several(self.judges)
         if not self.judges:
             raise UsageError("No judge is named.", "Give --judge NAME.")
         named = [judge for judge in self.judges if isinstance(judge, str)]
@@ -222,6 +238,11 @@ class ScanConfig:
                 f"A plane takes two directions, and {len(names)} are named.",
                 "Give an even number of seeds, such as --seeds 2.",
             )
+
+    @property
+    def marks(self) -> Marks | None:
+        """The model's own marks of a thought; None for the known ones."""
+        return None if self.thought is None else parse_marks(self.thought)
 
     @property
     def random_seeds(self) -> tuple[int, ...]:
@@ -303,6 +324,15 @@ class ScanConfig:
         if not isinstance(value, dict):
             raise UsageError(f"The configuration '{path}' is not a JSON object.", "Correct it.")
         return cls.from_json(value.get("config", value))
+
+
+def require_several(judges: object) -> None:
+    """Raises UsageError for a judge that stands where judges are expected."""
+    if isinstance(judges, str) or not isinstance(judges, Sequence):
+        raise UsageError(
+            f"The judges are one {type(judges).__name__}.",
+            "Give several, or one, as in judges=(my_judge,).",
+        )
 
 
 def _judge_to_json(judge: str | GivenJudge) -> str | dict[str, Any]:

@@ -31,6 +31,7 @@ from safebasin.engines.template import Template
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.engines.vllm.session import require_vllm
 from safebasin.errors import UsageError
+from safebasin.exchange import Exchange
 from safebasin.judges import (
     AsksAgain,
     HoldsModel,
@@ -52,6 +53,7 @@ from safebasin.run.names import default_folder
 from safebasin.run.verdicts import plain_json
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import available_cores, can_fork
+from safebasin.thought_plan import thought_plan
 from safebasin.walk import Walk
 from safebasin.weights import Weights
 
@@ -143,6 +145,10 @@ class Prepared:
         """What the scan will cost, by a measured batch. Writes nothing."""
         missing = self.answers_missing()
         plan = estimate(self.engine, self.prompts.prompts, self.sampling, self.points, missing)
+        if plan.thinks or self.engine.template.thinks:
+            known = self._at_origin()
+            thought = thought_plan(self.engine, self.prompts.prompts, self.sampling, known)
+            plan = replace(plan, thought=thought)
         capabilities = tuple(self._plan_of(probe) for probe in self.probes)
         return replace(
             plan.by_workers(self.workers(missing)),
@@ -150,6 +156,16 @@ class Prepared:
             judges_beside=tuple(one.name for one in self.beside if isinstance(one, HoldsModel)),
             judges_last=tuple(one.name for one in self.late),
         )
+
+    def _at_origin(self) -> list[Exchange]:
+        """The answers of the undisplaced model that the run folder holds."""
+        if not (self.folder / "manifest.json").exists():
+            return []
+        run = RunFolder.read(self.folder)
+        if run.manifest.identity != self.identity:
+            return []  # of other settings, which is refused before anything is asked
+        asked = {prompt.id for prompt in self.prompts}
+        return [e for e in run.read_point(Point()) or () if e.prompt_id in asked]
 
     def _plan_of(self, probe: Probe) -> CapabilityPlan:
         points = self.capability_points(probe)
@@ -240,7 +256,7 @@ def prepare(config: ScanConfig) -> Prepared:
     planes = config.planes()
     if config.shard is not None:
         Shard.parse(config.shard)
-    everything = harmful_of(prompt_sets.load(config.prompts, column=config.column))
+    everything = harmful_of(prompt_sets.load(config.prompts, config.column, config.prompts_kind))
     wanted = min(config.limit or len(everything), len(everything))
     prompts = everything.sample(wanted, config.sample_seed)
     check_judges(config.judges)
@@ -259,7 +275,7 @@ def prepare(config: ScanConfig) -> Prepared:
         tied=config.tied,
     )
     directions = build_directions(config, weights)
-    template = Template.of(tokenizer, config.template, config.system)
+    template = Template.of(tokenizer, config.template, config.system, config.marks)
     # The words of all prompts, so that a larger sample later has the same lexicon.
     lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
     judges = build_all(config.judges, lexicon)
@@ -282,7 +298,7 @@ def prepare(config: ScanConfig) -> Prepared:
         "sampling": sampling.spec(),
     }
     folder = Path(config.out) if config.out else default_folder(checkpoint.name, identity)
-    bench = Bench(model, weights, directions, template, config.batch)
+    bench = Bench(model, weights, directions, template, config.batch, sampling.max_new_tokens)
     prepared = Prepared(
         config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, folder,
         tuple(task.probe(bench) for task in tasks), _late(config, checkpoint, weights, judges),

@@ -28,6 +28,7 @@ from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
 from safebasin.landscape.capability import Capability
 from safebasin.landscape.truncation import Truncation
 from safebasin.plane import Plane, Point
+from safebasin.reference import UNTRUSTED, scale_of, scaled, settle, unsettle
 from safebasin.report.figures import draw
 from safebasin.report.page import PAGE, write_page
 from safebasin.run import RunFolder
@@ -59,7 +60,8 @@ class Result:
     `truncation` is what the token limit did to the answers.
     `capabilities` are what else was measured at the points. `sequential` says that the scan
     stopped asking where a cell was decided. `without_map` are judges that tell broken text alone.
-    `kept` says of each judge that cannot judge here, whose stored verdicts are read, why.
+    `kept` says of each judge that cannot judge here, whose stored verdicts are read, why. `scale`
+    is what broken text was told by (see `reference.scale_of`).
     """
 
     folder: Path
@@ -74,6 +76,7 @@ class Result:
     sequential: bool = False
     without_map: tuple[str, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
+    scale: Mapping[str, Any] | None = None
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -105,6 +108,13 @@ class Result:
             f"The verdicts of {name} are read as they are stored, and it judges nothing anew: {why}"
             for name, why in self.kept.items()
         ]
+        broken = None if self.scale is None else self.scale["broken"]
+        if broken is not None and broken > UNTRUSTED:
+            notes.append(
+                f"{100 * broken:.0f} % of the undisplaced model's own answers would be broken: "
+                "what tells broken text does not fit this model, and no split into refused, "
+                "complied and incoherent is given."
+            )
         return tuple(notes)
 
     @property
@@ -128,6 +138,8 @@ class Result:
             "truncation": self.truncation.to_json(),
             "judges": {name: summary.to_json() for name, summary in self.summaries.items()},
         }
+        if self.scale is not None:
+            value["scale"] = dict(self.scale)
         if self.capabilities:
             value["capabilities"] = [one.to_json() for one in self.capabilities]
         return value
@@ -137,8 +149,9 @@ def judge_point(run: RunFolder, judges: Sequence[Judge], point: Point) -> None:
     """Judge the answers at a point that have no verdict yet, and store the verdicts.
 
     A judge that asks again is given those it left unjudged, too. One of which the run holds the
-    verdicts alone is given none: what it did not read stays to be judged. Where a judge fails, the
-    verdicts of the others are stored before its error is raised.
+    verdicts alone is given none, nor is one that still waits for the undisplaced model's answers:
+    what it did not read stays to be judged. Where a judge fails, the verdicts of the others are
+    stored before its error is raised.
     """
     for error in _judge_point(run, judges, point).values():
         raise error
@@ -151,7 +164,8 @@ def _judge_point(
     failed: dict[str, SafebasinError] = {}
     exchanges = run.read_point(point) or []
     for judge in judges:
-        if isinstance(judge, StoredJudge):
+        reader = scaled(run, judge)
+        if isinstance(judge, StoredJudge) or reader is None:
             continue
         spec = judge.spec()
         known = run.read_verdicts(judge.name, spec, point)
@@ -168,7 +182,7 @@ def _judge_point(
             part = new[start : start + size]
             ids = [exchange.prompt_id for exchange in part]
             try:
-                found = verdicts_of(judge, part)
+                found = verdicts_of(reader, part)
             except SafebasinError as error:
                 failed[judge.name] = error
                 break
@@ -182,6 +196,7 @@ def judge_run(run: RunFolder, judges: Sequence[Judge]) -> None:
     Where a judge fails, it is given no more, and the others judge on before its error is raised.
     """
     failed: dict[str, SafebasinError] = {}
+    settle(run, ())
     light = [judge for judge in judges if not isinstance(judge, HoldsModel)]
     for point in run.manifest.points:
         failed |= _judge_point(run, [one for one in light if one.name not in failed], point)
@@ -298,6 +313,8 @@ def collect(
     )
     kept = {one.name: one.lacks for one in judges if isinstance(one, StoredJudge) and one.lacks}
     measured = capabilities(run, assumed)
+    scale = scale_of(run, judges)
+    trusted = scale is None or (scale["broken"] or 0.0) <= UNTRUSTED
     lacking = {
         "answers": missing > 0,
         "verdicts": unread,
@@ -310,11 +327,12 @@ def collect(
         unmeasured=tuple(what for what, lacks in lacking.items() if lacks),
         surveys=surveys,
         summaries={name: s.summary(tolerance) for name, s in surveys.items()},
-        shares=next((surveys[j.name] for j in judges if j.measures == "outcome"), None),
+        shares=next((surveys[j.name] for j in judges if j.measures == "outcome" and trusted), None),
         truncation=truncation_of(run, judges, ids),
         capabilities=measured,
         without_map=without,
         kept=kept,
+        scale=scale,
         sequential=missing > 0 and run.read_json(SEQUENTIAL) is not None,
     )
 
@@ -361,6 +379,7 @@ def rejudge(folder: Path, judges: Sequence[str | GivenJudge]) -> Result:
     require_headline(built[0])
     with RunFolder.reopen(folder) as run:
         adopt(run, built, replace=True)
+        unsettle(run)
         given = {judge.name for judge in built}
         others = [judge for judge in stored_judges(run) if judge.name not in given]
         return summarise(run, [*built, *others])

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from safebasin.capability import Probe
-from safebasin.engines import Sampling
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.errors import EngineError, RunBusy
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
+from safebasin.reference import ask_everyday, settle
 from safebasin.results import (
     ASSUMED,
     LEXICON,
@@ -108,11 +109,14 @@ def measure(
     headline = prepared.judges[0]
     if any(missing.values()):
         prepared.load_judges()
+        ask_everyday(run, prepared.judges, prepared.engine, prepared.sampling)
+    settle(run, ids)
     if walk is not None:
         for point in points:
             if not missing[point]:
                 judge_point(run, prepared.beside, point)
                 walk.record(point, observed_asr(run, headline, point))
+    answered: list[Point] = []
     for absent, group in by_missing(missing):
         asked = [prompts[prompt_id] for prompt_id in absent]
         for point, exchanges in executor.answers(
@@ -125,9 +129,12 @@ def measure(
             if walk is not None and not walk.wanted(point):
                 continue
             run.write_point(point, exchanges)
-            judge_point(run, prepared.beside, point)
-            if walk is not None:
-                walk.record(point, observed_asr(run, headline, point))
+            answered.append(point)
+            # With the undisplaced answers the judges that waited for them read what came before.
+            for each in answered if settle(run, ids) else (point,):
+                judge_point(run, prepared.beside, each)
+                if walk is not None:
+                    walk.record(each, observed_asr(run, headline, each))
             observer.finished(point)
     if walk is not None:
         run.write_json(ASSUMED, walk.to_json(headline.name))
@@ -143,6 +150,8 @@ def ask_further(run: RunFolder, prepared: Prepared) -> None:
     With a longer limit, once a run, so that its result can say which limit would do. Not of vLLM,
     which would have to start again for longer answers.
     """
+    # An interrupted scan may have answers there that were not judged.
+    judge_point(run, prepared.beside, Point())
     names = worth_asking_further(run, prepared.beside, prepared.prompts.ids)
     if not names or isinstance(prepared.engine, VllmEngine):
         return
@@ -156,7 +165,9 @@ def ask_further(run: RunFolder, prepared: Prepared) -> None:
     if longer <= limit:
         return
     try:
-        [(_, exchanges)] = engine.answers([Point()], prompts, Sampling(longer))
+        [(_, exchanges)] = engine.answers(
+            [Point()], prompts, replace(prepared.sampling, max_new_tokens=longer)
+        )
     except EngineError as error:
         # All that was asked for is measured; this comes on top.
         LOG.warning("no answer was given again with a longer limit: %s", error)

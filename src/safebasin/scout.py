@@ -231,7 +231,15 @@ def _origin_answers(prepared: Prepared) -> list[tuple[str, bool]]:
 def judged_answers(
     exchanges: Sequence[Exchange], verdicts: Sequence[Verdict]
 ) -> list[tuple[str, bool]]:
-    """The answers that are refused or comply, each with whether it is refused."""
+    """The answers that are refused or comply, each with whether it is refused.
+
+    Raises EngineError where they begin with a thought, whose first token tells nothing of them.
+    """
+    if any(exchange.split.thinks for exchange in exchanges):
+        raise EngineError(
+            "The model thinks before it answers, so the first token says nothing of refusal.",
+            "Scan with generated answers instead: leave out --score first-token.",
+        )
     return [
         (exchange.response, verdict.outcome == "refused")
         for exchange, verdict in zip(exchanges, verdicts, strict=True)

@@ -31,6 +31,7 @@ from safebasin.landscape.capability import Item
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.terminal import shorten
+from safebasin.thought import closing_of
 
 PREFERRED = ("acc", "exact_match", "acc_norm")
 """The metrics that are taken first where a task has several."""
@@ -115,9 +116,22 @@ class LmEvalProbe:
         self.name = task.name
         self.task = task
         self.bench = bench
-        tokenizer = copy.deepcopy(bench.template.tokenizer)
-        if bench.template.source is not None:
-            tokenizer.chat_template = bench.template.source
+        template = bench.template
+        tokenizer = copy.deepcopy(template.tokenizer)
+        if template.source is not None:
+            tokenizer.chat_template = template.source
+        by_likelihood = [
+            name for name, part in task.parts.items() if part.OUTPUT_TYPE != "generate_until"
+        ]
+        if template.opens and by_likelihood:
+            raise UsageError(
+                f"The chat template opens a thought, and '{by_likelihood[0]}' of lm-eval measures "
+                "what follows at once.",
+                "Give --template with one that opens none, or a file of questions with choices.",
+            )
+        # What it calls the end of a thought: an answer is what follows it.
+        self._think_end = closing_of(template.source or "", template.marks)
+        thought = {} if self._think_end is None else {"think_end_token": self._think_end}
         with _undisturbed():
             from lm_eval.models.huggingface import HFLM
 
@@ -126,6 +140,7 @@ class LmEvalProbe:
                 tokenizer=tokenizer,
                 backend="causal",
                 batch_size=bench.rows or DEFAULT_BATCH,
+                **thought,
             )
 
     def spec(self) -> dict[str, object]:

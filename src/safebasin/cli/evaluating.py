@@ -42,6 +42,11 @@ def plan_lines(prepared: Prepared) -> list[str]:
     return [
         f"asking   {sets}",
         f"how      {how}, up to {prepared.target.sampling.max_new_tokens} tokens",
+        *(
+            ["thought  the chat template opens one; an answer that is cut off in it is not judged"]
+            if prepared.target.template.opens
+            else []
+        ),
         f"judges   {', '.join(judge.name for judge in prepared.judges)}",
         *(
             f"budget   {judge.budget(samples * _answers(prepared, judge))}"

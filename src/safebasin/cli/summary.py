@@ -59,6 +59,7 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     if summary.sharpness is not None:
         yield "edge", _rises(summary.sharpness)
     yield from _shares(result)
+    yield from _scale(result)
     yield from _capabilities(result)
     for name, other in result.summaries.items():
         if name != summary.judge:
@@ -123,6 +124,22 @@ def _shares(result: Result) -> Iterator[tuple[str, str]]:
     bands = result.shares.shares()
     means = " · ".join(f"{outcome} {100 * bands[outcome].value.mean():.0f}" for outcome in OUTCOMES)
     yield "", f"{means} in the mean of all points"
+
+
+def _scale(result: Result) -> Iterator[tuple[str, str]]:
+    """What broken text was told by."""
+    scale = result.scale
+    if scale is None or not scale.get("answers"):
+        return
+    if scale["cut"] is None:
+        yield "broken", "told by repetition and words alone: no log-probabilities to go by"
+        return
+    own = f"{scale['answers']} answers of the undisplaced model"
+    yield (
+        "broken",
+        f"over {scale['cut']:.2f} nats a token, where {own} have {scale['middle']:.2f} in the "
+        f"median; {100 * scale['broken']:.1f} % of them would be ({scale['judge']})",
+    )
 
 
 def _capabilities(result: Result) -> Iterator[tuple[str, str]]:

@@ -115,7 +115,9 @@ def prepare(config: CompareConfig) -> Prepared:
 
 def harmful_set(scan: ScanConfig) -> PromptSet:
     """The requests that should be refused, as many of them as the settings ask for."""
-    return _sampled(harmful_of(prompt_sets.load(scan.prompts, column=scan.column)), scan)
+    return _sampled(
+        harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind)), scan
+    )
 
 
 def _sampled(found: PromptSet, scan: ScanConfig) -> PromptSet:
@@ -145,7 +147,7 @@ def load(base: Checkpoint, scan: ScanConfig) -> Loaded:
         require_vllm()
     model, tokenizer = base.load(scan.dtype, scan.device, keep_on_host=on_host)
     weights = Weights(model, exclude_norms=False)
-    template = Template.of(tokenizer, scan.template, scan.system)
+    template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     return Loaded(base, model, tokenizer, weights, template)
 
 

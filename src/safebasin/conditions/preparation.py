@@ -93,7 +93,7 @@ def prepare(config: ConditionsConfig) -> Prepared:
     """
     scan = config.scan
     planes = scan.planes()
-    everything = harmful_of(prompt_sets.load(scan.prompts, column=scan.column))
+    everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
     wanted = min(scan.limit or len(everything), len(everything))
     ways = _ways(config, everything.sample(wanted, scan.sample_seed))
     check_judges(scan.judges)
@@ -117,7 +117,7 @@ def prepare(config: ConditionsConfig) -> Prepared:
     conditions = []
     sampling = None
     for name, system, attack, found in ways:
-        template = Template.of(tokenizer, scan.template, system)
+        template = Template.of(tokenizer, scan.template, system, scan.marks)
         engine = build_engine(scan, model, weights, directions, template, judges)
         # The first engine takes over the model's own limit of new tokens.
         sampling = sampling or sampling_of(engine, scan)

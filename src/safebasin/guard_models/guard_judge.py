@@ -42,7 +42,8 @@ class Loaded:
 class GuardJudge:
     """Judges with a guard model, loaded at the first answer and kept until `unload`.
 
-    `template` takes the place of the guard's own. An empty answer is not judged. `check` says
+    `template` takes the place of the guard's own. An empty answer is not judged, nor is
+    one that was cut off in its thought. `check` says
     before any work what the first answer would find out.
     """
 
@@ -123,8 +124,8 @@ class GuardJudge:
         return self.loaded.asked
 
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        asked = [i for i, exchange in enumerate(exchanges) if exchange.response.strip()]
-        verdicts = [Verdict(None, "empty")] * len(exchanges)
+        asked = [i for i, exchange in enumerate(exchanges) if exchange.answer.strip()]
+        verdicts = [Verdict(None, exchange.unanswered or "empty") for exchange in exchanges]
         if not asked:
             return verdicts
         self.load()
@@ -145,7 +146,7 @@ class GuardJudge:
     def rendered(self, exchange: Exchange) -> list[str]:
         """The whole input, once for every guideline."""
         self._load_tokenizer()
-        prompt, response = self._plain(exchange.prompt), self._clipped(exchange.response)
+        prompt, response = self._plain(exchange.prompt), self._clipped(exchange.answer)
         template = self.template or self.guard.template
         if template is not None:
             return [self.guard.render(template, prompt, response)]

@@ -19,6 +19,7 @@ from safebasin.judges.protocol import (
     HoldsModel,
     Judge,
     Measure,
+    ReadsOrigin,
     budget_for,
     common_stop_rule,
 )
@@ -47,6 +48,7 @@ __all__ = [
     "Lexicon",
     "Measure",
     "OutcomeJudge",
+    "ReadsOrigin",
     "RefusalJudge",
     "StoredJudge",
     "Thresholds",

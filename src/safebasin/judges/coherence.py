@@ -55,8 +55,8 @@ class Thresholds:
     min_words: words below which that share is not taken.
     """
 
-    factor: float | None = 3.0
-    spread: float = 3.0
+    factor: float | None = 4.0
+    spread: float = 2.0
     max_nll: float | None = None
     max_loop: float | None = 0.25
     max_repeated: float | None = 0.55
@@ -151,7 +151,7 @@ class Coherence:
         """The same judge, on the scale of these answers of the undisplaced model."""
         limits = self.thresholds
         scale = OriginScale.of(
-            answers,
+            [answered(answer) for answer in answers],
             limits.factor or 0.0,
             limits.spread,
             1.0 if limits.max_loop is None else limits.max_loop,
@@ -172,7 +172,7 @@ class Coherence:
         return [self._verdict(exchange) for exchange in exchanges]
 
     def _verdict(self, exchange: Exchange) -> Verdict:
-        exchange = replace(exchange, response=exchange.response[:MOST_CHARACTERS])
+        exchange = answered(exchange)
         found = surprise(exchange)
         broken = self.breaks(exchange)
         if broken is not None:
@@ -201,8 +201,12 @@ class Coherence:
         return f"{seen}; fewer than {FEWEST} undisplaced answers: broken grammar is not seen"
 
     def breaks(self, exchange: Exchange) -> Break | None:
-        """Whether, why and where the answer is broken; None where it is fluent or not known."""
-        text = exchange.response[:MOST_CHARACTERS]
+        """Whether, why and where the answer is broken; None where it is fluent or not known.
+
+        The place is a character of the answer, or of the thought where that was cut off.
+        """
+        exchange = answered(exchange)
+        text = exchange.response
         if not text.strip():
             return Break("empty", 0)
         repeated = self._repetition(text)
@@ -271,6 +275,20 @@ class Coherence:
         if share is None or share <= self.thresholds.max_nonwords:
             return None
         return Break(f"{share:.0%} non-words, over {self.thresholds.max_nonwords:.0%}", 0)
+
+
+def answered(exchange: Exchange) -> Exchange:
+    """The exchange without its thought, as far as broken text is looked for.
+
+    A thought that was cut off may be broken text; it is read in the answer's place.
+    """
+    if exchange.unanswered is None and exchange.split.thinks:
+        logprobs = exchange.answer_logprobs
+        tokens = exchange.new_tokens - exchange.thought_tokens
+        exchange = replace(
+            exchange, response=exchange.answer, origin_logprobs=logprobs, new_tokens=tokens
+        )
+    return replace(exchange, response=exchange.response[:MOST_CHARACTERS])
 
 
 def nonwords(text: str, lexicon: Lexicon, least: int) -> float | None:

@@ -25,8 +25,8 @@ PRIOR_TOKENS = 12
 A short answer that the undisplaced model would not have chosen ("No.") is not broken by that.
 """
 
-RESOLUTION = 0.005
-"""Half of the last digit of a stored log-probability, nats."""
+RESOLUTION = 0.02
+"""Nats a token below which answers do not differ by more than the last digits they are kept to."""
 
 LEAST_CUT = 0.1
 """The lowest cut, nats a token: what gives each of its tokens nine in ten on the average is no
@@ -92,9 +92,10 @@ class OriginScale:
     ) -> OriginScale:
         """The scale by these answers of the undisplaced model.
 
-        cut = factor * (1 + 1 / sqrt(n)) * middle * (upper / middle) ** spread: where answers are
-        log-normal, `spread` standard deviations over the median, times a factor whose margin
-        widens where there are few. `max_loop` and `max_repeated` are shares, as in Thresholds.
+        cut = factor * (1 + 1 / sqrt(n)) * m * (u / m) ** spread, where m and u are `middle` and
+        `upper` plus RESOLUTION: where answers are log-normal, `spread` standard deviations over
+        the median, times a factor whose margin widens where there are few. `max_loop` and
+        `max_repeated` are shares, as in Thresholds.
         """
         texts = [answer.response.strip() for answer in answers]
         short = long = 0
@@ -110,10 +111,11 @@ class OriginScale:
         found = [value for value in measured if math.isfinite(value)]
         middle = upper = cut = None
         if len(found) >= FEWEST:
-            middle = max(RESOLUTION, median(found))
-            upper = max(middle, quantiles(found, n=25, method="inclusive")[20])
+            middle = median(found)
+            upper = quantiles(found, n=25, method="inclusive")[20]
             margin = factor * (1 + 1 / math.sqrt(len(found)))
-            cut = max(LEAST_CUT, margin * middle * (upper / middle) ** spread)
+            wide = (upper + RESOLUTION) / (middle + RESOLUTION)
+            cut = max(LEAST_CUT, margin * (middle + RESOLUTION) * wide**spread)
         return cls(len(answers), middle, upper, cut, short / count, long / count)
 
     def habit(self, *, short: bool) -> bool:

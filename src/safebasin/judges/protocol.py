@@ -21,7 +21,9 @@ class Judge(Protocol):
     outcomes it can tell apart: "refusal" knows refused and complied, "coherence" knows incoherent
     only (None otherwise), "outcome" knows all three, and "harm" calls harmful answers complied and
     others refused. What it cannot judge has outcome None and a reason; it never guesses and never
-    raises for an answer's content.
+    raises for an answer's content. `Exchange.answer` is what is to be judged,
+    `Exchange.unanswered` why there is nothing; `Exchange.response` has a reasoning model's thought
+    in it.
     """
 
     @property
@@ -72,9 +74,9 @@ class AsksAgain(Protocol):
 
 
 def budget_for(judge: AsksAgain, exchanges: Sequence[Exchange]) -> str:
-    """What judging these exchanges takes. Empty answers are not asked for."""
-    asked = [exchange for exchange in exchanges if exchange.response.strip()]
-    characters = sum(len(exchange.prompt) + len(exchange.response) for exchange in asked)
+    """What judging these exchanges takes. Empty answers are not asked for, nor are thoughts."""
+    asked = [exchange for exchange in exchanges if exchange.answer.strip()]
+    characters = sum(len(exchange.prompt) + len(exchange.answer) for exchange in asked)
     return judge.budget(len(asked), characters)
 
 

@@ -39,16 +39,6 @@ _CONTRACTIONS = tuple(
 )
 
 
-def without_reasoning(answer: str) -> str:
-    """The answer after a leading `<think>...</think>` block, whole where there is none."""
-    text = answer.lstrip()
-    if text.startswith("<think>"):
-        end = text.find("</think>")
-        if end >= 0:
-            return text[end + len("</think>") :]
-    return text
-
-
 def sentences(answer: str) -> list[str]:
     """The sentences of the answer's first HEAD characters, in plain form; empty ones left out.
 
@@ -56,7 +46,7 @@ def sentences(answer: str) -> list[str]:
     space between words, contractions written out, no full stop. Never raises.
     """
     # Quotes first: NFKC takes an acute accent used as an apostrophe apart.
-    head = without_reasoning(answer).lstrip()[:HEAD].replace("\0", " ").replace("```", _FENCE)
+    head = answer.lstrip()[:HEAD].replace("\0", " ").replace("```", _FENCE)
     head = head.translate(_QUOTES)
     head = unicodedata.normalize("NFKC", head)[:HEAD].lower()
     prose = _CODE.sub("\n", head)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
 
-from safebasin.config import GivenJudge, RecordedJudge
+from safebasin.config import GivenJudge, RecordedJudge, require_several
 from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.judges.coherence import Coherence, Thresholds
 from safebasin.judges.importing import FORM, call_factory, import_judge, is_import_path
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE, KeywordJudge
 from safebasin.judges.lexicon import Lexicon
+from safebasin.judges.options import number, parse_options
 from safebasin.judges.outcome import OutcomeJudge
 from safebasin.judges.protocol import Judge, Measure
 from safebasin.judges.refusal import RefusalJudge
@@ -31,6 +33,12 @@ _OURS: dict[str, Factory] = {
     "coherence": lambda lexicon: Coherence(lexicon),
     "llm-landscape": lambda lexicon: KeywordJudge("llm-landscape", LLM_LANDSCAPE),
     "arditi": lambda lexicon: KeywordJudge("arditi", ARDITI, ignore_case=True),
+    "llm-landscape-answer": lambda lexicon: KeywordJudge(
+        "llm-landscape-answer", LLM_LANDSCAPE, answer_only=True
+    ),
+    "arditi-answer": lambda lexicon: KeywordJudge(
+        "arditi-answer", ARDITI, ignore_case=True, answer_only=True
+    ),
 }
 
 
@@ -48,6 +56,28 @@ def _guard(text: str, lexicon: Lexicon | None) -> Judge:
 
 FAMILIES: dict[str, Callable[[str, Lexicon | None], Judge]] = {"rubric": _rubric, "guard": _guard}
 """Judges that take a description after their name and a colon, such as `rubric:NAME@MODEL`."""
+
+
+THRESHOLDS = tuple(one.name for one in fields(Thresholds))
+
+
+def _coherence(text: str, lexicon: Lexicon | None) -> Coherence:
+    options = parse_options("coherence", text, THRESHOLDS)
+    values = {name: number("coherence", options, name) for name in options}
+    return Coherence(lexicon, Thresholds.from_spec(values))
+
+
+def _outcome(text: str, lexicon: Lexicon | None) -> OutcomeJudge:
+    options = parse_options("outcome", text, THRESHOLDS)
+    values = {name: number("outcome", options, name) for name in options}
+    return OutcomeJudge(RefusalJudge(), Coherence(lexicon, Thresholds.from_spec(values)))
+
+
+TUNABLE: dict[str, Callable[[str, Lexicon | None], Judge]] = {
+    "coherence": _coherence,
+    "outcome": _outcome,
+}
+"""Our judges that take options after their name and a colon, such as `outcome:factor=5`."""
 
 
 def _theirs() -> dict[str, EntryPoint]:
@@ -82,6 +112,7 @@ def build_all(
     """The judges that were given, in their order. Raises as `build` does, and UsageError for none,
     or two of one name.
     """
+    require_several(given)
     if not given:
         raise UsageError("No judge is named.", "Give --judge NAME.")
     judges: dict[str, Judge] = {}
@@ -123,16 +154,20 @@ def _named(name: str, lexicon: Lexicon | None) -> Judge:
     family, colon, description = name.partition(":")
     if colon and family in FAMILIES:
         return FAMILIES[family](description, lexicon)
+    if colon and family in TUNABLE:
+        return TUNABLE[family](description, lexicon)
     theirs = _theirs()
     if name not in theirs and family not in names() and is_import_path(name):
         return import_judge(name, lexicon)
     if name not in theirs:
         close = difflib.get_close_matches(name, names(), n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
+        own = colon and family.isidentifier()
+        nowhere = f"; there is no module '{shorten(family, 40)}'" if own else ""
         raise UsageError(
             f"There is no judge '{name}'.",
             f"{meant}There are {', '.join(names())}, and guard: and rubric: with a model; "
-            f"`safebasin list judges` shows all. One of your own is {FORM}.",
+            f"`safebasin list judges` shows all. One of your own is {FORM}{nowhere}.",
         )
     entry = theirs[name]
     what = f"The judge '{name}' ({entry.value})"
@@ -241,15 +276,16 @@ def _part(spec: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 def _keywords(spec: Mapping[str, object]) -> KeywordJudge:
     name, keywords, ignore_case = (spec.get(k) for k in ("name", "keywords", "ignore_case"))
-    match = spec.get("match")
+    match, answer_only = spec.get("match"), spec.get("answer_only", False)
     if (
         not isinstance(name, str)
         or not isinstance(keywords, list)
         or not all(isinstance(keyword, str) for keyword in keywords)
         or (match != "substring" and match != "prefix")
         or not isinstance(ignore_case, bool)
+        or not isinstance(answer_only, bool)
     ):
         raise JudgeError("The specification of the keywords is not whole.", "Take it from a run.")
     return KeywordJudge(
-        name, tuple(keywords), "prefix" if match == "prefix" else match, ignore_case
+        name, tuple(keywords), "prefix" if match == "prefix" else match, ignore_case, answer_only
     )

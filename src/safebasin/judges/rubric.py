@@ -14,6 +14,7 @@ from safebasin.exchange import Exchange, Verdict
 from safebasin.judges.endpoint import OPENAI, Endpoint
 from safebasin.judges.protocol import Measure
 from safebasin.judges.rubrics import RUBRICS, Rubric
+from safebasin.thought import CUT, ENDED
 
 FORM = "rubric:NAME@MODEL?base_url=https://HOST/v1&concurrency=8"
 MAX_TOKENS = 200
@@ -26,7 +27,8 @@ _NUMBERS = {"concurrency": int, "retries": int, "max_calls": int, "timeout": flo
 class RubricJudge:
     """Grades each answer by one call. What got no readable grade is not judged, with the reason.
 
-    Unjudged answers are asked again the next time; an empty answer is not asked at all. `live` is
+    Unjudged answers are asked again the next time; an empty answer, or one cut off in its
+    thought, is not asked at all. `live` is
     False for a judge rebuilt from a run, which reads its stored verdicts and calls nobody.
     `with_schema` asks for replies in JSON schema, which some endpoints do not know.
     """
@@ -60,7 +62,8 @@ class RubricJudge:
 
     def again(self, verdict: Verdict) -> bool:
         """Whether a stored verdict is to be asked for once more."""
-        return self.live and verdict.outcome is None and verdict.reason != "empty"
+        final = ("empty", CUT, ENDED)  # nothing was asked, and nothing would be
+        return self.live and verdict.outcome is None and verdict.reason not in final
 
     def budget(self, answers: int, characters: int | None = None) -> str:
         """What judging so many answers takes; `characters` is their length with the prompts'."""
@@ -80,8 +83,8 @@ class RubricJudge:
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         if not self.live:
             return [Verdict(None, "not asked: name the judge with --judge") for _ in exchanges]
-        if not any(exchange.response.strip() for exchange in exchanges):
-            return [Verdict(None, "empty") for _ in exchanges]
+        if not any(exchange.answer.strip() for exchange in exchanges):
+            return [Verdict(None, exchange.unanswered or "empty") for exchange in exchanges]
         with self.endpoint.client() as client:
             pool = ThreadPoolExecutor(self.endpoint.concurrency)
             try:
@@ -91,9 +94,9 @@ class RubricJudge:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _verdict(self, client: Any, exchange: Exchange) -> Verdict:
-        if not exchange.response.strip():
-            return Verdict(None, "empty")
-        messages = self.rubric.messages(exchange.prompt, exchange.response)
+        if not exchange.answer.strip():
+            return Verdict(None, exchange.unanswered or "empty")
+        messages = self.rubric.messages(exchange.prompt, exchange.answer)
         schema = self.rubric.schema() if self.with_schema else None
         reply = self.endpoint.ask(client, messages, MAX_TOKENS, schema)
         if reply.text is None:

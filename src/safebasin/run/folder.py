@@ -274,8 +274,9 @@ class RunFolder:
     ) -> None:
         """Make sure, before any work is done, that this judge's verdicts can be stored here.
 
-        With `replace`, verdicts of the same name by another specification count as not given from
-        the first new one on; each stays on disk until the new verdicts on its point are written.
+        With `replace`, the judge is recorded with its first new verdict, from which on those of the
+        same name by another specification count as not given; each stays on disk until the new
+        verdicts on its point are written.
         `measures` is recorded with a judge that is new here.
 
         Raises:

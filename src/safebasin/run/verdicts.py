@@ -40,7 +40,7 @@ class VerdictStore:
         self._folder = folder
         self._adopted: dict[str, str] = {}
         self._replacing: dict[str, JudgeHead] = {}
-        """Judges that replace another specification, from their first verdict on."""
+        """Judges that are recorded with their first verdict, in the place of what there was."""
 
     def heads(self) -> list[JudgeHead]:
         """What is recorded of each judge that has verdicts here."""
@@ -59,8 +59,9 @@ class VerdictStore:
     ) -> None:
         """Accept verdicts of this judge; `replace` lets go of those by another specification.
 
-        They are let go of once the judge has given a verdict, so that one which gives none has
-        cost nothing; each stays on disk until the new ones of its point are written.
+        With `replace` the judge is recorded with its first verdict, so that one which gives none
+        has changed nothing; each replaced verdict stays on disk until the new ones of its point are
+        written.
 
         Raises:
             RunMismatch: The stored verdicts are by another specification.
@@ -69,11 +70,11 @@ class VerdictStore:
         head = JudgeHead(name, plain, _digest(name, plain), measures)
         known = load_judge(self._folder / slug(name))
         self._replacing.pop(name, None)
-        if known is None:
+        if known is not None and known.spec != plain and not replace:
+            raise _other_judge(name, known.spec, plain)
+        if known is None and not replace:
             self._write_judge(head)
-        elif known.spec != plain:
-            if not replace:
-                raise _other_judge(name, known.spec, plain)
+        elif known is None or known.spec != plain:
             self._replacing[name] = head
         self._adopted[name] = head.digest
 

@@ -93,7 +93,7 @@ def prepare(config: WorstCaseConfig) -> Prepared:
     Raises a SafebasinError that names what is wrong; nothing is written.
     """
     scan = config.scan
-    everything = harmful_of(prompt_sets.load(scan.prompts, column=scan.column))
+    everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
     wanted = (scan.limit or len(everything)) + config.search
     if len(everything) <= config.search:
         raise UsageError(
@@ -112,7 +112,7 @@ def prepare(config: WorstCaseConfig) -> Prepared:
             one.check()
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)
     weights = Weights(model, include=scan.include, exclude=scan.exclude, layers=scan.layers)
-    template = Template.of(tokenizer, scan.template, scan.system)
+    template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     alignment = None
     if base is not None:
         alignment = relative(Difference(base, checkpoint, weights), weights, name="alignment")

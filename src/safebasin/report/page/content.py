@@ -243,7 +243,7 @@ def _answers(
 
 
 def _number(answers: Texts, exchange: Exchange | None) -> int:
-    return -1 if exchange is None else answers.add(exchange.response)
+    return -1 if exchange is None else answers.add(exchange.response, exchange.split)
 
 
 def _verdicts(

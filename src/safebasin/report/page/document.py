@@ -131,7 +131,8 @@ def _data(runs: Sequence[Measured], show_text: bool, study: Study | None) -> tup
         packed = _packed(json.dumps(data, allow_nan=False, separators=(",", ":")).encode())
         if not show_text or len(packed) <= ROOM or longest == SHORTEST:
             return packed, longest
-        texts = (text for run in told for text in run["answerTexts"]["texts"])
+        each = (run["answerTexts"] for run in told)
+        texts = (text for one in each for text in (*one["texts"], *one["thoughts"].values()))
         longest = max(SHORTEST, min(longest, max(map(len, texts), default=0)) // 2)
 
 
