@@ -99,7 +99,8 @@ def planted_scan(tmp_path: Path, *judges: Any, **changes: Any) -> ScanConfig:
     if not model.exists():
         planted.save(model)
     plain = ScanConfig(
-        model=str(model), prompts=str(planted.prompts(tmp_path / "prompts.txt")), limit=3, steps=2,
+        model=str(model), prompts=str(planted.prompts(tmp_path / "prompts.txt")),
+        prompts_kind="harmful", limit=3, steps=2,
         seeds=(0,), max_new_tokens=4, device="cpu", workers=1, judges=judges,
         out=str(tmp_path / "scan"),
     )  # fmt: skip

@@ -10,6 +10,7 @@ from safebasin.landscape.capability import Capability
 from safebasin.landscape.cells import Cell
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.summary import Sharpness, Side, Summary
+from safebasin.report.broken_text import told_by
 from safebasin.results import Result
 from safebasin.terminal import printable
 
@@ -128,18 +129,9 @@ def _shares(result: Result) -> Iterator[tuple[str, str]]:
 
 def _scale(result: Result) -> Iterator[tuple[str, str]]:
     """What broken text was told by."""
-    scale = result.scale
-    if scale is None or not scale.get("answers"):
-        return
-    if scale["cut"] is None:
-        yield "broken", "told by repetition and words alone: no log-probabilities to go by"
-        return
-    own = f"{scale['answers']} answers of the undisplaced model"
-    yield (
-        "broken",
-        f"over {scale['cut']:.2f} nats a token, where {own} have {scale['middle']:.2f} in the "
-        f"median; {100 * scale['broken']:.1f} % of them would be ({scale['judge']})",
-    )
+    told = told_by(result.scale)
+    if told is not None and result.scale is not None:
+        yield "broken", f"{told} ({result.scale['judge']})"
 
 
 def _capabilities(result: Result) -> Iterator[tuple[str, str]]:

@@ -13,6 +13,7 @@ from safebasin.errors import RunError, UsageError
 from safebasin.landscape.summary import UNJUDGED_LIMIT
 from safebasin.landscape.truncation import stored_text
 from safebasin.prompts.published import BY_NAME, Published
+from safebasin.report.broken_text import told_by
 from safebasin.run import RunFolder
 from safebasin.terminal import printable, shorten
 
@@ -184,6 +185,8 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     yield f"- **Prompts**: {_source(run)}, {summary['prompts']} of them, sha256"
     yield f"  `{plain_code(prompts['sha256'])}`"
     yield f"- **Headline judge**: {plain(headline)}"
+    if (told := told_by(landscape.get("scale"))) is not None:
+        yield f"- **Broken text** is told {told}"
     sampling = run.manifest.identity.get("sampling", {})
     limit = sampling.get("max_new_tokens")
     yield f"- **Answers**: {plain(str(sampling.get('method', '')))}, up to {limit} tokens"

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from safebasin.landscape import TOLERANCE, Estimate, Side, Summary, Survey
+from safebasin.report.broken_text import told_by
 from safebasin.report.page.content import Measured
 from safebasin.run import RunFolder
 
@@ -108,6 +109,8 @@ def certainty(measured: Measured) -> list[str]:
         said.append(
             f"{summary.unjudged} of {every} answers could not be judged; they are left out."
         )
+    if (told := told_by(measured.scale)) is not None:
+        said.append(f"Broken text is told {told}.")
     if measured.truncation.points.cut:
         said.append(f"{measured.truncation.text}.")
     said += [note for note in measured.notes if note != measured.truncation.warning]
