@@ -30,6 +30,7 @@ LAYERS: list[set[str]] = [
         "spread",
         "testbed",
         "thought_plan",
+        "truncation",
     },
     {"adaptive", "scanner", "scout"},
     {"agreement", "certify", "compare", "guard_models"},

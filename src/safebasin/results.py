@@ -26,6 +26,7 @@ from safebasin.judges.protocol import Measure
 from safebasin.judges.stored import measures_of
 from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
 from safebasin.landscape.capability import Capability
+from safebasin.landscape.truncation import Truncation
 from safebasin.plane import Plane, Point
 from safebasin.reference import UNTRUSTED, scale_of, scaled, settle, unsettle
 from safebasin.report.figures import draw
@@ -33,6 +34,7 @@ from safebasin.report.page import PAGE, write_page
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.verdicts import plain_json
+from safebasin.truncation import truncation_of
 
 LEXICON = "lexicon.txt"
 LANDSCAPE = "landscape.json"
@@ -55,6 +57,7 @@ class Result:
     "answers", "verdicts" and "capabilities". Verdicts are where a judge has not read an answer,
     not where it could not judge it.
     `shares` is the survey of the first judge that tells broken text from compliance, or None.
+    `truncation` is what the token limit did to the answers.
     `capabilities` are what else was measured at the points. `sequential` says that the scan
     stopped asking where a cell was decided. `without_map` are judges that tell broken text alone.
     `kept` says of each judge that cannot judge here, whose stored verdicts are read, why. `scale`
@@ -68,6 +71,7 @@ class Result:
     surveys: Mapping[str, Survey]
     summaries: Mapping[str, Summary]
     shares: Survey | None
+    truncation: Truncation
     capabilities: tuple[Capability, ...] = ()
     sequential: bool = False
     without_map: tuple[str, ...] = ()
@@ -94,6 +98,8 @@ class Result:
                 "The scan stopped asking where a cell was decided: the intervals here take the "
                 "number of answers as given, while those of sequential.json hold at any stop."
             )
+        if self.truncation.warning:
+            notes.append(self.truncation.warning)
         notes += [
             f"{name} tells broken text alone and has no map; its verdicts are in the run."
             for name in self.without_map
@@ -129,6 +135,7 @@ class Result:
             "complete": self.complete,
             "notes": list(self.notes),
             "headline": self.judge,
+            "truncation": self.truncation.to_json(),
             "judges": {name: summary.to_json() for name, summary in self.summaries.items()},
         }
         if self.scale is not None:
@@ -321,6 +328,7 @@ def collect(
         surveys=surveys,
         summaries={name: s.summary(tolerance) for name, s in surveys.items()},
         shares=next((surveys[j.name] for j in judges if j.measures == "outcome" and trusted), None),
+        truncation=truncation_of(run, judges, ids),
         capabilities=measured,
         without_map=without,
         kept=kept,

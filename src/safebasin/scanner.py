@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from safebasin.capability import Probe
-from safebasin.errors import RunBusy
+from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.errors import EngineError, RunBusy
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
@@ -25,6 +28,9 @@ from safebasin.spread import Executor
 from safebasin.spread.ray_actors import RayActors
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers
+from safebasin.truncation import longer_limit, store_further, worth_asking_further
+
+LOG = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
@@ -132,8 +138,41 @@ def measure(
             observer.finished(point)
     if walk is not None:
         run.write_json(ASSUMED, walk.to_json(headline.name))
+    if Point() in missing:
+        ask_further(run, prepared)
     asked_at = [point for point in points if walk is None or walk.wanted(point)]
     measure_capabilities(run, prepared, asked_at, observer)
+
+
+def ask_further(run: RunFolder, prepared: Prepared) -> None:
+    """Where the limit cuts the undisplaced model's answers before a refusal, ask for a few again.
+
+    With a longer limit, once a run, so that its result can say which limit would do. Not of vLLM,
+    which would have to start again for longer answers.
+    """
+    # An interrupted scan may have answers there that were not judged.
+    judge_point(run, prepared.beside, Point())
+    names = worth_asking_further(run, prepared.beside, prepared.prompts.ids)
+    if not names or isinstance(prepared.engine, VllmEngine):
+        return
+    engine, limit = prepared.engine, prepared.sampling.max_new_tokens
+    prompts = [prompt for prompt in prepared.prompts if prompt.id in names]
+    longer = longer_limit(limit)
+    positions = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
+    if isinstance(positions, int):
+        longest = max(len(engine.template.encode(prompt)) for prompt in prompts)
+        longer = min(longer, positions - longest)
+    if longer <= limit:
+        return
+    try:
+        [(_, exchanges)] = engine.answers(
+            [Point()], prompts, replace(prepared.sampling, max_new_tokens=longer)
+        )
+    except EngineError as error:
+        # All that was asked for is measured; this comes on top.
+        LOG.warning("no answer was given again with a longer limit: %s", error)
+        return
+    store_further(run, longer, exchanges)
 
 
 def executor_of(prepared: Prepared) -> Executor:

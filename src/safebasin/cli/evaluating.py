@@ -81,6 +81,8 @@ def print_evaluation(found: Evaluation) -> None:
     say()
     if found.capability is not None:
         say(f"capability  {share(found.capability, 'of the questions answered right')}")
+    cut = " · ".join(f"{kind} {one.text()}" for kind, one in found.cut.items())
+    say(f"cut         {cut} ended at the token limit")
     for note in found.notes:
         say(f"note        {note}")
     say(f"run         {found.folder}")

@@ -77,6 +77,7 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     asked = summary.judged + summary.unjudged
     without = f"; {summary.unasked} more were not asked or not read" if summary.unasked else ""
     yield "unjudged", f"{summary.unjudged} of {asked} answers{without}"
+    yield "cut", result.truncation.text
     yield "", ""
     yield "run", str(result.folder)
     for path in result.figures:

@@ -17,6 +17,7 @@ from safebasin.evaluate.shares import Codes, Shares, gap, right, shares
 from safebasin.judges import HoldsModel, Judge
 from safebasin.landscape.cells import CODES
 from safebasin.landscape.intervals import Estimate
+from safebasin.landscape.truncation import Cut
 from safebasin.plane import Point
 from safebasin.prompts.expected import right_answers
 from safebasin.results import adopt, judge_point
@@ -25,6 +26,7 @@ from safebasin.run.atomic import write_atomic
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
+from safebasin.truncation import cut_at, truncation_of
 
 EVALUATION = "evaluation.json"
 
@@ -38,6 +40,7 @@ class Evaluation:
                       refused.
     gap               by each judge of `benign`: refusals of harmful less those of benign prompts
     capability        the share of right answers, or None where not measured
+    cut               how many answers to each set of prompts ended at the token limit
     """
 
     folder: Path
@@ -48,6 +51,7 @@ class Evaluation:
     gap: Mapping[str, Estimate]
     capability: Estimate | None
     notes: tuple[str, ...]
+    cut: Mapping[str, Cut]
 
     @property
     def judge(self) -> str:
@@ -73,6 +77,7 @@ class Evaluation:
             "benign": {name: part.to_json() for name, part in self.benign.items()},
             "gap": {name: one.to_json() for name, one in self.gap.items()},
             "capability": None if self.capability is None else self.capability.to_json(),
+            "cut": {kind: cut.to_json() for kind, cut in self.cut.items()},
             "notes": list(self.notes),
         }
 
@@ -153,8 +158,26 @@ def _read(prepared: Prepared) -> Evaluation:
             for name in benign
         },
         capability=right(answered) if answered else None,
-        notes=prepared.notes,
+        notes=(*prepared.notes, *_warned(prepared)),
+        cut={kind: _cut(prepared, kind) for kind in prepared.sets},
     )
+
+
+def _cut(prepared: Prepared, kind: str) -> Cut:
+    """How many answers to a set were cut, in all samples."""
+    ids = prepared.sets[kind].ids
+    runs = map(RunFolder.read, _folders(prepared, kind))
+    return sum((cut_at(run, Point(), ids) for run in runs), Cut(0, 0))
+
+
+def _warned(prepared: Prepared) -> list[str]:
+    """A sentence where the token limit could change verdicts on the harmful prompts.
+
+    By the first sample: the limit is that of all.
+    """
+    run = RunFolder.read(_folders(prepared, HARMFUL)[0])
+    warning = truncation_of(run, prepared.judges, prepared.sets[HARMFUL].ids).warning
+    return [warning] if warning else []
 
 
 def _folders(prepared: Prepared, kind: str) -> list[Path]:

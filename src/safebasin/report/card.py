@@ -11,6 +11,7 @@ from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape.summary import UNJUDGED_LIMIT
+from safebasin.landscape.truncation import stored_text
 from safebasin.prompts.published import BY_NAME, Published
 from safebasin.report.broken_text import told_by
 from safebasin.run import RunFolder
@@ -189,6 +190,8 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     sampling = run.manifest.identity.get("sampling", {})
     limit = sampling.get("max_new_tokens")
     yield f"- **Answers**: {plain(str(sampling.get('method', '')))}, up to {limit} tokens"
+    if "truncation" in landscape:  # not in the summary of an older run
+        yield f"- **Cut**: {stored_text(landscape['truncation'])}"
     fingerprint = run.manifest.identity["model"].get("fingerprint")
     if fingerprint:
         yield f"- **Weights**: fingerprint `{plain_code(str(fingerprint)[:16])}`"
@@ -222,7 +225,7 @@ def _warnings(landscape: JSON) -> Iterator[str]:
     notes = landscape.get("notes", ())
     if not landscape["complete"] and not notes:
         yield "This run is not complete; the numbers leave out what is missing."
-    yield from notes
+    yield from map(plain, notes)
     for name, summary in landscape["judges"].items():
         share = _unjudged_share(summary)
         if share > UNJUDGED_LIMIT:

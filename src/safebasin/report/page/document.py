@@ -140,13 +140,15 @@ def _about(measured: Measured) -> dict[str, Any]:
     """What the template says of a run without any script."""
     manifest = RunFolder.read(measured.folder).manifest
     recorded = manifest.to_json()
+    cut = findings.Row("ended at the token limit", measured.truncation.counts)
     return {
         "model": measured.model,
         "folder": measured.folder.name,
         "headline": findings.headline(measured),
         "beyond": findings.beyond(measured),
+        "warning": measured.truncation.warning,
         "certainty": findings.certainty(measured),
-        "judges": [(name, list(findings.rows(one))) for name, one in measured.summaries.items()],
+        "judges": [(name, [*findings.rows(one), cut]) for name, one in measured.summaries.items()],
         "sittings": sittings(manifest.sessions),
         "capabilities": [told_capability(one) for one in measured.capabilities],
         "kept": f"{100 * KEPT:.0f} %",

@@ -111,7 +111,9 @@ def certainty(measured: Measured) -> list[str]:
         )
     if (told := told_by(measured.scale)) is not None:
         said.append(f"Broken text is told {told}.")
-    said += measured.notes
+    if measured.truncation.points.cut:
+        said.append(f"{measured.truncation.text}.")
+    said += [note for note in measured.notes if note != measured.truncation.warning]
     said += [
         f"The conclusion depends on the judge: {other.judge} says {_extent(other).text()} where "
         f"{summary.judge} says {_extent(summary).text()}."
