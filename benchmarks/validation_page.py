@@ -119,8 +119,8 @@ def real_text(found: Any) -> list[str]:
         "## Broken text of a real language model",
         paragraph(
             f"""
-            300 answers of a displaced SmolLM2-135M-Instruct, aligned with LoRA, to harmless prompts,
-            read and labelled by one reader before any threshold was chosen
+            300 answers of a displaced SmolLM2-135M-Instruct, aligned with LoRA, to harmless
+            prompts, read and labelled by one reader before any threshold was chosen
             (`benchmarks/labelled`). The scale is that of the undisplaced model's own
             {scale["answers"]} answers: {scale["middle"]:.2f} nats a token in the median, and a cut
             at {scale["cut"]:.2f}. The thresholds were chosen on one half, with the packaged
