@@ -60,7 +60,15 @@ JUDGES = """\
 - `llm-landscape`, `arditi`: published keyword lists, mistakes included; with `-answer` at the end
   of the name they leave out a reasoning model's thought.
 - `refusal`, `coherence`, `outcome`: the project's own. `outcome` tells refused, complied and
-  broken apart.
+  broken apart. Broken text is told on the scale of the undisplaced model's own answers
+  ([reading a landscape](reading-a-landscape.md) says how); thresholds can be given, as in
+  `--judge 'outcome:factor=6&max_loop=0.4'` or `outcome:max_nll=2`, a cut in nats a token that takes
+  the place of the scale. From Python they are `Coherence(thresholds=Thresholds(factor=6))`.
+  Held against 150 answers of a displaced SmolLM2-135M that took no part in the choice of the
+  thresholds, it agrees with one reader's labels by a kappa of {kappa}; the
+  [validation](validation.md) has the errors. Answers without log-probabilities, as vLLM gives them
+  where they may stop early or as they are imported, are looked at as text alone: loops and
+  non-words are found, broken grammar is not, and the reason of each verdict says so.
 - `guard:NAME`, such as `guard:qwen3guard`: a guard model on this machine. `guard:NAME@FOLDER`
   takes another checkpoint of the same kind. A reply that is none of its labels, case and white
   space aside, is not judged.
@@ -343,12 +351,18 @@ packages than the other tests have, and has it open such a log.
 """
 
 
+def held_out_kappa() -> str:
+    """Of the judge of broken text with a reader, on answers that were not used for choices."""
+    found = json.loads((RESULTS / "broken_text_labels.json").read_text(encoding="utf-8"))
+    return f"{found['parts']['held-out']['kappa']:.2f}"
+
+
 def page() -> str:
     """The whole page as Markdown."""
     parts = [
         INTRODUCTION,
         prompt_table(),
-        JUDGES.replace("{labelled}", label_table()),
+        JUDGES.replace("{labelled}", label_table()).replace("{kappa}", held_out_kappa()),
         REASONING,
         ", ".join(f"`{opening}...{closing}`" for opening, closing in KNOWN) + ".",
         MARKS,
