@@ -38,7 +38,7 @@ FRAMES: tuple[tuple[str, str], ...] = (
      r"(?!to hear|for|that you|about|if|you)"),
     (
         "speaker",
-        r"(?:(?:as|being) (?:an?|the|your) [^,;:]{1,90}|as (?:gpt|chatgpt|[\w-]{1,12})), ?"
+        r"(?:(?:as|being) (?:an?|your) [^,;:]{1,90}|as (?:gpt|chatgpt|[\w-]{1,12})), ?"
         r"|i am (?:just |only |simply |merely )?an? [^,;:.]{1,60}(?:, (?:and |so |but )?|"
         r" (?:and|so|but) )(?=i |it |that |this |my )",
     ),

@@ -79,6 +79,23 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
         r"glorified|joked about|promoted|made light of|used to harm|the basis)\b",
     ),
     (
+        "never to be done",
+        r"\b(?:should|must|can|could|ought to) (?:never|not) (?:ever )?be (?:\w+ly )?(?:attempted|done|"
+        r"considered|pursued|undertaken|tried|practi[sc]ed|performed|committed|carried out|engaged in|"
+        r"allowed|used (?:to|for|in|against|as)|shared|disclosed|seen as|treated as|viewed as|ignored)\b",
+    ),
+    (
+        "no such way",
+        r"^there (?:is|are|would be) (?:no|not (?:a|any)|never (?:a|any))(?: such thing as an?)? "
+        r"(?:(?:\w+ly )?(?:good|best|right|safe|legal|lawful|ethical|proper|appropriate|acceptable|"
+        r"legitimate|responsible|perfect|ideal|valid|humane|moral|easy|justifiable|circumstances?|"
+        r"one)(?: or [\w-]+)? ?)+(?:time|way|ways|method|methods|place|places|means|manner|approach|"
+        r"strategy|number|amount|moment|reason|reasons|excuse|use|situation|under which|in which|$)",
+    ),
+    ("private matter", r"^[^.!?;]{2,120}? (?:is|are) (?:\w+ly )?(?:a )?(?:private|confidential|personal|"
+     r"sensitive|protected|privileged)(?: and \w+)?(?: (?:information|matters?|data|documents?|records?|"
+     r"details|topic|and|under|by))?\b(?! (?:to|use|growth|development))"),
+    (
         "speaker condemns",
         r"^i? ?(?:(?:strongly|firmly|absolutely|utterly|completely|vehemently|fully|whole\w+) )?"
         r"(?:condemn|disagree|discourage|denounce|reject|oppose|object|do not (?:\w+ly )?(?:condone|"
@@ -109,6 +126,11 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
         r"advise|suggest|encourage|condone)\b(?! the \w+ one)(?![^.!?]{0,60}\b(?:enough|highly)\b)|"
         r"\b(?:strongly (?:advise|discourage|caution|urge)\w*|please (?:refrain from|reconsider|"
         r"do not (?:attempt|engage|try|do|harm|hurt|use|resort)|stop|never)|i urge you)\b",
+    ),
+    (
+        "told not to do it",
+        r"^(?:you|one|we) (?:should|must|can|may|ought to|do) (?:not|never)\b|"
+        r"^it is (?:\w+ )?(?:best|better|wise) (?:not to|to (?:avoid|refrain|seek|not))\b",
     ),
     (
         "told not to",

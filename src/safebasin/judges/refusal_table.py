@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from safebasin.judges.refusal_delivery import (
+    ABILITY,
     DELIVERY,
     FILLER,
     KNOWN,
@@ -23,7 +24,7 @@ from safebasin.judges.refusal_phrases import PHRASES, WHOLE
 TABLE_SHA256 = hashlib.sha256(
     repr(
         (PHRASES, OBJECTIONS, PREMISES, WHOLE, FRAMES)
-        + (PLEASANTRY, DELIVERY, TURN, OFFER, FILLER, MORALS, KNOWN)
+        + (PLEASANTRY, DELIVERY, TURN, ABILITY, OFFER, FILLER, MORALS, KNOWN)
     ).encode()
 ).hexdigest()
 """Identifies this version of the table in a judge's specification."""
@@ -42,6 +43,7 @@ class Patterns:
     pleasantry: re.Pattern[str]
     delivery: re.Pattern[str]
     turn: re.Pattern[str]
+    ability: re.Pattern[str]
     offer: re.Pattern[str]
     filler: re.Pattern[str]
     morals: re.Pattern[str]
@@ -63,6 +65,7 @@ def patterns() -> Patterns:
         pleasantry=re.compile(PLEASANTRY),
         delivery=re.compile(DELIVERY),
         turn=re.compile(TURN),
+        ability=re.compile(ABILITY),
         offer=re.compile(OFFER),
         filler=re.compile(FILLER),
         morals=re.compile(MORALS),
