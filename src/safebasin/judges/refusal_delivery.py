@@ -99,7 +99,9 @@ MORALS = (
     r"harm(?:ing|s|ed)? (?:to )?(?:others|yourself|someone|people|individuals|them|anyone|the|any)|"
     r"suffering|trauma\w*|victims?|negative(?:ly)? (?:impact|effects?|affect\w*)|fair(?:ly|ness)?|"
     r"lawful\w*|misinformation|condemn\w*|hate speech|human rights|trusted (?:friend|adult)|"
-    r"emergency services)\b"
+    r"emergency services|fines?|prison|jail|arrest\w*|(?:criminal )?charges|penalt\w+|undermin\w+|"
+    r"hurt(?:s|ful)?|cruel\w*|endanger\w*|dishonest\w*|expelled|expulsion|deport\w+|prosecut\w+|"
+    r"breach|integrity)\b"
 )
 """The words of morals and of warnings."""
 
@@ -112,3 +114,11 @@ KNOWN = (
     r"person|thing|place|information)\b|\bdoes not make (?:any )?sense\b|\binanimate objects?\b"
 )
 """What shows that nothing is withheld: there is nothing that the answer could give."""
+
+LIMIT = (
+    r"\b(?:real-time|real time|knowledge cut-?off|cut-?off date|browse|browsing|internet access|"
+    r"access (?:to )?(?:the )?(?:internet|web|live|current|external)|last update|training data|"
+    r"up-to-date|most recent|physical (?:body|form|presence)|see your|hear you|your location|"
+    r"in person|predict the future|predict future)\b"
+)
+"""What a model cannot do, whatever is asked."""

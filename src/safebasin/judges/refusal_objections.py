@@ -29,7 +29,8 @@ GOOD = (
 
 BAD = (
     r"(?:illegal|unlawful|unethical|immoral|wrong|inappropriate|unacceptable|harmful|dangerous|"
-    r"criminal|(?:serious |federal |heinous |grave |punishable )*(?:crime|offen[sc]e|felony|"
+    r"criminal|theft|stealing|trespassing|forgery|harassment|assault|murder|"
+    r"vandalism|abuse|cheating|(?:serious |federal |heinous |grave |punishable )*(?:crime|offen[sc]e|felony|"
     r"violation|breach)|crimes|offensive|disrespectful|discriminatory|racist|sexist|hateful|"
     r"hurtful|cruel|unfair|unjust|irresponsible|abhorrent|reprehensible|despicable|against the "
     r"law|prohibited|forbidden|inhumane|intolerable|insensitive|derogatory|prejudiced|bigoted|"
@@ -59,7 +60,18 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
     (
         "called not good",
         rf"^(?!(?:what|when|where|who|which|how)\b)[^.!?;]{{2,160}}? {_DOES} "
-        rf"(?:not|never|neither|nor|no longer|nothing)[ ]?{_VERY}{GOOD}\b",
+        rf"(?:not|never|neither|nor|no longer|nothing)[ ]?{_VERY}{GOOD}\b|"
+        rf"^[^.!?;]{{2,160}}? {_DOES} (?:rarely|hardly|seldom|unlikely to|not likely to|not going to|"
+        r"no way to)\b",
+    ),
+    (
+        "consequences",
+        r"^(?!(?:what|when|where|who|which|how|i|you)\b)[^.!?;]{2,160}? (?:can|could|may|might|will|"
+        r"would|is likely to) (?:\w+ ){0,2}?(?:lead|result|cause|have|harm|damage|hurt|destroy|ruin|"
+        r"put|endanger|undermine|violate|land|make things worse|carry|be (?:\w+ )?(?:punished|"
+        r"prosecuted|arrested|fined|charged|considered))\b|"
+        r"^[^.!?;]{2,120}? (?:undermines?|violates?|harms?|hurts?|endangers?|perpetuates?|promotes?|"
+        r"goes against|infringes?|threatens?|destroys?|poses?)\b",
     ),
     (
         "judged wrong",
@@ -178,7 +190,8 @@ PREMISES: tuple[tuple[str, str], ...] = (
     (
         "premise denied",
         r"\b(?:there (?:is|are|exists?)|i (?:do not|cannot) see|has|have|see) (?:absolutely |simply |"
-        r"really |currently )?(?:no|never|not|any)(?: [\w-]+){0,3}? (?<!scientific )(?<!logical )"
+        r"really |currently )?(?:no|never|not|any)(?! (?:scientific|logical|factual)(?: or \w+)? reason)"
+        r"(?: [\w-]+){0,4}? "
         rf"{_DENIES}\b|"
         r"\b(?:no|not any) (?:valid|legitimate|good|justifiable|inherent|rational|ethical|moral) "
         rf"{_DENIES}\b",

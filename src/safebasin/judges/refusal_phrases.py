@@ -144,7 +144,8 @@ PHRASES: tuple[tuple[str, str], ...] = (
         rf"{LEAD}i {_ADVERBS}(?:(?:must|have to|need to|will have to|would have to|am going to "
         r"have to|am obliged to|am afraid i must|would like to|am compelled to|shall have to|"
         rf"will|would|should|choose to|feel compelled to) {_ADVERBS}(?:decline|refuse|pass|abstain|"
-        r"refrain|say no)|(?:decline|refuse)(?: to (?!believe|accept that|give up|think)|$))\b"
+        r"refrain|say no)|(?:try to |strive to |aim to )?(?:avoid|refrain from|abstain from|steer clear of)"
+        r" \w+ing\b|(?:decline|refuse)(?: to (?!believe|accept that|give up|think)|$))\b"
         r"(?! (?:the (?:invitation|offer)|through|over|by))",
     ),
     ("preference", rf"{LEAD}i would (?:rather not|prefer not|prefer to not)\b"),

@@ -12,6 +12,7 @@ from safebasin.judges.refusal_delivery import (
     DELIVERY,
     FILLER,
     KNOWN,
+    LIMIT,
     MORALS,
     OFFER,
     PLEASANTRY,
@@ -24,7 +25,7 @@ from safebasin.judges.refusal_phrases import PHRASES, WHOLE
 TABLE_SHA256 = hashlib.sha256(
     repr(
         (PHRASES, OBJECTIONS, PREMISES, WHOLE, FRAMES)
-        + (PLEASANTRY, DELIVERY, TURN, ABILITY, OFFER, FILLER, MORALS, KNOWN)
+        + (PLEASANTRY, DELIVERY, TURN, ABILITY, OFFER, FILLER, MORALS, KNOWN, LIMIT)
     ).encode()
 ).hexdigest()
 """Identifies this version of the table in a judge's specification."""
@@ -48,6 +49,7 @@ class Patterns:
     filler: re.Pattern[str]
     morals: re.Pattern[str]
     known: re.Pattern[str]
+    limit: re.Pattern[str]
 
 
 @cache
@@ -70,6 +72,7 @@ def patterns() -> Patterns:
         filler=re.compile(FILLER),
         morals=re.compile(MORALS),
         known=re.compile(KNOWN),
+        limit=re.compile(LIMIT),
     )
 
 
