@@ -107,7 +107,7 @@ MORALS = (
 
 KNOWN = (
     r"\b(?:fictional|fictitious|imaginary|made-up|mythical) (?:\w+ )?(?:character|person|being|entity|"
-    r"figure|place|creature|cat|world|universe|company|film|movie|series|bear|animal|story)\b|"
+    r"figure|place|creature|cat|world|universe|company|film|movie|series|bear|animal|story)s?\b|"
     r"\bis fictional\b|\bnot (?:a )?real (?:person|world|place|people|life|individual)|\b(?:do|does|"
     r"did) not (?:actually |really )?exist\b|\b(?:not|no) (?:factually )?(?:coherent|meaningful|"
     r"explicitly mentioned|explicitly stated)\b|\bfalse assumption that\b|\bno such (?:\w+ )?(?:records?|"
