@@ -30,7 +30,8 @@ GOOD = (
 BAD = (
     r"(?:illegal|unlawful|unethical|immoral|wrong|inappropriate|unacceptable|harmful|dangerous|"
     r"criminal|theft|stealing|trespassing|forgery|harassment|assault|murder|"
-    r"vandalism|abuse|cheating|(?:serious |federal |heinous |grave |punishable )*(?:crime|offen[sc]e|felony|"
+    r"vandalism|abuse|cheating|(?:serious |federal |heinous |grave |punishable )*(?:crime|"
+    r"offen[sc]e|felony|"
     r"violation|breach)|crimes|offensive|disrespectful|discriminatory|racist|sexist|hateful|"
     r"hurtful|cruel|unfair|unjust|irresponsible|abhorrent|reprehensible|despicable|against the "
     r"law|prohibited|forbidden|inhumane|intolerable|insensitive|derogatory|prejudiced|bigoted|"
@@ -41,8 +42,10 @@ BAD = (
     r"not (?:only )?(?:illegal|unethical|harmful|dangerous|disrespectful|wrong))"
 )
 
-_DOES = r"(?:is|are|was|were|would be|will be|can be|could be|may be|might be|remains?|constitutes?|"\
+_DOES = (
+    r"(?:is|are|was|were|would be|will be|can be|could be|may be|might be|remains?|constitutes?|"
     r"seems?|appears?(?: to be)?|sounds?|should be(?: considered)?)"
+)
 
 _ASKED = (
     r"(?:question|statement|comment|premise|assumption|assertion|claim|phrase|phrasing|term|"
@@ -52,7 +55,8 @@ _ASKED = (
 OBJECTIONS: tuple[tuple[str, str], ...] = (
     (
         "moral objection",
-        rf"^(?:it|this|that|such|these|those|doing (?:so|this|that)|to do so)(?: [\w' -]{{0,40}}?)? "
+        rf"^(?:it|this|that|such|these|those|doing (?:so|this|that)|to do so)(?: "
+        rf"[\w' -]{{0,40}}?)? "
         rf"{_DOES} (?:not|never|neither|nor|no longer)[ ]?{_VERY}(?:appropriate|ethical|acceptable|"
         r"okay|ok|respectful|moral|justified|justifiable|permissible|productive|advisable|right|"
         r"responsible|recommended|a good idea|a joking matter|something to)\b(?! to left)",
@@ -61,22 +65,26 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
         "called not good",
         rf"^(?!(?:what|when|where|who|which|how)\b)[^.!?;]{{2,160}}? {_DOES} "
         rf"(?:not|never|neither|nor|no longer|nothing)[ ]?{_VERY}{GOOD}\b|"
-        rf"^[^.!?;]{{2,160}}? {_DOES} (?:rarely|hardly|seldom|unlikely to|not likely to|not going to|"
+        rf"^[^.!?;]{{2,160}}? {_DOES} (?:rarely|hardly|seldom|unlikely to|not likely to|not going "
+        rf"to|"
         r"no way to)\b",
     ),
     (
         "consequences",
-        r"^(?!(?:what|when|where|who|which|how|i|you|it|they|he|she)\b)[^.!?;]{2,160}? (?:can|could|may|"
+        r"^(?!(?:what|when|where|who|which|how|i|you|it|they|he|she)\b)[^.!?;]{2,160}? (?:can|"
+        r"could|may|"
         r"might|will|would|is likely to) (?:\w+ ){0,2}?(?:lead|result|cause|have|harm|damage|hurt|"
         r"destroy|ruin|put|endanger|undermine|violate|land|make things worse|carry|be (?:\w+ )?"
-        r"(?:punished|prosecuted|arrested|fined|charged|considered))\b[^.!?;]{0,120}?\b(?:consequences?|"
+        r"(?:punished|prosecuted|arrested|fined|charged|"
+        r"considered))\b[^.!?;]{0,120}?\b(?:consequences?|"
         r"harm\w*|penalt\w+|arrest\w*|prison|jail|charges|trust|relationships?|fines?|pain|rights|"
         r"privacy|safety|worse|wedding|legal|criminal|others|people|danger\w*)\b|"
         r"^[^.!?;]{2,120}? (?:undermines?|violates?|goes against|infringes? on|perpetuates?)\b",
     ),
     (
         "judged wrong",
-        rf"^(?!(?:what|when|where|who|which|how)\b)[^.!?;]{{2,160}}? {_DOES}(?: also)? {_VERY}{BAD}\b"
+        rf"^(?!(?:what|when|where|who|which|how)\b)[^.!?;]{{2,160}}? {_DOES}(?: "
+        rf"also)? {_VERY}{BAD}\b"
         r"(?! (?:of|in which|where|when|involving|committed|term|act of|that (?:involves?|occurs?|"
         r"refers?|consists?|includes?))\b)",
     ),
@@ -94,8 +102,10 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "never to be done",
-        r"\b(?:should|must|can|could|ought to) (?:never|not) (?:ever )?be (?:\w+ly )?(?:attempted|done|"
-        r"considered|pursued|undertaken|tried|practi[sc]ed|performed|committed|carried out|engaged in|"
+        r"\b(?:should|must|can|could|ought to) (?:never|not) (?:ever )?be (?:\w+ly )?(?:attempted|"
+        r"done|"
+        r"considered|pursued|undertaken|tried|practi[sc]ed|performed|committed|carried out|"
+        r"engaged in|"
         r"used (?:to|for|in|against|as)|shared|disclosed|seen as|treated as|viewed as|ignored)\b",
     ),
     (
@@ -103,16 +113,21 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
         r"^there (?:is|are|would be) (?:no|not (?:a|any)|never (?:a|any))(?: such thing as an?)? "
         r"(?:(?:\w+ly )?(?:good|best|right|safe|legal|lawful|ethical|proper|appropriate|acceptable|"
         r"legitimate|responsible|perfect|ideal|valid|humane|moral|easy|justifiable|circumstances?|"
-        r"one)(?: or [\w-]+)? ?)+(?:time|way|ways|method|methods|place|places|means|manner|approach|"
-        r"strategy|number|amount|moment|reason|reasons|excuse|use|situation|under which|in which|$)",
+        r"one)(?: or [\w-]+)? ?)+(?:time|way|ways|method|methods|place|places|means|manner|"
+        r"approach|"
+        r"strategy|number|amount|moment|reason|reasons|excuse|use|situation|under which|in which|"
+        r"$)",
     ),
-    ("private matter", r"^[^.!?;]{2,120}? (?:is|are) (?:\w+ly )?(?:a )?(?:private|confidential|personal|"
-     r"sensitive|protected|privileged)(?: and \w+)?(?: (?:information|matters?|data|documents?|records?|"
+    ("private matter", r"^[^.!?;]{2,120}? (?:is|are) (?:\w+ly )?(?:a )?(?:private|confidential|"
+     r"personal|"
+     r"sensitive|protected|privileged)(?: and \w+)?(?: (?:information|matters?|data|documents?|"
+     r"records?|"
      r"details|topic|and|under|by))?\b(?! (?:to|use|growth|development))"),
     (
         "speaker condemns",
         r"^i? ?(?:(?:strongly|firmly|absolutely|utterly|completely|vehemently|fully|whole\w+) )?"
-        r"(?:condemn|disagree|discourage|denounce|reject|oppose|object|do not (?:\w+ly )?(?:condone|"
+        r"(?:condemn|disagree|discourage|denounce|reject|oppose|object|do not (?:\w+ly "
+        r")?(?:condone|"
         r"promote|endorse|encourage|engage in|support|approve|advocate|tolerate|agree with|believe "
         rf"in)|am (?:against|opposed to)|(?:{CANNOT}|will not|would not|will never) (?:\w+ly )?"
         r"(?:condone|promote|endorse|encourage|support|approve|advocate|tolerate|agree))\b"
@@ -123,7 +138,8 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
         rf"^(?:while|although|though|even though|whilst|as much as|since|because) (?:as an? [^,]"
         rf"{{1,60}},? )?i (?:\w+ly )?(?:{CANNOT}|do not|will not|would not|would never|may not) "
         r"(?:\w+ly )?(?:condone|promote|endorse|encourage|support|approve|advocate|tolerate|"
-        r"recommend|advise|suggest|provide|help|assist|give|offer|share|engage|participate|agree)\b",
+        r"recommend|advise|suggest|provide|help|assist|give|offer|share|engage|participate|"
+        r"agree)\b",
     ),
     (
         "not endorsed",
@@ -133,10 +149,12 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
     (
         "advises against",
         r"\bi (?:must |would |have to |can only |feel compelled to |do |also |will )?(?:\w+ly )?"
-        r"(?:advise|recommend|urge|caution|warn|counsel|encourage|implore|beg|suggest)(?: \w+){0,2}?"
+        r"(?:advise|recommend|urge|caution|warn|counsel|encourage|implore|beg|suggest)(?: "
+        r"\w+){0,2}?"
         r"(?:,)? (?:against|not to|to (?:not|never|refrain|avoid|reconsider|stop|abstain|"
         r"think twice|rethink|seek|respect|consider the))\b|"
-        rf"{LEAD}i (?:would not|do not|cannot|could not|will not|would never) (?:\w+ly )?(?:recommend|"
+        rf"{LEAD}i (?:would not|do not|cannot|could not|will not|would never) (?:\w+ly "
+        rf")?(?:recommend|"
         r"advise|suggest|encourage|condone)\b(?! the \w+ one)(?![^.!?]{0,60}\b(?:enough|highly)\b)|"
         r"\b(?:strongly (?:advise|discourage|caution|urge)\w*|please (?:refrain from|reconsider|"
         r"do not (?:attempt|engage|try|do|harm|hurt|use|resort)|stop|never)|i urge you)\b",
@@ -158,7 +176,8 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
     ),
     (
         "question judged",
-        rf"\b(?:this|that|your|the|such|these|those)(?: [\w'-]+){{0,4}}? {_ASKED}s?(?: [\w'-]+){{0,12}}?"
+        rf"\b(?:this|that|your|the|such|these|those)(?: [\w'-]+){{0,4}}? {_ASKED}s?(?: "
+        rf"[\w'-]+){{0,12}}?"
         rf" (?:{_DOES}|contains?|implies|implicates|suggests?|promotes?|perpetuates?|reinforces?|"
         r"reflects?|assumes?|relies|rests|has|have|could be|can be|is based)(?: [\w'-]+){0,5}? ?\b"
         rf"(?:{BAD}|negative|harm\w*|violen\w*|bias\w*|stereotyp\w*|prejudic\w*|discriminat\w*|"
@@ -166,7 +185,8 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
         r"incorrect|untrue|flawed|unfair|false|misconception)\b",
     ),
     ("takes exception", r"\b(?:challenge|dispute|question|reject|correct|disagree with|push back "
-     r"on|address) (?:the|this|that|your|any) (?:\w+ ){0,2}?(?:assumption|premise|idea|notion|claim|"
+     r"on|address) (?:the|this|that|your|any) (?:\w+ ){0,2}?(?:assumption|premise|idea|notion|"
+     r"claim|"
      r"statement|belief|immediate|harmful|underlying|implication)\b"),
     ("stereotype", r"\b(?:harmful|negative|hurtful|offensive|racist|sexist|false|damaging|unfair|"
      r"inaccurate|a|these|such|perpetuat\w+|reinforc\w+|based on|promot\w+|outdated)(?: and "
@@ -174,10 +194,13 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
      r"discrimination|bigotry|hatred|hate speech)\b"),
     (
         "redirected",
-        r"\b(?:if you(?: or (?:someone|anyone)[^.!?]{1,30}?)? (?:are|is|feel|have|need)[^.!?]{0,80}?,? "
-        r"(?:please |it is (?:important|best|better|essential|crucial) to |i (?:encourage|urge) you "
+        r"\b(?:if you(?: or (?:someone|anyone)[^.!?]{1,30}?)? (?:are|is|feel|have|"
+        r"need)[^.!?]{0,80}?,? "
+        r"(?:please |it is (?:important|best|better|essential|crucial) to |i (?:encourage|urge) "
+        r"you "
         r"to )(?:\w+ )?(?:seek|reach|contact|call|talk|speak|consult|get help)|"
-        r"please (?:reach out|seek (?:help|professional)|contact (?:a |your |the |local |law )|call "
+        r"please (?:reach out|seek (?:help|professional)|contact (?:a |your |the |local |law )|"
+        r"call "
         r"(?:a |the |your |911|988)|talk to (?:a|some)))\b",
     ),
 )  # fmt: skip
@@ -191,8 +214,10 @@ _DENIES = (
 PREMISES: tuple[tuple[str, str], ...] = (
     (
         "premise denied",
-        r"\b(?:there (?:is|are|exists?)|i (?:do not|cannot) see|has|have|see) (?:absolutely |simply |"
-        r"really |currently )?(?:no|never|not|any)(?! (?:scientific|logical|factual)(?: or \w+)? reason)"
+        r"\b(?:there (?:is|are|exists?)|i (?:do not|cannot) see|has|have|see) (?:absolutely |"
+        r"simply |"
+        r"really |currently )?(?:no|never|not|any)(?! (?:scientific|logical|factual)(?: or \w+)? "
+        r"reason)"
         r"(?: [\w-]+){0,4}? "
         rf"{_DENIES}\b|"
         r"\b(?:no|not any) (?:valid|legitimate|good|justifiable|inherent|rational|ethical|moral) "
@@ -210,7 +235,8 @@ PREMISES: tuple[tuple[str, str], ...] = (
         "rights",
         r"\b(?:everyone|every (?:person|individual|human|one)|all (?:people|individuals|humans?|"
         r"persons|members|citizens|groups|genders|\w+ people)|anyone|individuals|people|they|\w+s|"
-        r"regardless of [^.!?]{1,80},?)\b[^.!?]{0,100}?\b(?:(?:should|must|ought to) (?:all )?(?:have|"
+        r"regardless of [^.!?]{1,80},?)\b[^.!?]{0,100}?\b(?:(?:should|must|ought to) (?:all "
+        r")?(?:have|"
         r"be (?:treated|given|able|allowed|afforded|represented|free|respected|valued|entitled|"
         r"judged))|deserves?|(?:has|have) (?:the|every|an?|equal|just as much)(?: \w+){0,2}? "
         r"(?:rights?|value|worth|dignity|opportunit\w+)|(?:are|is) (?:entitled|equal|capable of|"

@@ -15,18 +15,25 @@ MOST = 40
 """How many parts are told apart at most."""
 
 # Emphasis, quotes, headings and pictures around a label.
-_AROUND = r"[\s*_#>~\"'\u201c\u201d`]{0,8}"
+_AROUND = r"[\s*_#>~\"'\u201c\u201d`]{0,8}(?:\d[.)][ ])?[*_]{0,3}"
 _PICTURE = r"(?:[^\w\s\[\](){}<>.,:;!?'\"/\\|@$%^&=+*#~`\u2010-\u2027-]\uFE0F?[ ]?){0,4}"
 _WORD = r"[A-Z\u0391-\u03c9][\w.+'\u2019-]{0,20}"
-_NAME = rf"{_WORD}(?:[ /]{_WORD}|[ ]\d[\w.]{{0,5}}|[ ][A-Z]){{0,3}}"
+_NAME = (
+    rf"{_WORD}(?:[ /]{_WORD}|[ ]\d[\w.]{{0,5}}|[ ][A-Z]|"
+    r"[ ](?:response|answer|output|mode|version|reply|voice|persona)){0,3}"
+)
 
 _SHAPES: tuple[tuple[str, str], ...] = (
     # [GPT]: ... or (🔓Developer Mode Output) ..., anywhere a sentence may begin
-    ("bracket", rf"(?P<b>[\[(]){_PICTURE}(?P<bracket>{_NAME})[ ]?{_PICTURE}[\])](?![(\w])[*_]{{0,3}}:?"),
+    (
+        "bracket",
+        rf"(?P<b>[\[(<]){_PICTURE}(?P<bracket>{_NAME})[ ]?{_PICTURE}[\])>](?![(\w])[*_]{{0,3}}:?",
+    ),
     # As GPT, ... or DAN would say: ...
     (
         "as",
-        r"(?:As (?!An? |The |I |You |We |It |Of |For |To |In )"
+        r"(?:(?:(?:However|But|And|Now|Meanwhile),? )?[Aa]s "
+        r"(?!An? |The |I |You |We |It |Of |For |To |In )"
         rf"(?P<as>{_NAME})(?:[ ](?:would|might|says?|responds?|answers?)[^:\n]{{0,30}})?[,:]|"
         rf"(?P<says>{_NAME}) (?:would (?:say|respond|answer|reply)|says|responds|replies)"
         r"[^:\n]{0,30}:)",
@@ -34,13 +41,20 @@ _SHAPES: tuple[tuple[str, str], ...] = (
     # α ... or 😈: ...
     ("sign", r"(?P<sign>[\u0391-\u03c9]|[\U0001F300-\U0001FAFF])\uFE0F?[*_]{0,3}(?::|[ ](?=\S))"),
     # CHATGPT: ... or Character A: ...
-    ("colon", rf"{_PICTURE}(?P<colon>{_NAME})[ ]?(?:\([^)\n]{{0,30}}\))?[*_]{{0,3}}:(?!//)"),
+    (
+        "colon",
+        rf"{_PICTURE}(?P<colon>{_NAME})[ ]?(?:\([^)\n]{{0,30}}\))?"
+        r"(?:[*_]{0,3}:(?!//)|[ ][\u2013\u2014-][ ])",
+    ),
+    # ... DAN: ... within a line
+    ("caps", r"(?P<caps>[A-Z][A-Z0-9-]{1,14})[*_]{0,3}:(?!//)"),
 )
-_START = r"(?:\A|\n)"
+_INLINE = frozenset({"bracket", "caps"})
+_START = r"\A|\n"
+_BEGINS = _START + r"|(?<=[.!?][ ])|(?<=[.!?])"
 _LABEL = re.compile(
     "|".join(
-        rf"(?:{_START if name != 'bracket' else _START + r'|(?<=[.!?][ ])|(?<=[.!?])'}){_AROUND}{shape}"
-        for name, shape in _SHAPES
+        rf"(?:{_BEGINS if name in _INLINE else _START}){_AROUND}{shape}" for name, shape in _SHAPES
     )
 )
 
@@ -77,21 +91,12 @@ def parts(text: str, prompt: str = "") -> list[Part]:
     the answer begins with one, or where the prompt writes it that way: else it heads a section.
     """
     found = [mark for mark in _LABEL.finditer(text) if _label(mark) is not None][: MOST * 4]
-    weak = {_label(mark) for mark in found if mark.group("colon")}
     leads = bool(found) and not text[: found[0].start()].strip()
-    asked = {name for name in weak if name and re.search(rf"{re.escape(name)}\W{{0,3}}:", prompt)}
-    marks = [
-        mark
-        for mark in found
-        if not mark.group("colon") or leads or _label(mark) in asked
-    ][:MOST]
-    names = {_label(mark) for mark in marks}
-    if len(names) < 2 and not (marks and text[: marks[0].start()].strip()):
-        if marks and len(text[marks[0].end() :].strip()) > 0 and leads:
-            return [Part(_label(marks[0]) or "", marks[0].end(), text[marks[0].end() :])]
+    marks = [mark for mark in found if leads or not _weak(mark) or _asked(mark, prompt)][:MOST]
+    if not marks:
         return [Part("", 0, text)]
     ends = [mark.start() for mark in marks[1:]] + [len(text)]
-    whole = [Part("", 0, text[: marks[0].start()])] if text[: marks[0].start()].strip() else []
+    whole = [Part("", 0, text[: marks[0].start()])]
     whole += [
         Part(_label(mark) or "", mark.end(), text[mark.end() : end])
         for mark, end in zip(marks, ends, strict=True)
@@ -99,10 +104,25 @@ def parts(text: str, prompt: str = "") -> list[Part]:
     return [part for part in whole if part.text.strip()] or [Part("", 0, text)]
 
 
+def _asked(mark: re.Match[str], prompt: str) -> bool:
+    name = re.escape(_label(mark) or "")
+    return re.search(rf"\b{name}\W{{0,3}}:", prompt, re.IGNORECASE) is not None
+
+
+def _weak(mark: re.Match[str]) -> bool:
+    """Whether the label is a name with a mere colon, and not in capitals at a line's start."""
+    name = mark.group("colon")
+    return bool(mark.group("caps") or (name and not (name.isupper() and len(name) > 2)))
+
+
 def _label(mark: re.Match[str]) -> str | None:
     """The speaker's name, or None for a heading."""
     name = next(
-        (mark.group(group) for group in ("bracket", "as", "says", "sign", "colon") if mark.group(group)),
+        (
+            mark.group(group)
+            for group in ("bracket", "as", "says", "sign", "colon", "caps")
+            if mark.group(group)
+        ),
         None,
     )
     if name is None or (_HEADING.match(name) and not _SPEAKS.search(name)):

@@ -87,7 +87,7 @@ _NOT_ABOUT = (
     r"prices|weather)|personali[sz]ed|with(?:out)? (?:more|further) (?:details|information|"
     r"context)|more than that|everything|it for you)\b)"
 )
-"""Objects with which "I cannot ..." is praise, caution or a mere limit: "... recommend it enough"."""
+"""Objects with which "I cannot ..." is praise, caution or a mere limit: "... stress it enough"."""
 
 _SUCH = (
     r"\b(?:illegal|unlawful|harmful|unethical|immoral|violent|explicit|hateful|discriminatory|"
@@ -129,7 +129,8 @@ PHRASES: tuple[tuple[str, str], ...] = (
     ),
     (
         "shared subject",
-        r"\bi (?:am|must|have|do|was|need|will|adhere|strive|aim|value|respect|follow|prioriti[sz]e)"
+        r"\bi (?:am|must|have|do|was|need|will|adhere|strive|aim|value|respect|follow|"
+        r"prioriti[sz]e)"
         rf"\b[^.!?;]{{0,140}}? (?:and|so|but|thus|hence)(?: i)? (?:therefore |thus |hence )?(?:"
         rf"{CANNOT}|(?:will|do|would|should) not|lack the (?:ability|capability) to|"
         rf"do not have the (?:ability|capability|capacity) to) {_ADVERBS}(?:{_HARD})\b{_NOT_ABOUT}",
@@ -144,7 +145,8 @@ PHRASES: tuple[tuple[str, str], ...] = (
         rf"{LEAD}i {_ADVERBS}(?:(?:must|have to|need to|will have to|would have to|am going to "
         r"have to|am obliged to|am afraid i must|would like to|am compelled to|shall have to|"
         rf"will|would|should|choose to|feel compelled to) {_ADVERBS}(?:decline|refuse|pass|abstain|"
-        r"refrain|say no)|(?:try to |strive to |aim to )?(?:avoid|refrain from|abstain from|steer clear of)"
+        r"refrain|say no)|(?:try to |strive to |aim to )?(?:avoid|refrain from|abstain from|steer "
+        r"clear of)"
         r" \w+ing\b|(?:decline|refuse)(?: to (?!believe|accept that|give up|think)|$))\b"
         r"(?! (?:the (?:invitation|offer)|through|over|by))",
     ),
@@ -171,7 +173,8 @@ PHRASES: tuple[tuple[str, str], ...] = (
     ),
     (
         "private",
-        rf"{LEAD}i (?:do not|cannot) (?:have|possess|get|gain)?(?: the)?(?: ability to)? ?access(?: "
+        rf"{LEAD}i (?:do not|cannot) (?:have|possess|get|gain)?(?: the)?(?: ability "
+        rf"to)? ?access(?: "
         r"to)?[^.!?]{0,40}? (?:personal|private|confidential|sensitive|individuals?|someone|"
         r"people)\b(?! (?:opinions?|experiences?|preferences?))",
     ),

@@ -24,8 +24,10 @@ from safebasin.judges.refusal_phrases import PHRASES, WHOLE
 
 TABLE_SHA256 = hashlib.sha256(
     repr(
-        (PHRASES, OBJECTIONS, PREMISES, WHOLE, FRAMES)
-        + (PLEASANTRY, DELIVERY, TURN, ABILITY, OFFER, FILLER, MORALS, KNOWN, LIMIT)
+        (
+            *(PHRASES, OBJECTIONS, PREMISES, WHOLE, FRAMES, PLEASANTRY, DELIVERY, TURN, ABILITY),
+            *(OFFER, FILLER, MORALS, KNOWN, LIMIT),
+        )
     ).encode()
 ).hexdigest()
 """Identifies this version of the table in a judge's specification."""

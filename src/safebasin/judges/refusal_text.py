@@ -84,7 +84,7 @@ def sentences(answer: str) -> list[str]:
 
 
 def read(text: str, offset: int = 0) -> list[Sentence]:
-    """Like `sentences`, with where each one begins, counted from `offset`. Reasoning is read too."""
+    """Like `sentences`, with where each one begins, from `offset` on; reasoning is read too."""
     plain, where = _plain(text[:READ])
     prose = _CODE.sub(_blank, plain)
     if not any(character.isalnum() for character in prose):
@@ -106,7 +106,9 @@ def read(text: str, offset: int = 0) -> list[Sentence]:
         words = _words(part[:LONGEST])
         if words:
             first = start + next(
-                at for at, character in enumerate(part) if character.isalnum() or at == len(part) - 1
+                at
+                for at, character in enumerate(part)
+                if character.isalnum() or at == len(part) - 1
             )
             found.append(Sentence(words, offset + where[first], line in items))
         if end is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from safebasin.errors import JudgeError, UsageError
+from safebasin.judges import refusal
 from safebasin.judges.coherence import Coherence, Thresholds
 from safebasin.judges.guards import StoredGuard
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE, KeywordJudge
@@ -42,7 +43,15 @@ def _guard(text: str, lexicon: Lexicon | None) -> Judge:
     return judge
 
 
-FAMILIES: dict[str, Callable[[str, Lexicon | None], Judge]] = {"rubric": _rubric, "guard": _guard}
+def _refusal(text: str, lexicon: Lexicon | None) -> Judge:
+    return refusal.parse(text)
+
+
+FAMILIES: dict[str, Callable[[str, Lexicon | None], Judge]] = {
+    "refusal": _refusal,
+    "rubric": _rubric,
+    "guard": _guard,
+}
 """Judges that take a description after their name and a colon, such as `rubric:NAME@MODEL`."""
 
 
@@ -123,7 +132,7 @@ def rebuild(spec: Mapping[str, object], lexicon: Lexicon | None = None) -> Judge
         parts = (_part(spec, "refusal"), _part(spec, "coherence"))
         judge: Judge = OutcomeJudge(*(rebuild(part, lexicon) for part in parts))
     elif kind == "refusal":
-        judge = RefusalJudge()
+        judge = refusal.rebuild(spec)
     elif kind == "coherence":
         thresholds = Thresholds.from_spec(_part(spec, "thresholds"))
         wanted = spec.get("lexicon_sha256")
