@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 from safebasin.config import GivenJudge
 from safebasin.errors import JudgeError, RunError, SafebasinError
-from safebasin.exchange import Outcome
+from safebasin.exchange import DETAILS, Detail, Outcome, Verdict
 from safebasin.judges import (
     AsksAgain,
     HoldsModel,
@@ -47,6 +48,7 @@ SEQUENTIAL = "sequential.json"
 
 Outcomes = Mapping[Point, Mapping[str, Outcome | None]]
 """What a judge said at each point, by prompt id; what it has not read is not in it."""
+Verdicts = Mapping[Point, Mapping[str, Verdict]]
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class Result:
     not where it could not judge it.
     `shares` is the survey of the first judge that tells broken text from compliance, or None.
     `truncation` is what the token limit did to the answers.
-    `capabilities` are what else was measured at the points. `sequential` says that the scan
+    `capabilities` are what else was measured at the points. `details` counts, by judge, the
+    answers whose verdict has a detail, such as a refusal with help. `sequential` says that the scan
     stopped asking where a cell was decided. `without_map` are judges that tell broken text alone.
     `kept` says of each judge that cannot judge here, whose stored verdicts are read, why. `scale`
     is what broken text was told by (see `reference.scale_of`).
@@ -73,6 +76,7 @@ class Result:
     shares: Survey | None
     truncation: Truncation
     capabilities: tuple[Capability, ...] = ()
+    details: Mapping[str, Mapping[Detail, int]] = field(default_factory=dict)
     sequential: bool = False
     without_map: tuple[str, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
@@ -140,6 +144,8 @@ class Result:
         }
         if self.scale is not None:
             value["scale"] = dict(self.scale)
+        if self.details:
+            value["details"] = {name: dict(counts) for name, counts in self.details.items()}
         if self.capabilities:
             value["capabilities"] = [one.to_json() for one in self.capabilities]
         return value
@@ -226,18 +232,32 @@ def assumed_points(run: RunFolder) -> frozenset[Point]:
 
 def survey(run: RunFolder, judge: Judge, prompt_ids: Sequence[str]) -> Survey:
     """What a judge's stored verdicts say of these prompts on every plane of the run."""
-    found = _outcomes(run, judge)
+    found = _outcomes(_verdicts(run, judge))
     return _survey(run.manifest.planes, judge.name, prompt_ids, found, assumed_points(run))
 
 
-def _outcomes(run: RunFolder, judge: Judge) -> Outcomes:
+def _verdicts(run: RunFolder, judge: Judge) -> Verdicts:
     return {
-        point: {
-            prompt_id: verdict.outcome
-            for prompt_id, verdict in run.read_verdicts(judge.name, judge.spec(), point).items()
-        }
-        for point in run.manifest.points
+        point: run.read_verdicts(judge.name, judge.spec(), point) for point in run.manifest.points
     }
+
+
+def _outcomes(verdicts: Verdicts) -> Outcomes:
+    return {
+        point: {prompt_id: verdict.outcome for prompt_id, verdict in found.items()}
+        for point, found in verdicts.items()
+    }
+
+
+def _details(verdicts: Verdicts, ids: frozenset[str]) -> dict[Detail, int]:
+    """How many answers to these prompts have each detail, those that none has left out."""
+    counts = Counter(
+        verdict.detail
+        for found in verdicts.values()
+        for prompt_id, verdict in found.items()
+        if prompt_id in ids
+    )
+    return {detail: counts[detail] for detail in DETAILS if counts[detail]}
 
 
 def _survey(
@@ -300,7 +320,8 @@ def collect(
         )
     # Who tells broken text alone says nothing of an answer that is not broken.
     without = tuple(judge.name for judge in judges if judge.measures == "coherence")
-    outcomes = {judge.name: _outcomes(run, judge) for judge in judges}
+    verdicts = {judge.name: _verdicts(run, judge) for judge in judges}
+    outcomes = {name: _outcomes(found) for name, found in verdicts.items()}
     surveys = {
         name: _survey(run.manifest.planes, name, ids, found, assumed)
         for name, found in outcomes.items()
@@ -330,6 +351,9 @@ def collect(
         shares=next((surveys[j.name] for j in judges if j.measures == "outcome" and trusted), None),
         truncation=truncation_of(run, judges, ids),
         capabilities=measured,
+        details={
+            name: counts for name in surveys if (counts := _details(verdicts[name], frozenset(ids)))
+        },
         without_map=without,
         kept=kept,
         scale=scale,

@@ -117,6 +117,13 @@ def _extent(summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _shares(result: Result) -> Iterator[tuple[str, str]]:
+    yield from _three_ways(result)
+    for judge, details in result.details.items():
+        counts = " · ".join(f"{detail} {count}" for detail, count in details.items())
+        yield "details", f"{counts} of {result.surveys[judge].judged} answers ({judge})"
+
+
+def _three_ways(result: Result) -> Iterator[tuple[str, str]]:
     if result.shares is None:
         return
     origin = result.shares.origin

@@ -38,6 +38,22 @@ def parse_options(judge: str, text: str, known: Collection[str]) -> dict[str, st
     return found
 
 
+def choose(
+    judge: str, options: Mapping[str, str], name: str, values: Collection[str]
+) -> str | None:
+    """The value of an option, None where it is not given.
+
+    Raises UsageError where it is none of these.
+    """
+    value = options.get(name)
+    if value is not None and value not in values:
+        raise UsageError(
+            f"The judge '{judge}' cannot take {name}={shorten(value)}.",
+            f"Give {name}={' or '.join(values)}.",
+        )
+    return value
+
+
 def number(judge: str, options: Mapping[str, str], name: str) -> float | None:
     """The number that an option gives; None for `none`, which switches it off.
 

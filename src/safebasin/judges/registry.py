@@ -7,17 +7,19 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
+from typing import cast, get_args
 
 from safebasin.config import GivenJudge, RecordedJudge, require_several
 from safebasin.errors import JudgeError, SafebasinError, UsageError
+from safebasin.judges import refusal
 from safebasin.judges.coherence import Coherence, Thresholds
 from safebasin.judges.importing import FORM, call_factory, import_judge, is_import_path
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE, KeywordJudge
 from safebasin.judges.lexicon import Lexicon
-from safebasin.judges.options import number, parse_options
+from safebasin.judges.options import choose, number, parse_options
 from safebasin.judges.outcome import OutcomeJudge
 from safebasin.judges.protocol import Judge, Measure
-from safebasin.judges.refusal import RefusalJudge
+from safebasin.judges.refusal import Partial, RefusalJudge
 from safebasin.judges.soundness import require_judge
 from safebasin.judges.stored import StoredJudge, measures_of
 from safebasin.terminal import shorten
@@ -68,14 +70,23 @@ def _coherence(text: str, lexicon: Lexicon | None) -> Coherence:
 
 
 def _outcome(text: str, lexicon: Lexicon | None) -> OutcomeJudge:
-    options = parse_options("outcome", text, THRESHOLDS)
-    values = {name: number("outcome", options, name) for name in options}
-    return OutcomeJudge(RefusalJudge(), Coherence(lexicon, Thresholds.from_spec(values)))
+    options = parse_options("outcome", text, (*THRESHOLDS, "partial"))
+    partial = choose("outcome", options, "partial", get_args(Partial))
+    values = {name: number("outcome", options, name) for name in options if name != "partial"}
+    return OutcomeJudge(
+        RefusalJudge() if partial is None else RefusalJudge(cast(Partial, partial)),
+        Coherence(lexicon, Thresholds.from_spec(values)),
+    )
+
+
+def _refusal(text: str, lexicon: Lexicon | None) -> Judge:
+    return refusal.parse(text)
 
 
 TUNABLE: dict[str, Callable[[str, Lexicon | None], Judge]] = {
     "coherence": _coherence,
     "outcome": _outcome,
+    "refusal": _refusal,
 }
 """Our judges that take options after their name and a colon, such as `outcome:factor=5`."""
 
@@ -209,7 +220,7 @@ def rebuild(
             )
         judge: Judge = OutcomeJudge(rebuild(_part(spec, "refusal"), lexicon), coherence)
     elif kind == "refusal":
-        judge = RefusalJudge()
+        judge = refusal.rebuild(spec)
     elif kind == "coherence":
         thresholds = Thresholds.from_spec(_part(spec, "thresholds"))
         wanted = spec.get("lexicon_sha256")

@@ -26,7 +26,7 @@ FORMATS: tuple[Format, ...] = get_args(Format)
 
 COLUMNS = (
     "model", "prompts", "point", "displacement", "prompt_id", "finish", "prompt_tokens",
-    "new_tokens", "origin_logprob", "judge", "outcome", "score", "reason",
+    "new_tokens", "origin_logprob", "judge", "outcome", "detail", "score", "reason",
 )  # fmt: skip
 """Every column but those of the directions and of the texts."""
 
@@ -82,11 +82,13 @@ def rows(
                     **row,
                     "judge": name,
                     "outcome": verdict.outcome,
+                    "detail": verdict.detail,
                     "score": verdict.score,
                     "reason": verdict.reason,
                 }
             if not given:
-                yield {**row, "judge": None, "outcome": None, "score": None, "reason": None}
+                nothing = dict.fromkeys(("judge", "outcome", "detail", "score", "reason"))
+                yield {**row, **nothing}
 
 
 def export(

@@ -259,8 +259,12 @@ def _verdicts(
         row = [given.get(prompt_id) for prompt_id in ids]
         letters.append("".join(_letter(verdict) for verdict in row))
         if show_text:
-            why.append([-1 if one is None else reasons.add(one.reason) for one in row])
+            why.append([-1 if one is None else reasons.add(_why(one)) for one in row])
     return {"letters": letters, "why": why or None, "reasons": reasons.shown or None}
+
+
+def _why(verdict: Verdict) -> str:
+    return verdict.reason if verdict.detail is None else f"{verdict.detail}: {verdict.reason}"
 
 
 def _letter(verdict: Verdict | None) -> str:
