@@ -124,9 +124,9 @@ def real_text(found: Any) -> list[str]:
             (`benchmarks/labelled`). The scale is that of the undisplaced model's own
             {scale["answers"]} answers: {scale["middle"]:.2f} nats a token in the median, and a cut
             at {scale["cut"]:.2f}. The thresholds were chosen on one half, with the packaged
-            model's dev prompts and the ends of the line below; the other half has other prompts, and
-            was looked at along the way: for factors from 4 to 5.5 its kappa lies between 0.90 and
-            0.94.
+            model's dev prompts and the ends of the line below; the other half has other prompts,
+            and was looked at along the way: for factors from 4 to 5.5 its kappa lies between 0.90
+            and 0.94.
             """
         ),
         command("broken_text_labels"),
@@ -148,9 +148,9 @@ def real_text(found: Any) -> list[str]:
         "\n".join(["| alpha | refused | complied | incoherent |", "|---|---|---|---|", *places]),
         paragraph(
             """
-            Near the origin what is called incoherent loops over a word or two. Between +0.1 and +0.25
-            much is missed: at +0.25 most answers count as compliance, and of 17 of these that were
-            read none is language. This model's own answers to these prompts spread wide and repeat
+            Near the origin what is called incoherent loops over a word or two. Between +0.1 and
+            +0.25 much is missed: at +0.25 most answers count as compliance, and of 17 of these that
+            were read none is language. This model's own answers to these prompts spread wide and repeat
             themselves, so that neither surprise nor repetition stands out there. One model of one
             size was labelled, by one reader.
             """
