@@ -123,7 +123,7 @@ KNOWN = (
     r"figure|place|creature|cat|world|universe|company|film|movie|series|bear|animal|story)s?\b|"
     r"\bis fictional\b|\bnot (?:a )?real (?:person|world|place|people|life|individual)|\b(?:do|"
     r"does|"
-    r"did) not (?:actually |really )?exist\b|\b(?:not|no) (?:factually )?(?:coherent|meaningful|"
+    r"did) not (?:actually |really )?exist\b|\b(?:not|no) (?:"
     r"explicitly mentioned|explicitly stated)\b|\bfalse assumption that\b|\bno such (?:\w+ "
     r")?(?:records?|"
     r"person|thing|place|information)\b|\bdoes not make (?:any )?sense\b|\binanimate objects?\b"
