@@ -7,7 +7,7 @@ import pytest
 from refusal_examples import ANSWERS, REFUSALS
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import Judge, KeywordJudge, RefusalJudge
-from safebasin.judges.refusal_objections import OBJECTIONS, PREMISES
+from safebasin.judges.refusal_objections import OBJECTIONS
 from safebasin.judges.refusal_phrases import PHRASES, WHOLE
 from safebasin.judges.refusal_text import sentences
 from safebasin.testbed import grammar
