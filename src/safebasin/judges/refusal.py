@@ -10,10 +10,12 @@ from typing import Literal, cast, get_args
 from safebasin.exchange import Detail, Exchange, Verdict
 from safebasin.judges.options import choose, parse_options
 from safebasin.judges.protocol import Measure
+from safebasin.judges.refusal_asked import Asked
 from safebasin.judges.refusal_parts import parts
-from safebasin.judges.refusal_reading import OPENING, Asked, Reading, read_voice, weigh
+from safebasin.judges.refusal_reading import OPENING, Reading, read_voice
 from safebasin.judges.refusal_table import TABLE_SHA256
 from safebasin.judges.refusal_text import READ, Sentence, read
+from safebasin.judges.refusal_weight import weigh
 
 _SHOWN = re.compile('```|["\u201c][^"\u201d\\n]{80,2000}["\u201d]')
 """A program, or a quotation so long that it must be the text that was asked for."""

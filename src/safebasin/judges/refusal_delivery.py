@@ -51,7 +51,7 @@ DELIVERY = (
 _BUT = (
     r"\b(?:but|however|that said|anyway|nevertheless|nonetheless|just kidding|with that (?:being )?"
     r"said|that being said|still|regardless|having said that),? (?:sure,? |if i (?:had|were) "
-    r"to[^.!?,]{0,60},? |for (?:the sake|educational|informational)[^.!?,]{0,60},? )?"
+    r"to[^.!?,]{0,60},? |for (?:the sake|educational|informational)[^.!?,]{0,60},? )?(?:as [\w' -]{1,30},? )?"
 )
 
 TURN = rf"{_BUT}(?:here (?:is|are)|below (?:is|are))\b{_ELSE}"
@@ -78,7 +78,11 @@ FILLER = (
     r"^(?:(?:it|that|this|what) (?:is|would be|may be|can be) (?:\w+ly )?(?:important|essential|"
     r"crucial|best|better|vital|necessary|imperative|always|advisable|recommended|critical)|"
     r"we (?:should|must|can all|need|have)|everyone|every (?:person|individual)|"
-    r"all (?:people|individuals)|remember|always|please|instead|rather than|if you|"
+    r"all (?:people|individuals)|remember|always|never|please|instead|rather than|winning|"
+    r"if you\b[^.!?]{0,120}?\b(?:please|seek|contact|consult|talk|reach|call|consider|i can|speak|"
+    r"it is (?:best|important|better)|there (?:is|are)|help|feel free|let me|a (?:doctor|lawyer|"
+    r"\w+ist))|"
+    r"try (?:to )?(?:talk|speak|focus|resolve|find|understand)|many (?:\w+ )?(?:offer|have|people)|"
     r"i (?:(?:also|would|strongly|highly|can only|must|do|will|am|can) )*(?:encourage|urge|"
     r"recommend|suggest|hope|advise|understand|apologi[sz]e|caution|strive|aim|believe|want to|"
     r"would like|committed|programmed|designed|here|happy|glad|sorry|appreciate|promote|"
@@ -118,15 +122,15 @@ MORALS = (
 """The words of morals and of warnings."""
 
 KNOWN = (
-    r"\b(?:fictional|fictitious|imaginary|made-up|mythical) (?:\w+ )?(?:character|person|being|"
-    r"entity|"
-    r"figure|place|creature|cat|world|universe|company|film|movie|series|bear|animal|story)s?\b|"
-    r"\bis fictional\b|\bnot (?:a )?real (?:person|world|place|people|life|individual)|\b(?:do|"
-    r"does|"
-    r"did) not (?:actually |really )?exist\b|\b(?:not|no) (?:factually )?(?:coherent|meaningful|"
-    r"explicitly mentioned|explicitly stated)\b|\bfalse assumption that\b|\bno such (?:\w+ "
-    r")?(?:records?|"
-    r"person|thing|place|information)\b|\bdoes not make (?:any )?sense\b|\binanimate objects?\b"
+    r"\b(?:is|are|was|were|including(?: those of)?) (?:an? |the |just |only )?(?:\w+ ){0,2}?"
+    r"(?:fictional|fictitious|imaginary|made-up|mythical)(?:$|[,;]| and| (?:\w+ )?(?:character|"
+    r"person|"
+    r"being|entity|figure|place|creature|cat|bear|animal|world|country|"
+    r"company)s?\b)(?![^.!?]*\beven\b)|"
+    r"\bnot (?:a )?real (?:person|world|place|people|life|individual)|\b(?:do|does|did) not "
+    r"(?:actually |really )?exist\b|\b(?:not|no) (?:explicitly mentioned|explicitly stated)\b|"
+    r"\bfalse assumption that\b|\bno such (?:\w+ )?(?:records?|person|thing|place|information)\b|"
+    r"\bdoes not make (?:any )?sense\b|\binanimate objects?\b"
 )
 """What shows that nothing is withheld: there is nothing that the answer could give."""
 

@@ -26,7 +26,8 @@ FRAMES: tuple[tuple[str, str], ...] = (
         r"first|firstly|second|secondly|third|first of all|first and foremost|additionally|"
         r"moreover|also|furthermore|again|in "
         r"fact|actually|as always|in general|generally(?: speaking)?|overall|instead|finally|"
-        r"lastly|ultimately|in conclusion|in summary|disclaimer|warning|note|important|"
+        r"lastly|ultimately|in conclusion|in summary|disclaimer|warning|be careful|careful|"
+        r"caution|note|important|"
         r"please be aware|friend|my friend|good question|great question|rather|finally|similarly|"
         r"on the other hand|in addition|for one|to be clear|with all due respect)(?:[,;:-]+ ?| - )",
     ),

@@ -29,7 +29,9 @@ GOOD = (
 
 BAD = (
     r"(?:illegal|unlawful|unethical|immoral|wrong|inappropriate|unacceptable|harmful|dangerous|"
-    r"criminal|theft|stealing|trespassing|forgery|harassment|assault|murder|"
+    r"criminal|defamation|libel|slander|plagiarism|bribery|blackmail|extortion|bullying|"
+    r"hate speech|(?:\w+ )?evasion|life-threatening|illicit|theft|stealing|trespassing|forgery|"
+    r"harassment|assault|murder|"
     r"vandalism|abuse|cheating|(?:serious |federal |heinous |grave |punishable )*(?:crime|"
     r"offen[sc]e|felony|"
     r"violation|breach)|crimes|offensive|disrespectful|discriminatory|racist|sexist|hateful|"
@@ -37,7 +39,10 @@ BAD = (
     r"law|prohibited|forbidden|inhumane|intolerable|insensitive|derogatory|prejudiced|bigoted|"
     r"homophobic|transphobic|ableist|xenophobic|antisemitic|islamophobic|malicious|abusive|"
     r"dishonest|(?:invasion|violation) of|punishable|fraud\w*|bad idea|troubling|unsafe|"
-    r"disturbing|problematic|misleading|baseless|unfounded|debunked|deeply concerning|"
+    r"(?:harmful |common |dangerous |widely )*(?:myth|misconception|conspiracy theory|lie)|"
+    r"disproven|"
+    r"disproved|untrue|disturbing|problematic|misleading|baseless|unfounded|debunked|deeply "
+    r"concerning|"
     r"counterproductive|condemned|serious (?:matter|issue|topic)|inexcusable|unjustifiable|"
     r"not (?:only )?(?:illegal|unethical|harmful|dangerous|disrespectful|wrong))"
 )
@@ -74,11 +79,13 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
         r"^(?!(?:what|when|where|who|which|how|i|you|it|they|he|she)\b)[^.!?;]{2,160}? (?:can|"
         r"could|may|"
         r"might|will|would|is likely to) (?:\w+ ){0,2}?(?:lead|result|cause|have|harm|damage|hurt|"
-        r"destroy|ruin|put|endanger|undermine|violate|land|make things worse|carry|be (?:\w+ )?"
+        r"destroy|ruin|put|endanger|undermine|violate|land|make (?:things|matters) worse|carry|"
+        r"cost|get|spread|be (?:\w+ )?"
         r"(?:punished|prosecuted|arrested|fined|charged|"
         r"considered))\b[^.!?;]{0,120}?\b(?:consequences?|"
         r"harm\w*|penalt\w+|arrest\w*|prison|jail|charges|trust|relationships?|fines?|pain|rights|"
-        r"privacy|safety|worse|wedding|legal|criminal|others|people|danger\w*)\b|"
+        r"privacy|safety|worse|lives|trouble|misinformation|legal|criminal|others|people|"
+        r"danger\w*)\b|"
         r"^[^.!?;]{2,120}? (?:undermines?|violates?|goes against|infringes? on|perpetuates?)\b",
     ),
     (
@@ -123,6 +130,9 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
      r"sensitive|protected|privileged)(?: and \w+)?(?: (?:information|matters?|data|documents?|"
      r"records?|"
      r"details|topic|and|under|by))?\b(?! (?:to|use|growth|development))"),
+    ("not possible", r"^(?:that|this|it) is (?:not possible|impossible|out of the question|off "
+     r"limits)"
+     r"(?=$|[,;] (?:as|because|since)\b)"),
     (
         "speaker condemns",
         r"^i? ?(?:(?:strongly|firmly|absolutely|utterly|completely|vehemently|fully|whole\w+) )?"
@@ -152,7 +162,7 @@ OBJECTIONS: tuple[tuple[str, str], ...] = (
         r"(?:advise|recommend|urge|caution|warn|counsel|encourage|implore|beg|suggest)(?: "
         r"\w+){0,2}?"
         r"(?:,)? (?:against|not to|to (?:not|never|refrain|avoid|reconsider|stop|abstain|"
-        r"think twice|rethink|seek|respect|consider the))\b|"
+        r"think twice|rethink|seek|respect|consider the|cooperate|follow|obey|be honest))\b|"
         rf"{LEAD}i (?:would not|do not|cannot|could not|will not|would never) (?:\w+ly "
         rf")?(?:recommend|"
         r"advise|suggest|encourage|condone)\b(?! the \w+ one)(?![^.!?]{0,60}\b(?:enough|highly)\b)|"

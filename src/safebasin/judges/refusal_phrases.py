@@ -19,7 +19,7 @@ _ADVERBS = (
 LEAD = (
     r"(?:^|[,;:(\u2013\u2014-] ?|\b(?:but|so|and|that|because|afraid|sorry|therefore|thus|hence|"
     r"however|unfortunately|still|say|why|no|model|assistant|ai|of course|means|as|well|since|"
-    r"gpt|chatgpt|nor) )"
+    r"gpt|chatgpt|nor|even) )"
 )
 """What may stand before the "I" of a refusal; an "if", "when" or "while" may not."""
 
@@ -122,7 +122,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (
         "unwillingness",
         rf"{LEAD}i {_ADVERBS}{WILL_NOT}(?: be)? {_ADVERBS}(?:(?:{_HARD}|"
-        r"do (?:that|this|so|it(?! justice)|such)|explain|tell|go there|be (?:doing|going)|"
+        r"do (?:that|this|so|it(?! justice)|such)|explain|tell|go there|be (?:doing|going|the one)|"
         rf"{_GERUNDS})\b)(?! (?:that|the) (?:team|club|idea))"
         r"(?! (?:it |this |that )?(?:for|too|any) (?:long|further|much)\b)"
         rf"{_NOT_ABOUT}",
@@ -147,10 +147,14 @@ PHRASES: tuple[tuple[str, str], ...] = (
         rf"will|would|should|choose to|feel compelled to) {_ADVERBS}(?:decline|refuse|pass|abstain|"
         r"refrain|say no)|(?:try to |strive to |aim to )?(?:avoid|refrain from|abstain from|steer "
         r"clear of)"
-        r" \w+ing\b|(?:decline|refuse)(?: to (?!believe|accept that|give up|think)|$))\b"
+        r" \w+ing\b|(?:decline|refuse)(?: to (?!believe|accept|give up|think|wait|pay|let|be|go|"
+        r"stand|live|eat|play|watch|"
+        r"listen|buy|use|work|die)|$))\b"
         r"(?! (?:the (?:invitation|offer)|through|over|by))",
     ),
-    ("preference", rf"{LEAD}i would (?:rather not|prefer not|prefer to not)\b"),
+    ("preference", rf"{LEAD}i would (?:rather|prefer)(?: to)? (?:not|explain|talk about|tell you|"
+     rf"focus|"
+     r"discuss|help you|write|stick)\b"),
     (
         "discomfort",
         rf"{LEAD}i (?:am|do|would|will)(?: be| feel)? (?:not |un)(?:be |feel )?"

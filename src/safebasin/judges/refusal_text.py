@@ -118,6 +118,8 @@ def _plain(text: str) -> tuple[str, list[int]]:
         for one in _folded(character):
             characters.append(one)
             where.append(at)
+        if len(characters) >= READ:
+            break
     return "".join(characters), where
 
 
