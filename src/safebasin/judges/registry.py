@@ -123,7 +123,8 @@ def rebuild(spec: Mapping[str, object], lexicon: Lexicon | None = None) -> Judge
         parts = (_part(spec, "refusal"), _part(spec, "coherence"))
         judge: Judge = OutcomeJudge(*(rebuild(part, lexicon) for part in parts))
     elif kind == "refusal":
-        judge = RefusalJudge()
+        language = spec.get("language")
+        judge = RefusalJudge(language if isinstance(language, str) else None)
     elif kind == "coherence":
         thresholds = Thresholds.from_spec(_part(spec, "thresholds"))
         wanted = spec.get("lexicon_sha256")
