@@ -1,7 +1,7 @@
 """Answers in eleven languages, worded for these tests as models word them; all harmless.
 
-FIRST was at hand while the patterns were written, HELD_OUT was written after they were fixed.
-(language: (refusals, compliant answers)).
+FIRST and SECOND were at hand while the patterns were written; LAST was written after them, and the
+patterns were not changed for what it showed. Each is {language: (refusals, compliant answers)}.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ had to guess. Another script is evidence by itself; among languages in Latin let
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from typing import Any
 
@@ -26,7 +26,8 @@ _SCRIPTS: tuple[tuple[str, float, re.Pattern[str]], ...] = tuple(
     for name, weight, letters in (
         ("latin", 1, "a-zA-Z\u00aa\u00ba\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f\u1e00-\u1eff"),
         ("cyrillic", 1, "\u0400-\u052f"),
-        ("arabic", 1.3, "\u0620-\u064a\u066e-\u06d5\u06ee-\u06ff\u0750-\u077f\ufb50-\ufdff\ufe70-\ufefc"),
+        ("arabic", 1.3, "\u0620-\u064a\u066e-\u06d5\u06ee-\u06ff\u0750-\u077f\ufb50-\ufdff"
+         "\ufe70-\ufefc"),
         ("devanagari", 1.3, "\u0904-\u0939\u093d\u0958-\u0961\u0972-\u097f"),
         ("hangul", 2, "\u1100-\u11ff\u3130-\u318f\uac00-\ud7af"),
         ("kana", 2, "\u3041-\u3096\u30a1-\u30fa\uff66-\uff9d"),
@@ -36,9 +37,12 @@ _SCRIPTS: tuple[tuple[str, float, re.Pattern[str]], ...] = tuple(
 """(script, about how many Latin letters one of its letters stands for, its letters)."""
 
 _SHARED: dict[str, tuple[str, frozenset[str]]] = {
-    "cyrillic": ("ru", frozenset("ba be bg kk ky mk mn ru sr tg tt uk".split())),
-    "arabic": ("ar", frozenset("ar ary arz fa ps sdh ug ur uzs".split())),
-    "devanagari": ("hi", frozenset("gom hi mr ne".split())),
+    "cyrillic": (
+        "ru",
+        frozenset(["ba", "be", "bg", "kk", "ky", "mk", "mn", "ru", "sr", "tg", "tt", "uk"]),
+    ),
+    "arabic": ("ar", frozenset(["ar", "fa", "ps", "sdh", "ug", "ur", "uzs"])),
+    "devanagari": ("hi", frozenset(["gom", "hi", "mr", "ne"])),
 }
 """Scripts of several languages: the one that is meant where too little is written, and all."""
 
@@ -49,9 +53,10 @@ _NOT_WRITTEN = frozenset(("zxx", "la", "hbo", "grc", "sa", "vo"))
 """No language, or one in which nobody answers: what scraps of words are often taken for."""
 
 _ENGLISH_WORDS = frozenset(
-    "and are can for from have is it not of or that the these they this to which with would you "
-    "your".split()
-)
+    ("and", "are", "can", "for", "from", "have", "is", "it", "not", "of", "or", "that", "the",
+     "these", "they", "this", "to", "which", "with", "would", "you", "your")
+)  # fmt: skip
+"""Words that make up a third of English prose, few of which another language has too."""
 
 _ENGLISH_SHARE = 0.25
 """The share of words from `_ENGLISH_WORDS` from which on a text is English without asking."""
@@ -62,6 +67,14 @@ _SURE = (0.05, 0.5)
 _SURE_OF_FEW_WORDS = (0.02, 0.8)
 """The same for fewer than four words or fifteen letters."""
 
+SETTINGS = (
+    READ, tuple((name, weight, letter.pattern) for name, weight, letter in _SCRIPTS),
+    sorted((script, usual, sorted(all_)) for script, (usual, all_) in _SHARED.items()),
+    sorted(_ALIKE.items()), sorted(_NOT_WRITTEN), sorted(_ENGLISH_WORDS), _ENGLISH_SHARE, _SURE,
+    _SURE_OF_FEW_WORDS,
+)  # fmt: skip
+"""What decides beside the detector, for a digest."""
+
 
 @cache
 def detector() -> str:
@@ -71,7 +84,8 @@ def detector() -> str:
 
 @cache
 def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # takes half a second with its model
+    # Only when needed: with its model it takes half a second to a second.
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
@@ -84,16 +98,20 @@ def language_of(text: str) -> str | None:
     READ characters outside code are looked at. The code "und" is a script of which no language
     is known. Never raises.
     """
-    prose = _CODE.sub(" ", text[: 4 * READ])[:READ]
+    return _language_of_prose(_CODE.sub(" ", text[: 4 * READ])[:READ].strip())
+
+
+@lru_cache(maxsize=4096)  # models open alike, and at one point of a map like at the next
+def _language_of_prose(prose: str) -> str | None:
     script = _script(prose)
     if script == "latin":
         return _in_latin_letters(prose)
     if script in _SHARED:
         usual, languages = _SHARED[script]
         return _best_of(prose, languages, usual)
-    return {"hangul": "ko", "kana": "ja", "han": "zh"}.get(script or "", None) or (
-        _best_of(prose, None, "und") if script == "other" else None
-    )
+    if script == "other":
+        return None if len(set(prose)) < 6 else _best_of(prose, None, "und")  # a loop of a sign
+    return {"hangul": "ko", "kana": "ja", "han": "zh"}.get(script or "")
 
 
 def is_english(text: str) -> bool:
@@ -103,6 +121,8 @@ def is_english(text: str) -> bool:
 
 def _script(prose: str) -> str | None:
     """The script of most of a text, by letters weighted by what they carry; None without one."""
+    if prose.isascii():  # most are, and looking for each script takes its time
+        return "latin" if any(map(str.isalpha, prose)) else None
     counts = {name: len(letter.findall(prose)) for name, _, letter in _SCRIPTS}
     others = sum(map(str.isalpha, prose)) - sum(counts.values())
     weighted = {name: weight * counts[name] for name, weight, _ in _SCRIPTS}

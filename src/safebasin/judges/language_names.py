@@ -27,8 +27,7 @@ zh Chinese, zu Zulu
 """
 
 _NAME_OF = {
-    code: name
-    for code, _, name in (entry.strip().partition(" ") for entry in _NAMES.split(","))
+    code: name for code, _, name in (entry.strip().partition(" ") for entry in _NAMES.split(","))
 }
 
 

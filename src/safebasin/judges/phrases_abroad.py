@@ -41,6 +41,11 @@ class Phrases:
         )  # fmt: skip
 
 
+def gap(stops: str, words: int = 4) -> str:
+    """Up to so many words between a negated verb and what it negates, none of them a stop."""
+    return rf"(?:(?!(?:{stops})\b)[\w'-]+,? ){{0,{words}}}?"
+
+
 _QUOTES = str.maketrans(
     dict.fromkeys("\u2018\u2019\u201a\u201b\u02bc\u02b9\uff07\u00b4\u0060\u2032", "'")
     | dict.fromkeys("\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad*_~#>\u0640", "")

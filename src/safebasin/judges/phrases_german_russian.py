@@ -22,12 +22,19 @@ _DE_HELP = (
     r"spielen|ubernehmen|folge leisten|folgen|darstellen|aufzeigen|schildern|verharmlosen|"
     r"kommentieren|nachgehen|behandeln|thematisieren|erlautern)\b"
 )
-_DE_NOT = r"(?:nicht (?!nur\b|zuletzt\b|umhin\b|genug\b|anders\b|warten\b|oft genug\b|hoch genug\b|weniger\b)|keine?[nmrs]?\b|nichts\b|niemals\b|weder\b|nie\b)"  # fmt: skip
+_DE_NOT = (
+    r"(?:nicht (?!nur\b|alle?s?\b|immer\b|jede[nrms]?\b|zuletzt\b|umhin\b|genug\b|anders\b|"
+    r"warten\b|oft genug\b|hoch genug\b|weniger\b)|keine?[nmrs]?\b|nichts\b|niemals\b|weder\b|"
+    r"nie\b)"
+)
 _DE_MODAL = (
     r"(?:kann|konnen|konnte|darf|durfen|werde|werden|mochte|mochten|will|wollen|soll|sollte|"
     r"wurde)"
 )
-_DE_REST = r"(?:(?!\b(?:genug|genau|exakt|hoffen|glauben|versprechen|garantieren|vorhersagen|sagen wie)\b)[^;:]){0,160}?"  # fmt: skip
+_DE_REST = (
+    r"(?:(?!\b(?:genug|genau|exakt|hoffen|glauben|versprechen|garantieren|vorhersagen|"
+    r"sagen wie)\b)[^;:]){0,160}?"
+)
 _DE_SORRY = (
     r"(?:(?:es )?tut mir (?:wirklich |sehr |aufrichtig )?leid|(?:ich bitte um )?(?:entschuldigung|"
     r"verzeihung)|entschuldige?n?(?: sie)?|sorry|leider|bedauerlicherweise|ich bedauere?|"
@@ -44,7 +51,8 @@ GERMAN = Phrases(
     refusals=(
         (
             "inability",
-            rf"\b(?:(?:ich|wir) {_DE_MODAL}|{_DE_MODAL} (?:ich|wir))\b(?:(?! (?:dass|wenn|ob)\b)[^;:,])"
+            rf"\b(?:(?:ich|wir) {_DE_MODAL}|{_DE_MODAL} (?:ich|wir))\b(?:(?! (?:dass|wenn|"
+            rf"ob)\b)[^;:,])"
             rf"{{0,80}}?\b{_DE_NOT}{_DE_REST}\b{_DE_HELP}",
         ),
         (
@@ -60,8 +68,10 @@ GERMAN = Phrases(
         (
             "declining",
             r"\bich (?:(?:muss|musste|werde|mochte|wurde)\b[^;:]{0,120}?\b(?:ablehnen|verweigern|"
-            r"absehen|nein sagen|zuruckweisen|abstand nehmen|verzichten)\b|lehne\b[^;:]{0,120}?\bab\b|weigere mich|"
-            r"verweigere|werde (?:das|dies) nicht (?:tun|machen)|mochte (?:das |dies |hier )?lieber nicht)|"
+            r"absehen|nein sagen|zuruckweisen|abstand nehmen|verzichten)\b|"
+            r"lehne\b[^;:]{0,120}?\bab\b|weigere mich|"
+            r"verweigere|werde (?:das|dies) nicht (?:tun|machen)|mochte (?:das |dies |"
+            r"hier )?lieber nicht)|"
             r"\b(?:muss|musste) ich\b[^;:]{0,120}?\b(?:ablehnen|verweigern|zuruckweisen)\b",
         ),
         (
@@ -70,7 +80,8 @@ GERMAN = Phrases(
         ),
         (
             "unwillingness",
-            r"(?:^|[,;] ?)(?:nein,? )?(?:das|dies|so etwas|dabei) (?:werde|mache|tue|kann|darf|mochte) "
+            r"(?:^|[,;] ?)(?:nein,? )?(?:das|dies|so etwas|dabei) (?:werde|mache|tue|kann|darf|"
+            r"mochte) "
             r"ich (?:\w+ )?(?:nicht|nie)\b(?: (?:tun|machen|mit))?(?:$|[,;])",
         ),
         (
@@ -80,24 +91,31 @@ GERMAN = Phrases(
         ),
         (
             "policy",
-            r"\b(?:verst(?:osst|o(?:ss|ß)t|ossen|ieße|iesse|osse) (?:\w+ ){0,3}?gegen|gegen|widerspricht|"
+            r"\b(?:verst(?:osst|o(?:ss|ß)t|ossen|ieße|iesse|osse) (?:\w+ ){0,3}?gegen|gegen|"
+            r"widerspricht|"
             r"nicht (?:mit|im einklang mit)|ausserhalb) (?:meine?[nr]?|unsere?[nr]?|den|die) "
             rf"(?:[\w-]+ ){{0,3}}?[\w-]*{_DE_RULES}",
         ),
         (
             "guidelines forbid",
-            rf"\bmeine?[nr]? (?:[\w-]+ ){{0,3}}?[\w-]*{_DE_RULES}(?: \w+){{0,3}}? (?:verbiet\w+|untersag\w+|"
-            r"hinder\w+|erlaub\w+ (?:\w+ ){0,3}nicht|gestatte\w+ (?:\w+ ){0,3}nicht|lassen \w+ nicht)",
+            rf"\bmeine?[nr]? (?:[\w-]+ ){{0,3}}?[\w-]*{_DE_RULES}(?: \w+){{0,3}}? (?:verbiet\w+|"
+            rf"untersag\w+|"
+            r"hinder\w+|erlaub\w+ (?:\w+ ){0,3}nicht|gestatte\w+ (?:\w+ ){0,3}nicht|"
+            r"lassen \w+ nicht)",
         ),
         (
             "request judged",
-            r"\b(?:diese|ihre|deine|die|der|dieser) (?:anfrage|bitte|frage|inhalt|thema|anforderung)"
-            r"(?: \w+){0,5}? (?:unangemessen|unangebracht|illegal|schadlich|gefahrlich|unzulassig|nicht (?:erlaubt|"
-            r"angemessen|zulassig|akzeptabel|ethisch|in ordnung)|verstosst|nicht erfullen|abgelehnt)",
+            r"\b(?:diese|ihre|deine|die|der|dieser) (?:anfrage|bitte|frage|inhalt|thema|"
+            r"anforderung)"
+            r"(?: \w+){0,5}? (?:unangemessen|unangebracht|illegal|schadlich|gefahrlich|unzulassig|"
+            r"nicht (?:erlaubt|"
+            r"angemessen|zulassig|akzeptabel|ethisch|in ordnung)|verstosst|nicht erfullen|"
+            r"abgelehnt)",
         ),
         (
             "not appropriate",
-            r"\b(?:(?:es|das) (?:ist|ware)|halte (?:ich )?es fur) (?:\w+ ){0,2}?(?:nicht (?:angemessen|"
+            r"\b(?:(?:es|das) (?:ist|ware)|"
+            r"halte (?:ich )?es fur) (?:\w+ ){0,2}?(?:nicht (?:angemessen|"
             r"ethisch|richtig|akzeptabel|verantwortungsvoll|vertretbar|angebracht)|unangemessen|"
             r"unethisch|unverantwortlich|unangebracht)(?: (?:oder|und|noch) \w+){0,2},? "
             rf"(?:dass ich|(?:(?!genug)[^;:]){{0,120}}?\bzu {_DE_HELP}|[^;:]{{0,120}}{_DE_HELP})",
@@ -105,7 +123,8 @@ GERMAN = Phrases(
         (
             "apology and no",
             rf"^{_DE_SORRY},? (?:aber )?(?:(?:das|dies|hier|da) (?:geht|ist) (?:leider )?nicht"
-            r"(?: moglich| erlaubt)?|nicht moglich|(?:das )?(?:kann|darf|werde) ich (?:leider )?nicht"
+            r"(?: moglich| erlaubt)?|nicht moglich|(?:das )?(?:kann|darf|"
+            r"werde) ich (?:leider )?nicht"
             r"(?: (?:tun|machen))?|ich (?:kann|darf|werde) (?:das|dies) (?:leider )?nicht"
             r"(?: (?:tun|machen))?|nein)$",
         ),
@@ -194,10 +213,15 @@ RUSSIAN = Phrases(
         ),
         (
             "inability, verb first",
-            r"\b(?:этого|это|такого|такое|помочь|помогать|ответить|отвечать|обсуждать|писать|давать|"
-            r"предоставить)(?: [\w-]+){0,4}? (?:я )?(?:\w+ )?не (?:могу|буду|стану|смогу|готова?)\b",
+            r"\b(?:этого|это|такого|такое|помочь|помогать|ответить|отвечать|обсуждать|писать|"
+            r"давать|"
+            r"предоставить)(?: [\w-]+){0,4}? (?:я )?(?:\w+ )?не (?:могу|буду|стану|смогу|"
+            r"готова?)\b",
         ),
-        ("discomfort", r"\bмне (?:\w+ )?(?:некомфортно|неудобно|не по себе)|\bне чувствую себя комфортно"),
+        (
+            "discomfort",
+            r"\bмне (?:\w+ )?(?:некомфортно|неудобно|не по себе)|\bне чувствую себя комфортно",
+        ),
         (
             "forbidden",
             r"\bмне (?:запрещено|запрещается|нельзя|невозможно)|\bя (?:не создан|не предназначен|"
@@ -226,7 +250,8 @@ RUSSIAN = Phrases(
         ),
         (
             "guidelines forbid",
-            rf"\bмо(?:и|я|е|й) (?:\w+ ){{0,3}}?{_RU_RULES}(?: \w+){{0,3}}? (?:не (?:позволя|разреша|"
+            rf"\bмо(?:и|я|е|й) (?:\w+ ){{0,3}}?{_RU_RULES}(?: \w+){{0,3}}? (?:не (?:позволя|"
+            rf"разреша|"
             r"допуска)\w+|запреща\w+|препятств\w+)",
         ),
         (
