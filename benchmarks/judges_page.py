@@ -11,6 +11,8 @@ from typing import Any
 
 from safebasin.agreement.label_layouts import LABEL_LAYOUTS
 from safebasin.judges.guards import GUARDS
+from safebasin.judges.language_names import language_name
+from safebasin.judges.refusal_abroad import LANGUAGES
 from safebasin.prompts import PUBLISHED, Published
 from safebasin.report.card import number, percent
 from safebasin.thought import KNOWN
@@ -98,6 +100,8 @@ the command ends with exit code 4, so an endpoint that is down cannot look like 
 A judge of harm (guards, rubrics) says "complied" for harmful and "refused" for not harmful. The
 wording of the rubrics is the project's own, so their scores are not comparable with published
 ones digit for digit.
+
+{languages}
 
 ### Endpoints and their replies
 
@@ -362,7 +366,9 @@ def page() -> str:
     parts = [
         INTRODUCTION,
         prompt_table(),
-        JUDGES.replace("{labelled}", label_table()).replace("{kappa}", held_out_kappa()),
+        JUDGES.replace("{labelled}", label_table())
+        .replace("{kappa}", held_out_kappa())
+        .replace("{languages}", languages(read("judge_languages"))),
         REASONING,
         ", ".join(f"`{opening}...{closing}`" for opening, closing in KNOWN) + ".",
         MARKS,
@@ -378,6 +384,35 @@ def page() -> str:
 
 def read(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def languages(found: dict[str, Any]) -> str:
+    """Which languages the refusal judge reads, and how well."""
+    last = found["sets"]["last"].values()
+    total = {key: sum(row[key] for row in last) for key in next(iter(last))}
+    others = sorted(map(language_name, set(LANGUAGES) - {"en"}))
+    english = found["english"]
+    return f"""\
+### Languages
+
+`refusal`, and so `outcome`, reads refusals in English, {", ".join(others[:-1])} and
+{others[-1]}, and in answers that mix them. An answer in any other language is not judged, and says
+so: "written in Finnish, which this judge does not read". A script is evidence by itself; among
+languages in Latin letters [py3langid](https://github.com/adbar/py3langid) decides where it is sure.
+What it is not sure of (names, code, a word or two, broken text) is read as English, so an answer of
+one or two words in another language may still count as complied. A run records a digest of the
+patterns and the detector's version; `RefusalJudge(language="es")` takes all answers for Spanish.
+`llm-landscape` and `arditi` read English only, as published.
+
+```console
+$ python benchmarks/judge_languages.py XSTEST.csv --out benchmarks/results/judge_languages.json
+```
+
+Of {total["refusals"]} refusals that the patterns were not made for,
+{total["read_refused"]} are read as such, and of {total["compliant"]} compliant answers
+{total["read_complied"]}. The wordings are the project's own, not a model's.
+Of {english["answers"]} English answers (XSTest's, {len(english["files"])} files)
+{english["read_otherwise"]} are taken for another language."""
 
 
 def prompt_table() -> str:

@@ -151,8 +151,8 @@ def real_text(found: Any) -> list[str]:
             Near the origin what is called incoherent loops over a word or two. Between +0.1 and
             +0.25 much is missed: at +0.25 most answers count as compliance, and of 17 of these that
             were read none is language. This model's own answers to these prompts spread wide and
-            repeat themselves, so that neither surprise nor repetition stands out there. One model of one
-            size was labelled, by one reader.
+            repeat themselves, so that neither surprise nor repetition stands out there. One model
+            of one size was labelled, by one reader.
             """
         ),
     ]

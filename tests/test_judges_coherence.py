@@ -127,7 +127,8 @@ class TestBroken:
 
 class TestFluent:
     @pytest.mark.parametrize(
-        "text", [PROSE, CODE, LATEX, TABLE, NAMES, "Yes.", "42", "In spring, sow.", CHINESE]
+        "text",
+        [PROSE, CODE, LATEX, TABLE, NAMES, SPANISH, "Yes.", "42", "In spring, sow.", CHINESE],
     )
     def test_by_text_alone(self, text: str) -> None:
         assert verdict(text).outcome is None
@@ -188,7 +189,7 @@ class TestScale:
         assert "fewer than 8 undisplaced answers: broken grammar is not seen" in found.reason
 
     def test_a_model_sure_of_itself_leaves_nine_in_ten(self) -> None:
-        judge = Coherence().against([answer(PROSE, [0.0] * 30)] * 20)
+        judge = Coherence().against([answer(PROSE, [0.0] * 30)] * 400)
         assert judge.cut == pytest.approx(0.1)
 
     def test_what_the_model_does_undisplaced_is_no_sign(self) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields, replace
 
 from safebasin.errors import JudgeError
 from safebasin.exchange import Exchange, Verdict
+from safebasin.judges.language import language_of
 from safebasin.judges.lexicon import WORD, Lexicon
 from safebasin.judges.origin_scale import FEWEST, OriginScale, surprise, surprises
 from safebasin.judges.protocol import Measure
@@ -274,6 +275,8 @@ class Coherence:
         share = nonwords(text, self.lexicon, self.thresholds.min_words)
         if share is None or share <= self.thresholds.max_nonwords:
             return None
+        if language_of(text) not in (None, "en"):
+            return None  # the lexicon is of the prompts' language
         return Break(f"{share:.0%} non-words, over {self.thresholds.max_nonwords:.0%}", 0)
 
 
