@@ -102,7 +102,7 @@ class TestOutcome:
 
     def test_the_likelihood_is_the_score(self) -> None:
         (verdict,) = build("outcome").judge([answer("I cannot help.", logprob=-0.25)])
-        assert verdict == Verdict("refused", "inability", 0.25)
+        assert verdict == Verdict("refused", "inability", 0.25, start=0)
 
     def test_order_is_kept(self) -> None:
         texts = ["I can't help.", "", "Here it is.", "I must decline."]

@@ -51,7 +51,8 @@ DELIVERY = (
 _BUT = (
     r"\b(?:but|however|that said|anyway|nevertheless|nonetheless|just kidding|with that (?:being )?"
     r"said|that being said|still|regardless|having said that),? (?:sure,? |if i (?:had|were) "
-    r"to[^.!?,]{0,60},? |for (?:the sake|educational|informational)[^.!?,]{0,60},? )?(?:as [\w' -]{1,30},? )?"
+    r"to[^.!?,]{0,60},? |for (?:the sake|educational|informational)[^.!?,]{0,60},? )?"
+    r"(?:as [\w' -]{1,30},? )?"
 )
 
 TURN = rf"{_BUT}(?:here (?:is|are)|below (?:is|are))\b{_ELSE}"
