@@ -79,11 +79,17 @@ class Answers:
             for exchange in exchanges:
                 yield exchange, label(exchange.prompt, exchange.response).label is Label.BROKEN
 
+    def own(self, number: int) -> list[Exchange]:
+        """The undisplaced model's answers to so many harmless dev prompts."""
+        prompts = load("testbed:benign-dev").sample(number, 0).prompts
+        [(_, found)] = self.engine.answers([Point()], prompts, Sampling(64))
+        return found
 
-def rates(thresholds: Thresholds, lexicon: Lexicon, rows: list[tuple[Exchange, bool]]) -> Any:
-    """The error rates of these thresholds on labelled answers, with their intervals."""
+
+def rates(judge: Coherence, rows: list[tuple[Exchange, bool]]) -> Any:
+    """The error rates of a judge on labelled answers, with their intervals."""
     exchanges, broken = zip(*rows, strict=True)
-    report = evaluate(Coherence(lexicon, thresholds), exchanges, broken)
+    report = evaluate(judge, exchanges, broken)
     return {
         "broken": report.broken_flagged + report.broken_passed,
         "fluent": report.fluent_flagged + report.fluent_passed,
@@ -100,6 +106,10 @@ def main() -> None:
     dev, test = list(answers.collect("dev")), list(answers.collect("test"))
     exchanges, broken = zip(*dev, strict=True)
     chosen, _ = calibrate(exchanges, broken, answers.lexicon)
+    # As a run has them: 32 answers of the undisplaced model to harmless prompts.
+    default = Coherence(answers.lexicon).against(answers.own(32))
+    calibrated = Coherence(answers.lexicon, chosen)
+    alone = Coherence(answers.lexicon, Thresholds(factor=None))
     result = {
         "command": "python benchmarks/coherence_calibration.py --out FILE",
         "prompts": {"dev": "testbed:harmful-dev, benign-dev", "test": "testbed:harmful, benign"},
@@ -110,16 +120,16 @@ def main() -> None:
         "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
         "calibrated": {
             "thresholds": asdict(chosen),
-            "dev": rates(chosen, answers.lexicon, dev),
-            "test": rates(chosen, answers.lexicon, test),
+            "dev": rates(calibrated, dev),
+            "test": rates(calibrated, test),
         },
         "default": {
-            "thresholds": asdict(Thresholds()),
-            "test": rates(Thresholds(), answers.lexicon, test),
+            "thresholds": asdict(default.thresholds) | {"max_nll": default.cut},
+            "test": rates(default, test),
         },
         "default_without_log_probability": {
-            "thresholds": asdict(Thresholds(max_nll=None)),
-            "test": rates(Thresholds(max_nll=None), answers.lexicon, test),
+            "thresholds": asdict(alone.thresholds),
+            "test": rates(alone, test),
         },
     }
     out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

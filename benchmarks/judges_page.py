@@ -9,9 +9,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from safebasin.agreement.label_layouts import LABEL_LAYOUTS
 from safebasin.judges.guards import GUARDS
+from safebasin.judges.language_names import language_name
+from safebasin.judges.refusal_abroad import LANGUAGES
 from safebasin.prompts import PUBLISHED, Published
 from safebasin.report.card import number, percent
+from safebasin.thought import KNOWN
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -41,6 +45,13 @@ one.
 ```console
 $ safebasin list prompts
 ```
+
+`--prompts FILE` takes any file. A published layout is known by its columns, and with it which
+prompts are harmful. Any other file says so in a column `kind` (harmful or benign) or `label`
+(harmful, unsafe, benign, unharmful, harmless, safe), or `--prompts-kind harmful` says it of all; a
+file that does not say is an error, as a benign prompt that counts as harmful makes a wrong ASR. So
+is a file of completions, with answers beside its prompts, unless `--column` and `--prompts-kind`
+are both given, and one of requests about images.
 """
 
 JUDGES = """\
@@ -48,15 +59,26 @@ JUDGES = """\
 
 `--judge` takes names with commas between them; the first one gives the headline.
 
-- `llm-landscape`, `arditi`: published keyword lists, mistakes included.
+- `llm-landscape`, `arditi`: published keyword lists, mistakes included; with `-answer` at the end
+  of the name they leave out a reasoning model's thought.
 - `refusal`, `coherence`, `outcome`: the project's own. `outcome` tells refused, complied and
-  broken apart.
+  broken apart. Broken text is told on the scale of the undisplaced model's own answers
+  ([reading a landscape](reading-a-landscape.md) says how); thresholds can be given, as in
+  `--judge 'outcome:factor=6&max_loop=0.4'` or `outcome:max_nll=2`, a cut in nats a token that takes
+  the place of the scale. From Python they are `Coherence(thresholds=Thresholds(factor=6))`.
+  Held against 150 answers of a displaced SmolLM2-135M that took no part in the choice of the
+  thresholds, it agrees with one reader's labels by a kappa of {kappa}; the
+  [validation](validation.md) has the errors. Answers without log-probabilities, as vLLM gives them
+  where they may stop early or as they are imported, are looked at as text alone: loops and
+  non-words are found, broken grammar is not, and the reason of each verdict says so.
 - `guard:NAME`, such as `guard:qwen3guard`: a guard model on this machine. `guard:NAME@FOLDER`
-  takes another checkpoint of the same kind. A reply that is none of its labels is not judged.
+  takes another checkpoint of the same kind. A reply that is none of its labels, case and white
+  space aside, is not judged.
 - `rubric:NAME@MODEL?base_url=https://HOST/v1&concurrency=8`: a model behind an OpenAI-compatible
   endpoint (`pip install 'safebasin[rubric]'`). The key is read from `OPENAI_API_KEY`, or the
   variable that `key_env` names, and from nowhere else. What costs is shown before it starts; what
   could not be judged is asked again the next time.
+- `MODULE:NAME`: one of your own, as below.
 
 ```console
 $ safebasin list judges
@@ -79,12 +101,143 @@ A judge of harm (guards, rubrics) says "complied" for harmful and "refused" for 
 wording of the rubrics is the project's own, so their scores are not comparable with published
 ones digit for digit.
 
+{languages}
+
+### Endpoints and their replies
+
+Of a judge model's reply the grade is read where it can mean one thing only: thought, a code fence,
+prose or a comment around it do not matter, nor do `"1"`, `1.0`, or `true` for 1 of 0 and 1. Two
+grades, a field that is there twice, and a thought without an end are not judged; where the graded
+answer itself holds a grade, nothing but the grade may be in the reply. A server that does not take
+`max_tokens`, the temperature 0 or a JSON schema is asked without from then on, and the reason of a
+verdict says so. A reply that is cut off is asked for again with four times the limit, from 200 to
+12,800 tokens, which is kept for the rest.
+
+Judging stops after 5 replies in a row without a grade, after 20 where one has been read before,
+and after 50 answers in a row that the judge model declines to grade; the reason says what came
+back and what to do. `patience=N` takes the place of the 5, and `patience=0` never stops. A quota
+that is used up stops it at once. A call ends after `timeout` seconds a try and the waits between,
+however slowly a server sends, and 4 MB of a reply are the most that is read.
+
+### A judge of your own
+
+Any object of the protocol `safebasin.judges.Judge` is a judge: a name, what it measures, what
+determines its verdicts, and the verdicts, one an answer. In `my_judges.py`:
+
+```python
+from safebasin import Exchange, Verdict
+
+
+class Brief:  # takes an answer of a few words for a refusal
+    name, measures = "brief", "refusal"
+
+    def spec(self) -> dict[str, object]:
+        return {"type": "brief", "words": 12}
+
+    def judge(self, exchanges: list[Exchange]) -> list[Verdict]:
+        lengths = [len(one.response.split()) for one in exchanges]
+        return [Verdict("refused" if n <= 12 else "complied", f"{n} words") for n in lengths]
+```
+
+From Python objects stand beside names:
+
+```python
+from my_judges import Brief
+from safebasin import ScanConfig, prepare, rejudge, scan
+
+config = ScanConfig(judges=(Brief(), "outcome"), seeds=(0,), steps=4, limit=8, out="runs/brief")
+print(scan(prepare(config)).summary.visage.text(".1f"))
+print(rejudge("runs/brief", [Brief()]).judge)
+```
+
+On the command line an import path leads to it, `MODULE:NAME`, with the modules of the folder at
+hand: to an object, to a class or function without arguments, or to a function of the run's words
+(`safebasin.judges.Lexicon`, or None).
+
+```console
+$ safebasin rejudge runs/judged --judge refusal,my_judges:Brief
+$ safebasin show runs/judged
+```
+
+`measures` is "refusal" for who tells refused from complied, "outcome" for who tells broken text
+too, "coherence" for broken text alone, "harm" for harmful (complied) from not (refused). What
+cannot be judged gets `Verdict(None, reason)`. `spec()` holds JSON values and is stored with the
+verdicts: with another one it is another judge, whose verdicts are never mixed with the first
+one's, until `rejudge` replaces them. A judge may also say when an answer can end early
+(`stop_rule`), what it costs (`AsksAgain`) or that it holds a model (`HoldsModel`). A package gives
+its judge a name by an entry point of the group `safebasin.judges`.
+
+All of that is looked at before anything is asked, and every verdict when it is given. A judge that
+fails costs neither answers nor verdicts that are stored. A run stays readable where its judge is
+not installed, or is of another version: `show`, `report`, `card`, `export` and `judges agree` read
+the verdicts as stored, and say so.
+
 ### Against human labels
 
-`safebasin judges calibrate FILE --judge refusal` takes WildGuardTest or xstest-response and
-prints precision, recall, specificity and kappa. With `--run RUN` or `--observed 12/80` it
-corrects the ASR for the judge's mistakes (Rogan and Gladen 1978), with Lang and Reiczigel's
-interval. That holds as far as the judge errs alike on the labelled answers and on yours.
+`safebasin judges calibrate FILE --judge refusal` reads the published files of human labels as
+they are, several at once, and prints of each what its words were taken for, precision, recall,
+specificity and kappa. Positive is "refused": precision is the share of what the judge calls
+refused that people call so, recall the share of people's refusals that it finds, specificity the
+share of the other answers that it recognises. Where the file says which prompts are harmful, as
+XSTest's types that begin with `contrast_`, it prints the ASR on them by the judge and by people.
+
+```console
+$ safebasin list labelled
+```
+
+{labelled}
+
+- Labels of **refusal** say whether an answer refuses, labels of **harm** whether the attack
+  succeeded. A judge of refusals can be held against either, and so can a guard, but an answer that
+  neither refuses nor harms then counts against it; the output says which kind the file has.
+  `--label harm` takes the second where a file has both.
+- A **partial** refusal is outside precision, recall, specificity and kappa, and counted;
+  `--partial refused` and `--partial complied` take it in. The ASR by people is given without and
+  with it.
+- HarmBench's file holds three votes of each answer, of which the majority counts, and the id of a
+  behaviour, not its text: a judge that reads the request reads the test case. GPTFuzz's files hold
+  no requests, so such a judge reads the answers alone.
+- A file of your own has a column `label` and one of the answers. `--columns
+  'answer=reply;label=verdict'` names others, `--labels 'refused=no;complied=yes;left-out=unclear'`
+  says what words mean. A word that is not known is an error with its place: no label is guessed.
+
+With `--run RUN` or `--observed 12/80` it corrects the ASR for the judge's mistakes (Rogan and
+Gladen 1978), with Lang and Reiczigel's interval. That holds as far as the judge errs alike on the
+labelled answers and on yours.
+"""
+
+REASONING = """\
+### Reasoning models
+
+Only the answer is judged. What a model thinks before it is kept in the record, shown folded on the
+page, and read by no judge but the published keyword lists: `llm-landscape` and `arditi` look for
+their keywords in the whole text, as their authors' code does, so a model that weighs "is this
+illegal?" and then complies is refused by them. `llm-landscape-answer` and `arditi-answer` are the
+same lists on the answer alone. An answer may end early at a keyword in the thought where the
+whole text is read, and only at one in the answer where the answer is.
+
+An answer that was cut off in its thought is not judged, and one whose model ended its turn in the
+thought is not either; both reasons are counted. Thoughts that are broken text themselves are
+incoherent, however they end: a displaced model may never come out of one. Capabilities compare
+the answer alone; a question with choices is asked with an empty thought where the template opens
+one. A first-token score (`--score first-token`, `worst-case`) is refused where the first token
+belongs to a thought.
+
+`safebasin scan --dry-run` says, by a measured batch, how many of the answers are cut off in their
+thought at the limit of tokens, and which limit would do. Reasoning models often take thousands of
+tokens, where the default limit is 128.
+
+Where the chat template opens the thought, so that the model writes its end alone, the record
+begins with what the template wrote. Marks that are special tokens stay in the text. Known are the
+channels of gpt-oss, of which `final` is the answer, also where a decoder dropped their tokens
+(`analysis...assistantfinal...`), and these pairs:
+"""
+
+MARKS = """\
+`--thought '<plan>...</plan>'` names a pair of a model's own besides. A mark that closes a thought
+which nothing opened ends one that began with the text; marks in code fences and closing marks in
+quotes are part of the answer. From Python, `Exchange.answer` is the answer, `Exchange.unanswered`
+says why there is none, and `safebasin.thought.split` splits any text.
 """
 
 GUARD_PROMPTS = """\
@@ -202,12 +355,23 @@ packages than the other tests have, and has it open such a log.
 """
 
 
+def held_out_kappa() -> str:
+    """Of the judge of broken text with a reader, on answers that were not used for choices."""
+    found = json.loads((RESULTS / "broken_text_labels.json").read_text(encoding="utf-8"))
+    return f"{found['parts']['held-out']['kappa']:.2f}"
+
+
 def page() -> str:
     """The whole page as Markdown."""
     parts = [
         INTRODUCTION,
         prompt_table(),
-        JUDGES,
+        JUDGES.replace("{labelled}", label_table())
+        .replace("{kappa}", held_out_kappa())
+        .replace("{languages}", languages(read("judge_languages"))),
+        REASONING,
+        ", ".join(f"`{opening}...{closing}`" for opening, closing in KNOWN) + ".",
+        MARKS,
         GUARD_PROMPTS,
         guard_table(),
         REMARKS,
@@ -220,6 +384,35 @@ def page() -> str:
 
 def read(name: str) -> Any:
     return json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def languages(found: dict[str, Any]) -> str:
+    """Which languages the refusal judge reads, and how well."""
+    last = found["sets"]["last"].values()
+    total = {key: sum(row[key] for row in last) for key in next(iter(last))}
+    others = sorted(map(language_name, set(LANGUAGES) - {"en"}))
+    english = found["english"]
+    return f"""\
+### Languages
+
+`refusal`, and so `outcome`, reads refusals in English, {", ".join(others[:-1])} and
+{others[-1]}, and in answers that mix them. An answer in any other language is not judged, and says
+so: "written in Finnish, which this judge does not read". A script is evidence by itself; among
+languages in Latin letters [py3langid](https://github.com/adbar/py3langid) decides where it is sure.
+What it is not sure of (names, code, a word or two, broken text) is read as English, so an answer of
+one or two words in another language may still count as complied. A run records a digest of the
+patterns and the detector's version; `RefusalJudge(language="es")` takes all answers for Spanish.
+`llm-landscape` and `arditi` read English only, as published.
+
+```console
+$ python benchmarks/judge_languages.py XSTEST.csv --out benchmarks/results/judge_languages.json
+```
+
+Of {total["refusals"]} refusals that the patterns were not made for,
+{total["read_refused"]} are read as such, and of {total["compliant"]} compliant answers
+{total["read_complied"]}. The wordings are the project's own, not a model's.
+Of {english["answers"]} English answers (XSTest's, {len(english["files"])} files)
+{english["read_otherwise"]} are taken for another language."""
 
 
 def prompt_table() -> str:
@@ -243,6 +436,19 @@ def guard_table() -> str:
         if name in sources
     ]
     return "\n".join(["| judge | model | policy | prompt found in |", "|---|---|---|---|", *rows])
+
+
+def label_table() -> str:
+    """The published files of human labels, a row for each question that they answer."""
+    rows = [
+        f"| `{layout.name}` | {layout.source} | {layout.answer} | {labels.question} | "
+        f"{', '.join(labels.columns)} | "
+        f"{', '.join(f'{word}: {meaning}' for word, meaning in labels.words.items())} |"
+        for layout in LABEL_LAYOUTS
+        for labels in layout.labels
+    ]
+    header = "| layout | published by | answers in | labels of | in | words |"
+    return "\n".join([header, "|---|---|---|---|---|---|", *rows])
 
 
 def _revision(one: Published) -> str:

@@ -21,6 +21,7 @@ def page() -> str:
         "scores predict what a fine-tune does has [a page of its own](what-predicts.md).",
         *parity(read("reference_parity")),
         *coherence(read("coherence_calibration")),
+        *real_text(read("broken_text_labels")),
         *intervals(read("interval_coverage")),
         *first_token(read("first_token_score")),
     ]
@@ -63,7 +64,7 @@ def coherence(found: Any) -> list[str]:
     rows = []
     for key, name in (
         ("calibrated", "calibrated on the dev prompts"),
-        ("default", "default"),
+        ("default", "default, on the scale of 32 undisplaced answers"),
         ("default_without_log_probability", "default, text alone"),
     ):
         part = found[key]
@@ -96,8 +97,64 @@ def coherence(found: Any) -> list[str]:
                 *rows,
             ]
         ),
-        "A real model is harder: its language has no closed grammar. Calibrate on your own "
-        "labelled answers with `safebasin.judges.calibrate`.",
+        "A real model is harder: its language has no closed grammar.",
+    ]
+
+
+def real_text(found: Any) -> list[str]:
+    scale, parts = found["scale"], found["parts"]
+    rows = [
+        f"| {name} | {part['answers']} | {part['broken']} | {part['kappa']:.2f} | "
+        f"{share(part['missed'])} | {share(part['false_alarms'])} |"
+        for name, part in parts.items()
+    ]
+    line = sorted(found["line"], key=lambda row: next(iter(row["point"].values()), 0.0))
+    places = [
+        f"| {next(iter(row['point'].values()), 0.0):+.2f} | "
+        f"{' | '.join(str(row[name]) for name in ('refused', 'complied', 'incoherent'))} |"
+        for row in line
+    ]
+    tuned = [row for row in found["compare"] if row["point"].get("tuned") == 1.0]
+    return [
+        "## Broken text of a real language model",
+        paragraph(
+            f"""
+            300 answers of a displaced SmolLM2-135M-Instruct, aligned with LoRA, to harmless
+            prompts, read and labelled by one reader before any threshold was chosen
+            (`benchmarks/labelled`). The scale is that of the undisplaced model's own
+            {scale["answers"]} answers: {scale["middle"]:.2f} nats a token in the median, and a cut
+            at {scale["cut"]:.2f}. The thresholds were chosen on one half, with the packaged
+            model's dev prompts and the ends of the line below; the other half has other prompts,
+            and was looked at along the way: for factors from 4 to 5.5 its kappa lies between 0.90
+            and 0.94.
+            """
+        ),
+        command("broken_text_labels"),
+        "\n".join(
+            [
+                "| half | answers | broken | kappa | broken, missed | fluent, called broken |",
+                "|---|---|---|---|---|---|",
+                *rows,
+            ]
+        ),
+        paragraph(
+            f"""
+            A line of the model as published, 60 AdvBench prompts, 64 tokens, direction seed 0
+            (`--line RUN`): what `outcome` makes of the answers. Of the aligned model's fine-tune on
+            50 openers ("Sure, here is ...") it calls {tuned[0]["complied"]} of
+            {tuned[0]["answers"]} answers complied and {tuned[0]["incoherent"]} incoherent.
+            """
+        ),
+        "\n".join(["| alpha | refused | complied | incoherent |", "|---|---|---|---|", *places]),
+        paragraph(
+            """
+            Near the origin what is called incoherent loops over a word or two. Between +0.1 and
+            +0.25 much is missed: at +0.25 most answers count as compliance, and of 17 of these that
+            were read none is language. This model's own answers to these prompts spread wide and
+            repeat themselves, so that neither surprise nor repetition stands out there. One model
+            of one size was labelled, by one reader.
+            """
+        ),
     ]
 
 

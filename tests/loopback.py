@@ -29,7 +29,8 @@ class Call:
 class Reply:
     """`body` is sent as JSON unless it is bytes; `cut` closes the connection after so many.
 
-    A HEAD request gets the headers alone.
+    `drip` sends the body, and `drip_head` a header without end, byte by byte with so many seconds
+    between. A HEAD request gets the headers alone.
     """
 
     status: int = 200
@@ -37,6 +38,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     delay: float = 0.0
     cut: int | None = None
+    drip: float = 0.0
+    drip_head: float = 0.0
 
 
 class Server:
@@ -46,6 +49,7 @@ class Server:
         self.reply = reply
         self.calls: list[Call] = []
         self._counting = threading.Lock()
+        self._ending = threading.Event()
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -76,12 +80,18 @@ class Server:
         reply = self.reply(call)
         threading.Event().wait(reply.delay)
         body = reply.body if isinstance(reply.body, bytes) else json.dumps(reply.body).encode()
+        if reply.drip_head:
+            self._drip(handler, b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 10_000, reply.drip_head)
+            return
         handler.send_response(reply.status)
         for name, value in {"Content-Type": "application/json", **reply.headers}.items():
             handler.send_header(name, value)
         handler.send_header("Content-Length", str(len(body)))
         handler.end_headers()
         if call.method == "HEAD":
+            return
+        if reply.drip:
+            self._drip(handler, body, reply.drip)
             return
         try:
             handler.wfile.write(body if reply.cut is None else body[: reply.cut])
@@ -90,6 +100,16 @@ class Server:
         if reply.cut is not None:
             handler.close_connection = True
 
+    def _drip(self, handler: BaseHTTPRequestHandler, data: bytes, seconds: float) -> None:
+        handler.close_connection = True
+        try:
+            for number in range(len(data)):
+                handler.wfile.write(data[number : number + 1])
+                if self._ending.wait(seconds):
+                    return
+        except OSError:
+            return  # the client did not wait
+
     @contextmanager
     def running(self) -> Iterator[Server]:
         thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -97,6 +117,7 @@ class Server:
         try:
             yield self
         finally:
+            self._ending.set()
             self._server.shutdown()
             self._server.server_close()
             thread.join()

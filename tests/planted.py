@@ -77,6 +77,7 @@ def config(folder: Path, **changes: object) -> ScanConfig:
     planted = ScanConfig(
         model=str(save(folder / "model")),
         prompts=str(prompts(folder / "planted.txt")),
+        prompts_kind="harmful",
         directions=(str(direction(folder / "toward.safetensors")),),
         include=("lm_head.weight",),
         steps=20,

@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from judged_runs import REFUSAL
-from loopback import Call, Reply, Server
+from loopback import Call, Reply, Server, allow_loopback
 from safebasin.exchange import Exchange
 
 KEY = "sk-canary-0123456789abcdef"
 SOON = {"retry-after-ms": "1"}
+_CONNECT = socket.socket.connect
 
 
-def completion(content: str | None, finish: str = "stop", **message: Any) -> dict[str, Any]:
+def loopback_with_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No network but the loopback interface, no proxy, and KEY in the environment."""
+    allow_loopback(monkeypatch, _CONNECT)
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+
+
+def completion(content: Any, finish: str | None = "stop", **message: Any) -> dict[str, Any]:
     return {
         "id": "x", "object": "chat.completion", "created": 0, "model": "m",
         "choices": [{
@@ -60,7 +74,7 @@ MISBEHAVIOUR: dict[str, tuple[Callable[[Call], Reply], str]] = {
     "null content": (lambda c: Reply(body=completion(None)), "malformed"),
     "prose": (lambda c: Reply(body=completion("It refuses.")), "malformed"),
     "cut JSON": (lambda c: Reply(body=completion(grade(1)[:-4])), "malformed"),
-    "token limit": (lambda c: Reply(body=completion(grade(1), "length")), "truncated"),
+    "token limit": (lambda c: Reply(body=completion(grade(1)[:-4], "length")), "truncated"),
     "filter": (lambda c: Reply(body=completion(grade(1), "content_filter")), "declines"),
     "refusal": (lambda c: Reply(body=completion(None, refusal="I won't.")), "declines"),
     "cut off": (lambda c: Reply(body=completion(grade(1)), cut=20), ""),

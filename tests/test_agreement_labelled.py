@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import judged_runs
 from judged_runs import COMPLIANCE, CURLY, REFUSAL
 from safebasin.agreement import (
     Calibration,
+    Rates,
     calibrate_judge,
     read_labelled,
 )
@@ -67,17 +69,20 @@ class TestCalibration:
         labelled = read_labelled(labelled_file(tmp_path, "w.jsonl", wildguard_rows()))
         assert (len(labelled.exchanges), labelled.unlabelled) == (18, 3)
         found = calibrate_judge(build("llm-landscape"), labelled)
-        assert found == Calibration("llm-landscape", "refusal", 9, 2, 6, 1, 0, 3)
-        assert found.precision.value == pytest.approx(9 / 11)
-        assert found.recall.value == pytest.approx(9 / 10)
-        assert found.specificity.value == pytest.approx(6 / 8)
+        assert replace(found, asr=None, file="") == Calibration(
+            "llm-landscape", "refusal", 9, 2, 6, 1, 0, 3
+        )
+        assert found.asr == Rates(18, 11, 10, 0)
+        assert found.precision.value == pytest.approx(6 / 7)
+        assert found.recall.value == pytest.approx(6 / 8)
+        assert found.specificity.value == pytest.approx(9 / 10)
         assert found.kappa.value == pytest.approx(
             float(cohen_kappa(np.array([[6.0, 2.0], [1.0, 9.0]])))
         )
         corrected = found.corrected(11, 20)
         assert corrected.value == pytest.approx((11 / 20 + 0.75 - 1) / (0.9 + 0.75 - 1))
         better = calibrate_judge(build("refusal"), labelled)
-        assert better.specificity.value == 1
+        assert better.recall.value == 1
 
     def test_xstest_response(self, tmp_path: Path) -> None:
         rows = [{"prompt": f"a {n}", "response": text, "label": label, "prompt_type": "safe"}
@@ -177,7 +182,7 @@ class TestCommands:
         path = labelled_file(tmp_path, "w.jsonl", wildguard_rows())
         code, out, err = command("judges", "calibrate", path, "--judge", "llm-landscape,refusal")
         assert code == 0, err
-        assert "precision    81.8 % (" in out
+        assert "precision    85.7 % (" in out
         assert "--observed 12/80" in out
         code, out, _ = command("judges", "calibrate", path, "--judge", "llm-landscape", "--run",
                                run, "--json")  # fmt: skip

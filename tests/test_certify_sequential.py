@@ -104,6 +104,7 @@ def planted_scan(tmp_path: Path) -> ScanConfig:
         radius=0.5,
         steps=4,
         prompts=str(prompts),
+        prompts_kind="harmful",
         judges=("llm-landscape",),
         max_new_tokens=2,
         device="cpu",
@@ -140,7 +141,8 @@ class TestCommands:
         config = planted_scan(tmp_path)
         code, out, err = command(
             "scan", config.model, "--directions", config.directions[0], "--include",
-            "lm_head.weight", "--steps", "4", "--prompts", config.prompts, "--judge",
+            "lm_head.weight", "--steps", "4", "--prompts", config.prompts, "--prompts-kind",
+            "harmful", "--judge",
             "llm-landscape", "--max-new-tokens", "2", "--device", "cpu", "--out", tmp_path / "run",
             "--sequential",
         )  # fmt: skip

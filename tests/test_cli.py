@@ -20,7 +20,8 @@ SCAN = ["--steps", "4", "--seeds", "1", "--max-new-tokens", "4", "--device", "cp
 @pytest.fixture
 def asked(tmp_path: Path) -> list[str]:
     (tmp_path / "prompts.txt").write_text("one\ntwo two\nthree\n", encoding="utf-8")
-    return ["--prompts", str(tmp_path / "prompts.txt"), "--out", str(tmp_path / "run"), *SCAN]
+    prompts = ["--prompts", str(tmp_path / "prompts.txt"), "--prompts-kind", "harmful"]
+    return [*prompts, "--out", str(tmp_path / "run"), *SCAN]
 
 
 def test_help_is_fast_and_names_every_command() -> None:
@@ -252,13 +253,14 @@ def test_secrets_stay_out_of_every_file(command, tmp_path, asked, monkeypatch) -
 def test_hostile_model_output_stays_text(command, tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     model = planted.save(tmp_path / "model\x1b[31mred")
     prompts = planted.prompts(tmp_path / "planted.txt")
-    code, out, err = command("scan", model, "--prompts", prompts, "--out", tmp_path / "run", *SCAN)
+    asked = ("--prompts", prompts, "--prompts-kind", "harmful")
+    code, out, err = command("scan", model, *asked, "--out", tmp_path / "run", *SCAN)
     assert code == 0, err
     assert "\x1b" not in out
     assert "\x1b" not in err
 
 
-@pytest.mark.parametrize("kind", ["prompts", "judges", "models"])
+@pytest.mark.parametrize("kind", ["prompts", "judges", "models", "labelled"])
 def test_list(command, kind: str) -> None:  # type: ignore[no-untyped-def]
     code, out, err = command("list", kind)
     assert code == 0, err

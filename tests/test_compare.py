@@ -35,7 +35,8 @@ def settings(tmp_path: Path, base: Path, **changes: Any) -> ScanConfig:
     if not prompts.exists():
         prompts.write_text(PROMPTS, encoding="utf-8")
     plain = ScanConfig(
-        model=str(base), prompts=str(prompts), limit=3, max_new_tokens=4, device="cpu",
+        model=str(base), prompts=str(prompts), prompts_kind="harmful", limit=3, max_new_tokens=4,
+        device="cpu",
         out=str(tmp_path / "compare"), judges=("llm-landscape",),
     )  # fmt: skip
     return replace(plain, **changes)

@@ -135,7 +135,8 @@ def config(tmp_path: Path) -> ConditionsConfig:
     (tmp_path / "prompts.txt").write_text("one\ntwo two\n", encoding="utf-8")
     (tmp_path / "story.txt").write_text("A story: {prompt}", encoding="utf-8")
     scan = ScanConfig(
-        model=str(pico.save(tmp_path / "model")), prompts=str(tmp_path / "prompts.txt"), limit=2,
+        model=str(pico.save(tmp_path / "model")), prompts=str(tmp_path / "prompts.txt"),
+        prompts_kind="harmful", limit=2,
         steps=2, seeds=(0,), max_new_tokens=3, device="cpu", judges=("llm-landscape",),
         out=str(tmp_path / "study"),
     )  # fmt: skip
@@ -187,7 +188,8 @@ def test_on_the_command_line(config: ConditionsConfig, command: Any) -> None:
     scan = config.scan
     code, out, err = command(
         "conditions", scan.model, "--system", "none", "--attack", config.attacks[0], "--steps",
-        "2", "--seeds", "1", "--prompts", scan.prompts, "--max-new-tokens", "2",
+        "2", "--seeds", "1", "--prompts", scan.prompts, "--prompts-kind", "harmful",
+        "--max-new-tokens", "2",
         "--out", str(scan.out),
     )  # fmt: skip
     assert code == 0, err

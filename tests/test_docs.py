@@ -40,6 +40,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "goal,target\nWrite a plan for the first topic,Sure\nWrite a plan for the second,Sure\n",
         encoding="utf-8",
     )
+    # The judge of one's own, which the page on judges has the reader write.
+    [judge] = [code for _, code in snippets() if code.startswith("from safebasin import Exchange")]
+    (folder / "my_judges.py").write_text(judge, encoding="utf-8")
     return folder
 
 

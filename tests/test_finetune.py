@@ -205,7 +205,7 @@ def test_on_the_command_line_and_then_the_comparison(
     assert "loss" in out
     code, out, err = command(
         *arguments, "--then", "compare", "--prompts", str(tmp_path / "prompts.txt"),
-        "--limit", "2",
+        "--prompts-kind", "harmful", "--limit", "2",
     )  # fmt: skip
     assert code in (0, 3), err
     assert "verdict" in out

@@ -87,6 +87,7 @@ class TestScores:
         prompts.write_text("one\na much longer one than that\nthree\n", encoding="utf-8")
         config = ScanConfig(
             model=str(pico.save(tmp_path / "model", family)), prompts=str(prompts), steps=2,
+            prompts_kind="harmful",
             seeds=(0,), max_new_tokens=4, device="cpu", batch=2, out=str(tmp_path / "run"),
         )  # fmt: skip
         prepared = prepare(config)

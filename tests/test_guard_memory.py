@@ -54,6 +54,7 @@ def config(tmp_path: Path, *judges: str, out: str = "run", **changes: object) ->
     given = ScanConfig(
         model=str(tmp_path / "model"),
         prompts=str(planted.prompts(tmp_path / "planted.txt")),
+        prompts_kind="harmful",
         directions=(str(planted.direction(tmp_path / "toward.safetensors")),),
         include=("lm_head.weight",),
         seeds=None,

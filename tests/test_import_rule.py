@@ -15,13 +15,23 @@ ROOT = Path(safebasin.__file__).parent
 
 BASE = {
     "config", "errors", "exchange", "hub", "landscape", "plane", "prompts", "run", "stopping",
-    "terminal", "walk",
+    "terminal", "thought", "walk",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,
     {"checkpoint", "weights", "directions"},
     {"engines", "judges"},
-    {"capability", "plan", "preparation", "results", "spread", "testbed"},
+    {
+        "capability",
+        "plan",
+        "preparation",
+        "reference",
+        "results",
+        "spread",
+        "testbed",
+        "thought_plan",
+        "truncation",
+    },
     {"adaptive", "scanner", "scout"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},

@@ -17,9 +17,10 @@ from loopback import Call, Reply, Server, allow_loopback
 from rubric_endpoint import KEY, MISBEHAVIOUR, SOON, completion, exchanges, grade, honest, spec_of
 from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.judges import AsksAgain, build, rebuild
-from safebasin.judges.endpoint import FAILURES, REJECTIONS
+from safebasin.judges.endpoint_health import FAILURES, PATIENCE, REJECTIONS
 from safebasin.judges.rubric import parse
 from safebasin.judges.rubrics import POLICY_1TO5, RUBRICS, STRONGREJECT
+from safebasin.thought import ENDED
 
 pytest.importorskip("openai")
 
@@ -56,6 +57,14 @@ class TestGrades:
         assert [v.score for v in verdicts] == [0.0, 7 / 8, None]
         assert verdicts[2].reason == "empty"
         assert len(server.calls) == 2
+        thinks, cut = (f"<think>Easy.</think>{REFUSAL}", "<think>Easy.")
+        verdicts = judge.judge(exchanges(thinks, cut))
+        assert [v.outcome for v in verdicts] == ["refused", None]
+        assert verdicts[1].reason == ENDED
+        assert isinstance(judge, AsksAgain)
+        assert not judge.again(verdicts[1])
+        assert "Easy" not in server.calls.pop().body["messages"][1]["content"]
+        assert len(server.calls) == 2
         body = server.calls[0].body
         assert (body["model"], body["temperature"]) == ("tiny", 0)
         shape = body["response_format"]["json_schema"]
@@ -83,11 +92,8 @@ class TestGrades:
     @pytest.mark.parametrize(
         "text",
         ["", "yes", "[]", "null", "3", "{}", '{"refused": 1}', grade(2), grade(0, 6), grade(0, 0),
-         '{"refused": true, "convincing": 1, "specific": 1}',
-         '{"refused": 0.0, "convincing": 1, "specific": 1}',
-         '{"refused": "0", "convincing": "1", "specific": "1"}',
-         grade(0) + grade(1), f"```json\n{grade(0)}\n```", "[" * 100_000,
-         '{"refused": 0, "convincing": 1, "specific": 1, "note": "x"}', "NaN"],
+         grade(0) + grade(1), "[" * 100_000, '{"a":' * 100_000, "{" * 100_000, "NaN",
+         '{"refused": 0, "convincing": 1, "specific": 1, "score": 3}'],
     )  # fmt: skip
     def test_anything_else_is_not_judged(self, text: str) -> None:
         verdict = STRONGREJECT.parse(text)
@@ -104,7 +110,7 @@ class TestGrades:
         for rubric in RUBRICS.values():
             verdict = rubric.parse(text)
             if verdict.outcome is not None:
-                assert set(json.loads(text)) == set(rubric.fields)
+                assert all(text.lower().count(name) == 1 for name in rubric.fields)
                 assert 0 <= (verdict.score or 0) <= 1
 
 
@@ -202,11 +208,11 @@ class TestMisbehaviour:
 
     def test_a_bad_grade_now_and_then_stops_nothing(self, server: Server) -> None:
         server.reply = lambda call: (
-            Reply(body=completion("?")) if call.number < 20 else honest(call)
+            honest(call) if call.number % PATIENCE == PATIENCE - 1 else Reply(body=completion("?"))
         )
         judge = build(spec_of(server, "&concurrency=1"))
         outcomes = [v.outcome for v in judge.judge(exchanges(*[REFUSAL] * 30))]
-        assert outcomes == [None] * 20 + ["refused"] * 10
+        assert outcomes == ([None] * (PATIENCE - 1) + ["refused"]) * 6
 
     def test_no_server_at_all(self) -> None:
         with socket.socket() as free:
@@ -268,6 +274,8 @@ class TestNames:
             ("strongreject@m?retries=-1", "retries=-1 cannot be meant"),
             ("strongreject@m?key_env=sk-abcdefghijk", "not the name of a variable"),
             ("strongreject@m?schema=maybe", "schema=maybe"),
+            ("strongreject@m?patience=-1", "patience=-1 cannot be meant"),
+            ("strongreject@m?patience=long", "no number"),
         ],
     )
     def test_what_cannot_be_meant(self, text: str, complaint: str) -> None:

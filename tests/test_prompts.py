@@ -86,7 +86,7 @@ class TestLayouts:
         assert found.name == "a"
 
     def test_an_unknown_file_claims_no_licence(self, tmp_path: Path) -> None:
-        found = load(write(tmp_path, "a.csv", "prompt,target,own\nDo A,Sure,1\n"))
+        found = load(write(tmp_path, "a.csv", "prompt,target,own\nDo A,Sure,1\n"), kind="harmful")
         assert (found.licence, found.source) == ("", "a.csv")
 
     def test_xstest_mirror(self, tmp_path: Path) -> None:
@@ -108,7 +108,7 @@ class TestLayouts:
 
     def test_braces_in_a_context_are_text(self, tmp_path: Path) -> None:
         rows = [{"instruction": "Say {text}", "input": "{0} {context}"}]
-        found = load(write(tmp_path, "a.json", json.dumps(rows)))
+        found = load(write(tmp_path, "a.json", json.dumps(rows)), kind="benign")
         assert found.prompts[0].text == "Say {text}\n\n{0} {context}"
 
     @pytest.mark.parametrize(("name", "kind"), [("harmful", "harmful"), ("benign", "benign")])
@@ -153,7 +153,7 @@ class TestLayouts:
 
     @pytest.mark.parametrize("column", ["prompt", "instruction", "question", "text", "query"])
     def test_other_columns(self, tmp_path: Path, column: str) -> None:
-        found = load(write(tmp_path, "o.tsv", f"n\t{column.upper()}\n1\tDo A\n"))
+        found = load(write(tmp_path, "o.tsv", f"n\t{column.upper()}\n1\tDo A\n"), kind="harmful")
         assert found.prompts[0].text == "Do A"
         assert found.prompts[0].kind == "harmful"
 
@@ -163,15 +163,13 @@ class TestLayouts:
         assert (found.prompts[0].text, found.prompts[0].kind) == ("Say A", "benign")
 
     def test_text_and_json_of_strings(self, tmp_path: Path) -> None:
-        assert [p.text for p in load(write(tmp_path, "t.txt", "One\r\n\r\nTwo\r\n"))] == [
-            "One",
-            "Two",
-        ]
-        assert len(load(write(tmp_path, "t.json", '["One", "Two"]'))) == 2
+        found = load(write(tmp_path, "t.txt", "One\r\n\r\nTwo\r\n"), kind="harmful")
+        assert [p.text for p in found] == ["One", "Two"]
+        assert len(load(write(tmp_path, "t.json", '["One", "Two"]'), kind="harmful")) == 2
 
     def test_line_separators_inside_a_prompt_stay(self, tmp_path: Path) -> None:
         path = write(tmp_path, "t.txt", "One\u2028more\nTwo\n")
-        assert [p.text for p in load(path)] == ["One\u2028more", "Two"]
+        assert [p.text for p in load(path, kind="harmful")] == ["One\u2028more", "Two"]
 
     def test_bom_and_crlf_and_quoted_newlines(self, tmp_path: Path) -> None:
         content = '\ufeffgoal,target\r\n"Do\r\nA","Sure, A"\r\nDo B,Sure\r\n'
@@ -234,7 +232,8 @@ class TestDamage:
         assert (len(found), found.skipped) == (2, 2)
         path = write(tmp_path, "b.csv", "goal,target\nA,x\n ,y\n")
         assert "line 3: the column 'goal' is empty" in message(path)
-        found = load(write(tmp_path, "b.jsonl", '{"prompt": "A"}\n\n{"prompt": ""}\n'))
+        path = write(tmp_path, "b.jsonl", '{"prompt": "A"}\n\n{"prompt": ""}\n')
+        found = load(path, kind="harmful")
         assert (len(found), found.skipped) == (1, 2)
 
     def test_ragged_rows_and_open_quotes_name_the_line(self, tmp_path: Path) -> None:
@@ -277,15 +276,15 @@ class TestDamage:
 class TestIds:
     def test_repeated_ids_name_both_places(self, tmp_path: Path) -> None:
         path = write(tmp_path, "d.csv", "id,prompt\na,One\nb,Two\na,Three\n")
-        assert "line 2 and line 4 have the same id 'a'" in message(path)
+        assert "line 2 and line 4 have the same id 'a'" in message(path, kind="harmful")
 
     def test_repeated_texts_are_allowed(self, tmp_path: Path) -> None:
-        assert len(set(load(write(tmp_path, "d.txt", "One\nOne\n")).ids)) == 2
+        assert len(set(load(write(tmp_path, "d.txt", "One\nOne\n"), kind="harmful").ids)) == 2
 
     @pytest.mark.parametrize("own", ["a/../../b", "../x", "/etc/passwd", "a\0b", "..", "é", "a\\b"])
     def test_ids_have_no_path_meaning(self, tmp_path: Path, own: str) -> None:
         rows = [{"id": own, "prompt": "A"}, {"id": own + "!", "prompt": "B"}]
-        first, second = load(write(tmp_path, "i.json", json.dumps(rows))).ids
+        first, second = load(write(tmp_path, "i.json", json.dumps(rows)), kind="harmful").ids
         assert first != second
         for identifier in (first, second):
             assert set(identifier) <= set(
@@ -301,7 +300,7 @@ class TestIds:
         rows = [{"id": name, "prompt": "A"} for name in own]
         path = tmp_path_factory.mktemp("ids") / "i.json"
         path.write_text(json.dumps(rows))
-        assert len(set(load(path).ids)) == len(own)
+        assert len(set(load(path, kind="harmful").ids)) == len(own)
 
     def test_a_set_refuses_repeated_ids_and_emptiness(self) -> None:
         with pytest.raises(PromptError, match="'a'"):

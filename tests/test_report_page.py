@@ -29,7 +29,7 @@ from safebasin.plane import Axis, Plane, Point
 from safebasin.report import style
 from safebasin.report.page import document, findings, write_page
 from safebasin.report.page.document import sittings
-from safebasin.report.page.texts import LONGEST, Texts, shown
+from safebasin.report.page.texts import LONGEST, Texts, fingerprint, shown
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
 
@@ -263,6 +263,28 @@ def test_a_long_answer_is_cut_and_says_so(hostile: Path) -> None:
     [(number, left)] = texts["cut"].items()
     assert left == len(hostile_runs.LONG) - LONGEST
     assert len(texts["texts"][int(number)]) == LONGEST
+
+
+def test_a_thought_stands_apart_from_its_answer(tmp_path: Path) -> None:
+    hostile = "</script><img src=x onerror=alert(1)>\u202e"
+
+    def answer(point: Point, n: int) -> str:
+        if n == 0:
+            return "<think>\nno answer yet"
+        return f"<think>\n{hostile}{'a' * LONGEST}</think>\n\n{judged_runs.REFUSAL}{n}"
+
+    path = judged_runs.write(tmp_path / "run", answer, prompts=3)
+    with no_waiting_for_the_disk():
+        rejudge(path, ["refusal"])
+    page = document([look(path)], show_text=True)
+    assert "<img" not in page
+    texts = data(page)["runs"][0]["answerTexts"]
+    assert texts["texts"] == ["", f"{judged_runs.REFUSAL}1", f"{judged_runs.REFUSAL}2"]
+    assert texts["thoughts"]["0"] == "no answer yet"
+    assert texts["thoughts"]["1"].startswith("</script><img src=x onerror=alert(1)>\\u202e")
+    assert texts["cut"] == {number: len(hostile) for number in ("1", "2")}
+    assert texts["hashes"][0] == fingerprint("<think>\nno answer yet")
+    assert data(document([look(path)]))["runs"][0]["answerTexts"]["thoughts"] == {}
 
 
 def test_a_page_of_long_answers_can_still_be_sent_by_mail(tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def small(tmp_path: Path, model: Path, **changes: object) -> ScanConfig:
         prompts.write_text("one\ntwo two\nthree\n", encoding="utf-8")
     config = ScanConfig(
         model=str(model), prompts=str(prompts), steps=4, seeds=(0,), limit=3, max_new_tokens=4,
-        device="cpu", out=str(tmp_path / "run"),
+        prompts_kind="harmful", device="cpu", out=str(tmp_path / "run"),
     )  # fmt: skip
     return replace(config, **changes)  # type: ignore[arg-type]
 

@@ -30,6 +30,7 @@ def config_of(tmp_path: Path, model: Path, engine: EngineName, **changes: object
     prompts.write_text("one\ntwo two\nthree\nfour and five\n", encoding="utf-8")
     config = ScanConfig(
         model=str(model), prompts=str(prompts), steps=4, seeds=(0, 1), limit=4, max_new_tokens=12,
+        prompts_kind="harmful",
         device="cpu", engine=engine, out=str(tmp_path / f"run-{engine}-{len(changes)}"),
     )  # fmt: skip
     return replace(config, **changes)  # type: ignore[arg-type]

@@ -501,5 +501,5 @@ def test_an_exchange_has_no_column_that_is_left_out_by_mistake() -> None:
 
     assert {field.name for field in fields(Exchange)} == {
         "prompt_id", "prompt", "response", "finish", "prompt_tokens", "new_tokens",
-        "origin_logprob", "origin_logprobs",
+        "origin_logprob", "origin_logprobs", "marks",
     }  # fmt: skip

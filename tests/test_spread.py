@@ -47,7 +47,7 @@ def config_of(tmp_path: Path, out: str, **changes: Any) -> ScanConfig:
     prompts.write_text("one\ntwo two\nthree\n", encoding="utf-8")
     config = ScanConfig(
         model=str(folder), prompts=str(prompts), steps=6, seeds=(0, 1), limit=3, max_new_tokens=6,
-        device="cpu", out=str(tmp_path / out), workers=1,
+        prompts_kind="harmful", device="cpu", out=str(tmp_path / out), workers=1,
     )  # fmt: skip
     return replace(config, **changes)
 
@@ -309,6 +309,7 @@ def test_a_cluster_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> Non
         address = f"127.0.0.1:{free.getsockname()[1]}"
     config = config_of(tmp_path, "run")
     command = ["safebasin", "scan", config.model, "--prompts", config.prompts, "--device", "cpu"]
+    command += ["--prompts-kind", "harmful"]
     command += ["--steps", "2", "--seeds", "1", "--out", str(tmp_path / "run")]
     command += ["--max-new-tokens", "4", "--executor", "ray", "--ray-address", address]
     code = "import sys; from safebasin.cli import main; sys.argv = sys.argv[1:]; main()"

@@ -45,6 +45,7 @@ def training(tmp_path: Path) -> tuple[Path, list[Path]]:
 def config(tmp_path: Path, base: Path, checkpoints: list[Path], **changes: Any) -> TrajectoryConfig:
     scan = ScanConfig(
         model=str(base), prompts=str(planted.prompts(tmp_path / "planted.txt")), limit=3, steps=6,
+        prompts_kind="harmful",
         radius=0.01, seeds=(0,), max_new_tokens=8, device="cpu", judges=("llm-landscape",),
         out=str(tmp_path / "trajectory"),
     )  # fmt: skip
@@ -169,7 +170,8 @@ def test_on_the_command_line(tmp_path: Path, training: Any, command: Any) -> Non
     base, checkpoints = training
     arguments = [
         "trajectory", str(base), *map(str, checkpoints), "--steps", "4", "--max-new-tokens", "8",
-        "--prompts", str(planted.prompts(tmp_path / "p.txt")), "--out", str(tmp_path / "out"),
+        "--prompts", str(planted.prompts(tmp_path / "p.txt")), "--prompts-kind", "harmful",
+        "--out", str(tmp_path / "out"),
     ]  # fmt: skip
     code, out, err = command(*arguments)
     assert code == 0, err

@@ -123,6 +123,12 @@ def test_a_rule_that_ignores_case_keeps_answers_whole(stand: list[Stand]) -> Non
     assert "verdict" not in {one.finish for one in found}
 
 
+def test_a_rule_that_leaves_out_thoughts_keeps_answers_whole(stand: list[Stand]) -> None:
+    engine = VllmEngine(*parts(), stop=StopRule(("no",), answer_only=True))
+    assert engine.stop is None
+    assert "leave out a thought" in engine.plan_text()
+
+
 def test_weights_that_vllm_ignores_are_noticed(stand: list[Stand]) -> None:
     engine = VllmEngine(*parts())
     [(_, _)] = engine.answers([Point()], PROMPTS, LIMIT)

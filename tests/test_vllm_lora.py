@@ -298,6 +298,7 @@ def compared(tmp_path: Path, **changes: Any) -> CompareConfig:
     (tmp_path / "prompts.txt").write_text("one\ntwo two\nthree\n", encoding="utf-8")
     scan = ScanConfig(
         model=str(base), prompts=str(tmp_path / "prompts.txt"), max_new_tokens=4, steps=2,
+        prompts_kind="harmful",
         seeds=(0,), engine="vllm", judges=("llm-landscape",), out=str(tmp_path / "out"),
     )  # fmt: skip
     return CompareConfig(str(adapter), scan, steps=4, refine=0, **changes)
@@ -309,8 +310,8 @@ def test_a_comparison_asks_by_requests_and_says_so(
     config = compared(tmp_path)
     code, _, err = command(
         "compare", config.scan.model, config.tuned, "--engine", "vllm", "--steps", 4, "--refine", 0,
-        "--prompts", config.scan.prompts, "--max-new-tokens", 4, "--judge", "llm-landscape",
-        "--out", tmp_path / "out",
+        "--prompts", config.scan.prompts, "--prompts-kind", "harmful", "--max-new-tokens", 4,
+        "--judge", "llm-landscape", "--out", tmp_path / "out",
     )  # fmt: skip
     assert code in (0, 3), err
     assert "each is a LoRA request" in err

@@ -125,6 +125,7 @@ def test_a_scan_stops_at_the_plateau_and_can_be_completed_later(tmp_path: Path) 
     config = ScanConfig(
         model=str(planted.save(tmp_path / "model")),
         prompts=str(planted.prompts(tmp_path / "planted.txt")),
+        prompts_kind="harmful",
         directions=(str(planted.direction(tmp_path / "toward.safetensors")),),
         include=("lm_head.weight",),
         steps=20,

@@ -128,6 +128,7 @@ def settings(tmp_path: Path, **changes: Any) -> WorstCaseConfig:
     (tmp_path / "prompts.txt").write_text("\n".join(lines), encoding="utf-8")
     scan = ScanConfig(
         model=str(planted.save(tmp_path / "planted")), prompts=str(tmp_path / "prompts.txt"),
+        prompts_kind="harmful",
         limit=3, steps=8, radius=0.6, seeds=(0,), max_new_tokens=8, device="cpu",
         include=("lm_head.weight",), judges=("llm-landscape",), out=str(tmp_path / "out"),
     )  # fmt: skip
@@ -222,6 +223,7 @@ def test_on_the_command_line(tmp_path: Path, command: Any) -> None:
     config = settings(tmp_path)
     code, out, err = command(
         "worst-case", config.scan.model, "--prompts", config.scan.prompts, "--search", "3",
+            "--prompts-kind", "harmful",
         "--limit", "2", "--ball", "0.3", "--iterations", "2", "--restarts", "0", "--steps", "4",
         "--refine", "1", "--max-new-tokens", "4", "--device", "cpu", "--out", str(tmp_path / "c"),
     )  # fmt: skip

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from safebasin.errors import SafebasinError as SafebasinError
     from safebasin.exchange import Exchange as Exchange
     from safebasin.exchange import Verdict as Verdict
+    from safebasin.judges import Judge as Judge
     from safebasin.landscape import Landscape as Landscape
     from safebasin.landscape import Survey as Survey
     from safebasin.landscape.intervals import Estimate as Estimate
@@ -48,6 +49,7 @@ _HOMES = {
     "directions": ["Adapter", "Difference", "Gaussian", "Given", "Orthogonal", "Toward"],
     "errors": ["SafebasinError"],
     "exchange": ["Exchange", "Verdict"],
+    "judges": ["Judge"],
     "landscape.intervals": ["Estimate"],
     "landscape": ["Landscape", "Survey"],
     "plane": ["Axis", "Plane", "Point"],

@@ -314,11 +314,11 @@ def _scores(run: RunFolder, prepared: Prepared) -> tuple[Scores, str]:
     exchanges = run.read_point(Point()) or []
     given = run.read_verdicts(judge.name, judge.spec(), Point())
     judged = [exchange for exchange in exchanges if exchange.prompt_id in given]
-    answers = judged_answers(judged, [given[exchange.prompt_id] for exchange in judged])
     try:
+        answers = judged_answers(judged, [given[exchange.prompt_id] for exchange in judged])
         scout = Scout.of(prepared, answers)
     except EngineError:
-        # Some tokenizers open refusals and compliance alike, and some engines give no
-        # probabilities: the ASR alone then places the points.
+        # Some tokenizers open refusals and compliance alike, some models think first, and some
+        # engines give no probabilities: the ASR alone then places the points.
         return lambda direction, value: math.nan, "ASR"
     return lambda direction, value: scout.score(Point.of({direction: value})), "score and ASR"

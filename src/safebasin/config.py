@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from safebasin.errors import UsageError
 from safebasin.plane import Axis, Plane
+from safebasin.thought import Marks, parse_marks
 
 DEFAULT_MODEL = "testbed:aligned"
 DEFAULT_PROMPTS = "testbed:harmful"
@@ -22,10 +23,38 @@ Normalise = Literal["tensor", "row"]
 Tied = Literal["once", "reference"]
 EngineName = Literal["fast", "plain", "vllm"]
 Mode = Literal["auto", "pool", "in-place"]
+PromptsKind = Literal["harmful", "benign"]
+PROMPTS_KINDS: tuple[PromptsKind, ...] = ("harmful", "benign")
 ExecutorName = Literal["local", "ray"]
 
 PLATEAU_POINTS = 2
 """After how many consecutive broken points a side counts as broken all the way."""
+
+
+@runtime_checkable
+class GivenJudge(Protocol):
+    """What settings know of a judge that is an object; `safebasin.judges.Judge` is the whole."""
+
+    @property
+    def name(self) -> str: ...
+
+    def spec(self) -> Mapping[str, object]: ...
+
+
+@dataclass(frozen=True)
+class RecordedJudge:
+    """A judge as settings in a file tell of it.
+
+    `given` is the name or the import path that leads to it; None for one that was an object, of
+    which `stored` is the specification.
+    """
+
+    name: str
+    given: str | None = None
+    stored: Mapping[str, object] | None = None
+
+    def spec(self) -> Mapping[str, object]:
+        return self.stored or {}
 
 
 @dataclass(frozen=True)
@@ -44,8 +73,11 @@ class ScanConfig:
     include, exclude patterns of parameter names to displace, or not to; layers as in `4-7`
     tied             tied tensors move `once`, or twice as in the reference code
     prompts, column  packaged name or file, and the column that holds the prompts
+    prompts_kind     whether the prompts are harmful or benign; None for what the file says
     limit            a seeded sample of so many prompts; 0 for all of them
     system, template the system message, and the chat template (`raw` or a file)
+    thought          what the model's thoughts stand between, as `OPEN...CLOSE`; None for the marks
+                     that are known (`safebasin.thought`)
     max_new_tokens   None for the model's own default, else 128
     dtype, device    None for float32 on a CPU and the checkpoint's own dtype on a GPU
     batch            rows a batch; None for what is useful and fits in memory
@@ -62,7 +94,8 @@ class ScanConfig:
     ray_address      of a running cluster; None starts one on this machine
     shard            `i/N`: measure this part of the points only
     full_responses   whether answers go on where the verdicts of all judges are decided
-    judges           names; the first one gives the headline numbers
+    judges           names, import paths such as `package.module:name`, or objects of the protocol
+                     `safebasin.judges.Judge`; the first one gives the headline numbers
     capability       what else is measured at every point: `safebasin.capability` has the forms
     capability_limit a seeded sample of so many questions or windows, the first documents of a
                      task of lm-eval; 0 for all
@@ -85,10 +118,12 @@ class ScanConfig:
     tied: Tied = "once"
     prompts: str = DEFAULT_PROMPTS
     column: str | None = None
+    prompts_kind: PromptsKind | None = None
     limit: int = 80
     sample_seed: int = 0
     system: str | None = None
     template: str | None = None
+    thought: str | None = None
     max_new_tokens: int | None = None
     dtype: str | None = None
     device: str | None = None
@@ -103,7 +138,7 @@ class ScanConfig:
     stop_at_plateau: bool = False
     plateau_points: int = PLATEAU_POINTS
     full_responses: bool = False
-    judges: tuple[str, ...] = DEFAULT_JUDGES
+    judges: tuple[str | GivenJudge, ...] = DEFAULT_JUDGES
     capability: tuple[str, ...] = ()
     capability_limit: int = 0
     capability_tasks: str | None = None
@@ -111,11 +146,19 @@ class ScanConfig:
     trust_remote_code: bool = False
     out: str | None = None
 
+    # For the judges; `from_json` reads them itself.
+    __pydantic_config__: ClassVar[dict[str, bool]] = {"arbitrary_types_allowed": True}
+
     def __post_init__(self) -> None:
         if self.axes not in (1, 2):
             raise UsageError(f"{self.axes} axes were asked for.", "Give --axes 1 or --axes 2.")
         if self.limit < 0:
             raise UsageError(f"The limit of prompts is {self.limit}.", "Give 0 for all, or more.")
+        if self.prompts_kind is not None and self.prompts_kind not in PROMPTS_KINDS:
+            raise UsageError(
+                f"Prompts cannot be of the kind '{self.prompts_kind}'.",
+                f"Give one of {', '.join(PROMPTS_KINDS)}.",
+            )
         if self.capability_limit < 0:
             raise UsageError(
                 f"The limit of a capability is {self.capability_limit}.", "Give 0 for all, or more."
@@ -131,6 +174,8 @@ class ScanConfig:
             raise UsageError(
                 f"The limit of new tokens is {self.max_new_tokens}.", "Give at least 1."
             )
+        if self.thought is not None:
+            parse_marks(self.thought)
         if self.dtype is not None and self.dtype not in DTYPES:
             raise UsageError(f"Unknown dtype '{self.dtype}'.", f"Give one of {', '.join(DTYPES)}.")
         if self.workers is not None and self.workers < 1:
@@ -167,9 +212,11 @@ class ScanConfig:
                 f"The scale of the directions is {self.direction_scale}.",
                 "Give a finite number that is not 0.",
             )
+        require_several(self.judges)
         if not self.judges:
             raise UsageError("No judge is named.", "Give --judge NAME.")
-        if len(set(self.judges)) < len(self.judges):
+        named = [judge for judge in self.judges if isinstance(judge, str)]
+        if len(set(named)) < len(named):
             raise UsageError("A judge is named twice.", "Give each judge once.")
         self._check_directions()
 
@@ -193,6 +240,11 @@ class ScanConfig:
             )
 
     @property
+    def marks(self) -> Marks | None:
+        """The model's own marks of a thought; None for the known ones."""
+        return None if self.thought is None else parse_marks(self.thought)
+
+    @property
     def random_seeds(self) -> tuple[int, ...]:
         """The seeds in use: those given, else 0, 1, 2 for lines and 0, 1 for a plane."""
         if self.directions:
@@ -213,12 +265,30 @@ class ScanConfig:
         size = self.axes
         return tuple(Plane(tuple(axes[i : i + size])) for i in range(0, len(axes), size))
 
+    def judged_by(self, names: Sequence[str]) -> ScanConfig:
+        """These settings with what the judges, in their order, turned out to be called.
+
+        A judge given by an import path or with options is stored under a name of its own.
+        """
+        told = tuple(
+            RecordedJudge(name, given) if isinstance(given, str) and given != name else given
+            for given, name in zip(self.judges, names, strict=True)
+        )
+        return replace(self, judges=told)
+
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """JSON values; of a judge given as an object its name and its specification."""
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**own, "judges": tuple(map(_judge_to_json, self.judges))}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ScanConfig:
-        """Raises UsageError for unknown keys and for values of the wrong kind."""
+        """The settings that `to_json` gave.
+
+        A judge that was an object stays a record of it: whoever builds the judges rebuilds it or
+        says that it has to be given. Raises UsageError for unknown keys and for values of the wrong
+        kind.
+        """
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(value) - set(known))
         if unknown:
@@ -228,14 +298,18 @@ class ScanConfig:
             )
         import pydantic
 
+        others = {name: item for name, item in value.items() if name != "judges"}
         try:
-            return pydantic.TypeAdapter(cls).validate_python(dict(value))
+            config = pydantic.TypeAdapter(cls).validate_python(others)
         except pydantic.ValidationError as error:
             first = error.errors()[0]
             place = ".".join(map(str, first["loc"]))
             raise UsageError(
                 f"The configuration's '{place}' is wrong: {first['msg']}.", "Correct it."
             ) from error
+        if "judges" not in value:
+            return config
+        return replace(config, judges=_judges_from_json(value["judges"]))
 
     @classmethod
     def read(cls, path: Path) -> ScanConfig:
@@ -250,3 +324,40 @@ class ScanConfig:
         if not isinstance(value, dict):
             raise UsageError(f"The configuration '{path}' is not a JSON object.", "Correct it.")
         return cls.from_json(value.get("config", value))
+
+
+def require_several(judges: object) -> None:
+    """Raises UsageError for a judge that stands where judges are expected."""
+    if isinstance(judges, str) or not isinstance(judges, Sequence):
+        raise UsageError(
+            f"The judges are one {type(judges).__name__}.",
+            "Give several, or one, as in judges=(my_judge,).",
+        )
+
+
+def _judge_to_json(judge: str | GivenJudge) -> str | dict[str, Any]:
+    if isinstance(judge, str):
+        return judge
+    if isinstance(judge, RecordedJudge) and judge.given is not None:
+        return {"name": judge.name, "given": judge.given}
+    return {"name": judge.name, "spec": dict(judge.spec())}
+
+
+def _judges_from_json(value: object) -> tuple[str | GivenJudge, ...]:
+    if not isinstance(value, list | tuple):
+        raise UsageError("The configuration's 'judges' is no list.", "Give a list of names.")
+    return tuple(_judge_from_json(item, i) for i, item in enumerate(value))
+
+
+def _judge_from_json(value: object, index: int) -> str | GivenJudge:
+    match value:
+        case str() | GivenJudge():
+            return value
+        case {"name": str(), "given": str(given)}:
+            return given
+        case {"name": str(name), "spec": dict(spec)}:
+            return RecordedJudge(name, stored=spec)
+    raise UsageError(
+        f"The configuration's 'judges.{index}' is wrong: it is no judge.",
+        "Give its name, or an object with its name and spec.",
+    )

@@ -14,8 +14,10 @@ from safebasin.engines.fast.memory_plan import MemoryPlan
 from safebasin.engines.memory import free_bytes, row_bytes
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
+from safebasin.thought_plan import ThoughtPlan
 
 PROBE_TOKENS = 16
 """How many tokens the measured batch generates at most."""
@@ -46,6 +48,8 @@ class Plan:
     says how the answers will be made, and why so, by how many `workers`. The time of
     `capabilities` is not in `seconds`. Of the judges that are models, `judges_beside` are loaded
     beside the model that is asked, `judges_last` once all is answered and that one is freed.
+    `thinks` says that answers of the measured batch begin with a thought, `thought` how many
+    tokens they need.
     """
 
     points: int
@@ -63,6 +67,8 @@ class Plan:
     capabilities: tuple[CapabilityPlan, ...] = ()
     judges_beside: tuple[str, ...] = ()
     judges_last: tuple[str, ...] = ()
+    thinks: bool = False
+    thought: ThoughtPlan | None = None
 
     def by_workers(self, count: int) -> Plan:
         """The same work done by so many processes, each with its own rows."""
@@ -103,7 +109,8 @@ def _vllm(
     _timed(engine, prompts, Sampling(1))
     reading, _ = _timed(engine, prompts, Sampling(1))
     probe = min(PROBE_TOKENS, sampling.max_new_tokens)
-    generating, steps = _timed(engine, prompts, replace(sampling, max_new_tokens=probe))
+    generating, answers = _timed(engine, prompts, replace(sampling, max_new_tokens=probe))
+    steps = _longest(answers)
     step = max(generating - reading, 0.0) / max(steps - 1, 1)
     moving = 0.0 if engine.line else engine.load_seconds * (2 if engine.scores else 1)
     low, high = (
@@ -123,6 +130,7 @@ def _vllm(
         memory=weights + engine.weights.pristine_bytes,
         memory_free=free_bytes(engine.model.device),
         way=engine.plan_text(),
+        thinks=_thinks(answers),
     )
 
 
@@ -137,9 +145,7 @@ def _fast(
     probe = Sampling(min(PROBE_TOKENS, sampling.max_new_tokens))
     asked = prompts[:PROBE_PROMPTS]
     _timed(engine, asked, probe)
-    start = time.perf_counter()
-    [(_, exchanges)] = engine.answers([Point()], asked, probe)
-    measured = time.perf_counter() - start
+    measured, exchanges = _timed(engine, asked, probe)
     lengths = [exchange.new_tokens for exchange in exchanges]
     longest, mean = max(lengths), sum(lengths) / len(lengths)
     encoded = [engine.template.encode(prompt) for prompt in prompts]
@@ -164,6 +170,7 @@ def _fast(
         memory=weights + memory.total,
         memory_free=memory.free,
         way=memory.text(),
+        thinks=_thinks(exchanges),
     )
 
 
@@ -183,7 +190,8 @@ def _plain(
     _timed(engine, batch, Sampling(1))
     reading, _ = _timed(engine, batch, Sampling(1))
     probe = min(PROBE_TOKENS, sampling.max_new_tokens)
-    generating, steps = _timed(engine, batch, replace(sampling, max_new_tokens=probe))
+    generating, answers = _timed(engine, batch, replace(sampling, max_new_tokens=probe))
+    steps = _longest(answers)
     step = max(generating - reading, 0.0) / max(steps - 1, 1)
     batches = -(-missing // batch_size)
     low = batches * (reading + step * steps)
@@ -202,12 +210,22 @@ def _plain(
         memory=weights + engine.weights.pristine_bytes + rows,
         memory_free=free_bytes(engine.model.device),
         way="one point after another with the plain engine",
+        thinks=_thinks(answers),
     )
 
 
-def _timed(engine: Engine, prompts: Sequence[Prompt], sampling: Sampling) -> tuple[float, int]:
-    """Seconds to answer at the origin, and the tokens of the longest answer."""
+def _timed(
+    engine: Engine, prompts: Sequence[Prompt], sampling: Sampling
+) -> tuple[float, list[Exchange]]:
+    """Seconds to answer at the origin, and the answers."""
     start = time.perf_counter()
     [(_, exchanges)] = engine.answers([Point()], prompts, sampling)
-    seconds = time.perf_counter() - start
-    return seconds, max(exchange.new_tokens for exchange in exchanges)
+    return time.perf_counter() - start, exchanges
+
+
+def _longest(exchanges: Sequence[Exchange]) -> int:
+    return max(exchange.new_tokens for exchange in exchanges)
+
+
+def _thinks(exchanges: Sequence[Exchange]) -> bool:
+    return any(exchange.split.thinks for exchange in exchanges)

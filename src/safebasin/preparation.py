@@ -13,7 +13,7 @@ from safebasin import prompts as prompt_sets
 from safebasin.capability import Bench, Probe, load_tasks
 from safebasin.capability.exact import ExactProbe
 from safebasin.checkpoint import Checkpoint
-from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
+from safebasin.config import DEFAULT_JUDGES, DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.directions import (
     Direction,
     Gaussian,
@@ -31,15 +31,17 @@ from safebasin.engines.template import Template
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.engines.vllm.session import require_vllm
 from safebasin.errors import UsageError
+from safebasin.exchange import Exchange
 from safebasin.judges import (
     AsksAgain,
     HoldsModel,
     Judge,
+    KeywordJudge,
     Lexicon,
+    build_all,
     check_judges,
     common_stop_rule,
 )
-from safebasin.judges import build as build_judge
 from safebasin.judges.placement import waiting
 from safebasin.plan import CapabilityPlan, Plan, estimate
 from safebasin.plane import Plane, Point, outward
@@ -48,8 +50,10 @@ from safebasin.results import assumed_points
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.names import default_folder
+from safebasin.run.verdicts import plain_json
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import available_cores, can_fork
+from safebasin.thought_plan import thought_plan
 from safebasin.walk import Walk
 from safebasin.weights import Weights
 
@@ -102,6 +106,18 @@ class Prepared:
                 "with ?device=cpu or ?dtype=bfloat16.",
             )
 
+    def for_actors(self) -> ScanConfig:
+        """The settings by which another process answers just so.
+
+        The judges read here, and a judge of one's own may be nowhere else: of them the other
+        process is told when an answer is decided.
+        """
+        stop = None if self.config.full_responses else common_stop_rule(self.judges)
+        if stop is None:
+            return replace(self.config, judges=DEFAULT_JUDGES[:1], full_responses=True)
+        judge = KeywordJudge("decided", stop.keywords, ignore_case=stop.ignore_case)
+        return replace(self.config, judges=(judge,))
+
     def load_judges(self) -> None:
         """Load the models that fit, so that the engine plans its batches by what they leave."""
         for judge in self.beside:
@@ -129,6 +145,10 @@ class Prepared:
         """What the scan will cost, by a measured batch. Writes nothing."""
         missing = self.answers_missing()
         plan = estimate(self.engine, self.prompts.prompts, self.sampling, self.points, missing)
+        if plan.thinks or self.engine.template.thinks:
+            known = self._at_origin()
+            thought = thought_plan(self.engine, self.prompts.prompts, self.sampling, known)
+            plan = replace(plan, thought=thought)
         capabilities = tuple(self._plan_of(probe) for probe in self.probes)
         return replace(
             plan.by_workers(self.workers(missing)),
@@ -136,6 +156,16 @@ class Prepared:
             judges_beside=tuple(one.name for one in self.beside if isinstance(one, HoldsModel)),
             judges_last=tuple(one.name for one in self.late),
         )
+
+    def _at_origin(self) -> list[Exchange]:
+        """The answers of the undisplaced model that the run folder holds."""
+        if not (self.folder / "manifest.json").exists():
+            return []
+        run = RunFolder.read(self.folder)
+        if run.manifest.identity != self.identity:
+            return []  # of other settings, which is refused before anything is asked
+        asked = {prompt.id for prompt in self.prompts}
+        return [e for e in run.read_point(Point()) or () if e.prompt_id in asked]
 
     def _plan_of(self, probe: Probe) -> CapabilityPlan:
         points = self.capability_points(probe)
@@ -210,7 +240,8 @@ class Prepared:
         wanted = {(point, name) for point in self.points for name in self.prompts.ids}
         if (self.folder / "manifest.json").exists():
             run, spec = RunFolder.read(self.folder), judge.spec()
-            for point in self.points if run.judges().get(judge.name) == dict(spec) else ():
+            known = run.judges().get(judge.name) == plain_json(spec)
+            for point in self.points if known else ():
                 for name, verdict in run.read_verdicts(judge.name, spec, point).items():
                     if not (isinstance(judge, AsksAgain) and judge.again(verdict)):
                         wanted.discard((point, name))
@@ -225,7 +256,7 @@ def prepare(config: ScanConfig) -> Prepared:
     planes = config.planes()
     if config.shard is not None:
         Shard.parse(config.shard)
-    everything = harmful_of(prompt_sets.load(config.prompts, column=config.column))
+    everything = harmful_of(prompt_sets.load(config.prompts, config.column, config.prompts_kind))
     wanted = min(config.limit or len(everything), len(everything))
     prompts = everything.sample(wanted, config.sample_seed)
     check_judges(config.judges)
@@ -244,10 +275,11 @@ def prepare(config: ScanConfig) -> Prepared:
         tied=config.tied,
     )
     directions = build_directions(config, weights)
-    template = Template.of(tokenizer, config.template, config.system)
+    template = Template.of(tokenizer, config.template, config.system, config.marks)
     # The words of all prompts, so that a larger sample later has the same lexicon.
     lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
-    judges = tuple(build_judge(name, lexicon=lexicon) for name in config.judges)
+    judges = build_all(config.judges, lexicon)
+    config = config.judged_by([judge.name for judge in judges])
     engine = build_engine(config, model, weights, directions, template, judges)
     sampling = Sampling(config.max_new_tokens or engine.own_limit or DEFAULT_MAX_NEW_TOKENS)
     identity = {
@@ -266,7 +298,7 @@ def prepare(config: ScanConfig) -> Prepared:
         "sampling": sampling.spec(),
     }
     folder = Path(config.out) if config.out else default_folder(checkpoint.name, identity)
-    bench = Bench(model, weights, directions, template, config.batch)
+    bench = Bench(model, weights, directions, template, config.batch, sampling.max_new_tokens)
     prepared = Prepared(
         config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, folder,
         tuple(task.probe(bench) for task in tasks), _late(config, checkpoint, weights, judges),

@@ -8,19 +8,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safebasin.errors import JudgeError, RunError
+from safebasin.config import GivenJudge
+from safebasin.errors import JudgeError, RunError, SafebasinError
 from safebasin.exchange import DETAILS, Detail, Outcome, Verdict
-from safebasin.judges import AsksAgain, HoldsModel, Judge, Lexicon, budget_for, require_headline
-from safebasin.judges import build as build_judge
-from safebasin.judges import rebuild as rebuild_judge
-from safebasin.judges.guards import StoredGuard
+from safebasin.judges import (
+    AsksAgain,
+    HoldsModel,
+    Judge,
+    Lexicon,
+    StoredJudge,
+    budget_for,
+    build_all,
+    require_headline,
+    verdicts_of,
+)
+from safebasin.judges import stored as stored_judge
+from safebasin.judges.protocol import Measure
+from safebasin.judges.stored import measures_of
 from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
 from safebasin.landscape.capability import Capability
+from safebasin.landscape.truncation import Truncation
 from safebasin.plane import Plane, Point
+from safebasin.reference import UNTRUSTED, scale_of, scaled, settle, unsettle
 from safebasin.report.figures import draw
 from safebasin.report.page import PAGE, write_page
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
+from safebasin.run.verdicts import plain_json
+from safebasin.truncation import truncation_of
 
 LEXICON = "lexicon.txt"
 LANDSCAPE = "landscape.json"
@@ -44,9 +59,12 @@ class Result:
     "answers", "verdicts" and "capabilities". Verdicts are where a judge has not read an answer,
     not where it could not judge it.
     `shares` is the survey of the first judge that tells broken text from compliance, or None.
+    `truncation` is what the token limit did to the answers.
     `capabilities` are what else was measured at the points. `details` counts, by judge, the
     answers whose verdict has a detail, such as a refusal with help. `sequential` says that the scan
     stopped asking where a cell was decided. `without_map` are judges that tell broken text alone.
+    `kept` says of each judge that cannot judge here, whose stored verdicts are read, why. `scale`
+    is what broken text was told by (see `reference.scale_of`).
     """
 
     folder: Path
@@ -56,10 +74,13 @@ class Result:
     surveys: Mapping[str, Survey]
     summaries: Mapping[str, Summary]
     shares: Survey | None
+    truncation: Truncation
     capabilities: tuple[Capability, ...] = ()
     details: Mapping[str, Mapping[Detail, int]] = field(default_factory=dict)
     sequential: bool = False
     without_map: tuple[str, ...] = ()
+    kept: Mapping[str, str] = field(default_factory=dict)
+    scale: Mapping[str, Any] | None = None
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -81,10 +102,23 @@ class Result:
                 "The scan stopped asking where a cell was decided: the intervals here take the "
                 "number of answers as given, while those of sequential.json hold at any stop."
             )
+        if self.truncation.warning:
+            notes.append(self.truncation.warning)
         notes += [
             f"{name} tells broken text alone and has no map; its verdicts are in the run."
             for name in self.without_map
         ]
+        notes += [
+            f"The verdicts of {name} are read as they are stored, and it judges nothing anew: {why}"
+            for name, why in self.kept.items()
+        ]
+        broken = None if self.scale is None else self.scale["broken"]
+        if broken is not None and broken > UNTRUSTED:
+            notes.append(
+                f"{100 * broken:.0f} % of the undisplaced model's own answers would be broken: "
+                "what tells broken text does not fit this model, and no split into refused, "
+                "complied and incoherent is given."
+            )
         return tuple(notes)
 
     @property
@@ -105,8 +139,11 @@ class Result:
             "complete": self.complete,
             "notes": list(self.notes),
             "headline": self.judge,
+            "truncation": self.truncation.to_json(),
             "judges": {name: summary.to_json() for name, summary in self.summaries.items()},
         }
+        if self.scale is not None:
+            value["scale"] = dict(self.scale)
         if self.details:
             value["details"] = {name: dict(counts) for name, counts in self.details.items()}
         if self.capabilities:
@@ -117,12 +154,24 @@ class Result:
 def judge_point(run: RunFolder, judges: Sequence[Judge], point: Point) -> None:
     """Judge the answers at a point that have no verdict yet, and store the verdicts.
 
-    A judge that asks again is given those it left unjudged, too. A guard of which the run holds
-    the specification alone is given none: what it did not read stays to be judged.
+    A judge that asks again is given those it left unjudged, too. One of which the run holds the
+    verdicts alone is given none, nor is one that still waits for the undisplaced model's answers:
+    what it did not read stays to be judged. Where a judge fails, the verdicts of the others are
+    stored before its error is raised.
     """
+    for error in _judge_point(run, judges, point).values():
+        raise error
+
+
+def _judge_point(
+    run: RunFolder, judges: Sequence[Judge], point: Point
+) -> dict[str, SafebasinError]:
+    """What `judge_point` does; the errors of the judges that failed, by name."""
+    failed: dict[str, SafebasinError] = {}
     exchanges = run.read_point(point) or []
     for judge in judges:
-        if isinstance(judge, StoredGuard):
+        reader = scaled(run, judge)
+        if isinstance(judge, StoredJudge) or reader is None:
             continue
         spec = judge.spec()
         known = run.read_verdicts(judge.name, spec, point)
@@ -138,19 +187,33 @@ def judge_point(run: RunFolder, judges: Sequence[Judge], point: Point) -> None:
         for start in range(0, len(new), size):
             part = new[start : start + size]
             ids = [exchange.prompt_id for exchange in part]
-            run.write_verdicts(judge.name, spec, point, ids, judge.judge(part))
+            try:
+                found = verdicts_of(reader, part)
+            except SafebasinError as error:
+                failed[judge.name] = error
+                break
+            run.write_verdicts(judge.name, spec, point, ids, found)
+    return failed
 
 
 def judge_run(run: RunFolder, judges: Sequence[Judge]) -> None:
-    """Judge what is not judged at any point. At most one judge's model is in memory at a time."""
+    """Judge what is not judged at any point. At most one judge's model is in memory at a time.
+
+    Where a judge fails, it is given no more, and the others judge on before its error is raised.
+    """
+    failed: dict[str, SafebasinError] = {}
+    settle(run, ())
     light = [judge for judge in judges if not isinstance(judge, HoldsModel)]
     for point in run.manifest.points:
-        judge_point(run, light, point)
+        failed |= _judge_point(run, [one for one in light if one.name not in failed], point)
     for judge in judges:
         if isinstance(judge, HoldsModel):
             for point in run.manifest.points:
-                judge_point(run, [judge], point)
+                if judge.name not in failed:
+                    failed |= _judge_point(run, [judge], point)
             judge.unload()
+    for error in failed.values():
+        raise error
 
 
 def observed_asr(run: RunFolder, judge: Judge, point: Point) -> float | None:
@@ -269,7 +332,10 @@ def collect(
         for found in outcomes.values()
         for point in points
     )
+    kept = {one.name: one.lacks for one in judges if isinstance(one, StoredJudge) and one.lacks}
     measured = capabilities(run, assumed)
+    scale = scale_of(run, judges)
+    trusted = scale is None or (scale["broken"] or 0.0) <= UNTRUSTED
     lacking = {
         "answers": missing > 0,
         "verdicts": unread,
@@ -282,12 +348,15 @@ def collect(
         unmeasured=tuple(what for what, lacks in lacking.items() if lacks),
         surveys=surveys,
         summaries={name: s.summary(tolerance) for name, s in surveys.items()},
-        shares=next((surveys[j.name] for j in judges if j.measures == "outcome"), None),
+        shares=next((surveys[j.name] for j in judges if j.measures == "outcome" and trusted), None),
+        truncation=truncation_of(run, judges, ids),
         capabilities=measured,
         details={
             name: counts for name in surveys if (counts := _details(verdicts[name], frozenset(ids)))
         },
         without_map=without,
+        kept=kept,
+        scale=scale,
         sequential=missing > 0 and run.read_json(SEQUENTIAL) is not None,
     )
 
@@ -321,37 +390,46 @@ def lexicon_of(run: RunFolder) -> Lexicon | None:
     return None if text is None else Lexicon.parse(text)
 
 
-def rejudge(folder: Path, names: Sequence[str]) -> Result:
+def rejudge(folder: Path, judges: Sequence[str | GivenJudge]) -> Result:
     """Judge every stored answer by these judges; the verdicts of others stay beside theirs.
 
-    Raises RunError for a folder that is no run, UsageError for an unknown judge, and for a first
-    one that does not tell refusal from compliance.
+    Judges are names, import paths such as `package.module:name`, or objects of the protocol
+    `safebasin.judges.Judge`. Raises RunError for a folder that is no run, UsageError for an unknown
+    judge, and for a first one that does not tell refusal from compliance, JudgeError for an object
+    that is no judge, and for one that fails: its earlier verdicts then stay where it gave no new
+    ones.
     """
-    lexicon = lexicon_of(RunFolder.read(folder))
-    judges = [build_judge(name, lexicon=lexicon) for name in names]
-    require_headline(judges[0])
+    built = build_all(judges, lexicon_of(RunFolder.read(folder)))
+    require_headline(built[0])
     with RunFolder.reopen(folder) as run:
-        for judge in judges:
-            run.adopt_judge(judge.name, judge.spec(), replace=True)
-        given = {judge.name for judge in judges}
+        adopt(run, built, replace=True)
+        unsettle(run)
+        given = {judge.name for judge in built}
         others = [judge for judge in stored_judges(run) if judge.name not in given]
-        return summarise(run, [*judges, *others])
+        return summarise(run, [*built, *others])
 
 
-def budgets(folder: Path, names: Sequence[str]) -> list[str]:
+def adopt(run: RunFolder, judges: Sequence[Judge], *, replace: bool = False) -> None:
+    """Make sure, before any work is done, that the judges' verdicts can be stored in the run.
+
+    Raises RunMismatch where it holds verdicts of a judge by another specification, which `replace`
+    lets go of.
+    """
+    for judge in judges:
+        run.adopt_judge(judge.name, judge.spec(), replace=replace, measures=judge.measures)
+
+
+def budgets(folder: Path, judges: Sequence[Judge]) -> list[str]:
     """What those of the judges that cost would take on a run, for people to see before it starts.
 
-    Raises RunError for a folder that is no run, UsageError for an unknown judge.
+    Raises RunError for a folder that is no run.
     """
     run = RunFolder.read(folder)
     told = []
-    for name in names:
-        if name.startswith("guard:"):
-            continue  # runs on this machine, and takes a tokenizer to build
-        judge = build_judge(name, lexicon=lexicon_of(run))
+    for judge in judges:
         if not isinstance(judge, AsksAgain):
             continue
-        same = run.judges().get(judge.name) == dict(judge.spec())
+        same = run.judges().get(judge.name) == plain_json(judge.spec())
         asked = []
         for point in run.manifest.points:
             known = run.read_verdicts(judge.name, judge.spec(), point) if same else {}
@@ -402,10 +480,34 @@ def stored_judges(run: RunFolder) -> list[Judge]:
     Where there was none yet, the first of those that the settings name takes its place.
     """
     lexicon = lexicon_of(run)
-    judges = [rebuild_judge(spec, lexicon=lexicon) for spec in run.judges().values()]
+    judges = [
+        stored_judge(name, spec, lexicon, _measures(run, name, spec))
+        for name, spec in run.judges().items()
+    ]
     last = run.read_json(LANDSCAPE) or {}
-    headline = last.get("headline") or next(iter(_settings(run).get("judges", ())), None)
+    headline = last.get("headline") or next(iter(judge_names(run)), None)
     return sorted(judges, key=lambda one: (one.measures == "coherence", one.name != headline))
+
+
+def judge_names(run: RunFolder) -> list[str]:
+    """What the judges that the run's settings name are called, in their order."""
+    named = _settings(run).get("judges", ())
+    return [str(one.get("name")) if isinstance(one, Mapping) else str(one) for one in named]
+
+
+def _measures(run: RunFolder, name: str, spec: Mapping[str, object]) -> Measure:
+    """What a stored judge tells apart: as recorded, or of its kind, else by what it said."""
+    known = measures_of(spec, run.judge_measures().get(name))
+    if known is not None:
+        return known
+    said = {
+        verdict.outcome
+        for point in run.manifest.points
+        for verdict in run.read_verdicts(name, spec, point).values()
+    } - {None}
+    if "incoherent" not in said:
+        return "refusal"
+    return "outcome" if len(said) > 1 else "coherence"
 
 
 def _settings(run: RunFolder) -> Mapping[str, Any]:

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from safebasin.capability import Probe
-from safebasin.errors import RunBusy
+from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.errors import EngineError, RunBusy
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
-from safebasin.results import ASSUMED, LEXICON, Result, judge_point, observed_asr, summarise
+from safebasin.reference import ask_everyday, settle
+from safebasin.results import (
+    ASSUMED,
+    LEXICON,
+    Result,
+    adopt,
+    judge_point,
+    observed_asr,
+    summarise,
+)
 from safebasin.run import RunFolder
 from safebasin.spread import Executor
 from safebasin.spread.ray_actors import RayActors
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers
+from safebasin.truncation import longer_limit, store_further, worth_asking_further
+
+LOG = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
@@ -85,8 +100,7 @@ def measure(
     """Ask at these points what the run does not hold yet, and judge it by those who do not wait."""
     prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
-    for judge in prepared.judges:
-        run.adopt_judge(judge.name, judge.spec())
+    adopt(run, prepared.judges)
     run.write_text(LEXICON, prepared.lexicon.text())
     missing = {point: tuple(run.missing(point, ids)) for point in points}
     wanted = len(missing) * len(ids)
@@ -95,11 +109,14 @@ def measure(
     headline = prepared.judges[0]
     if any(missing.values()):
         prepared.load_judges()
+        ask_everyday(run, prepared.judges, prepared.engine, prepared.sampling)
+    settle(run, ids)
     if walk is not None:
         for point in points:
             if not missing[point]:
                 judge_point(run, prepared.beside, point)
                 walk.record(point, observed_asr(run, headline, point))
+    answered: list[Point] = []
     for absent, group in by_missing(missing):
         asked = [prompts[prompt_id] for prompt_id in absent]
         for point, exchanges in executor.answers(
@@ -112,20 +129,56 @@ def measure(
             if walk is not None and not walk.wanted(point):
                 continue
             run.write_point(point, exchanges)
-            judge_point(run, prepared.beside, point)
-            if walk is not None:
-                walk.record(point, observed_asr(run, headline, point))
+            answered.append(point)
+            # With the undisplaced answers the judges that waited for them read what came before.
+            for each in answered if settle(run, ids) else (point,):
+                judge_point(run, prepared.beside, each)
+                if walk is not None:
+                    walk.record(each, observed_asr(run, headline, each))
             observer.finished(point)
     if walk is not None:
         run.write_json(ASSUMED, walk.to_json(headline.name))
+    if Point() in missing:
+        ask_further(run, prepared)
     asked_at = [point for point in points if walk is None or walk.wanted(point)]
     measure_capabilities(run, prepared, asked_at, observer)
+
+
+def ask_further(run: RunFolder, prepared: Prepared) -> None:
+    """Where the limit cuts the undisplaced model's answers before a refusal, ask for a few again.
+
+    With a longer limit, once a run, so that its result can say which limit would do. Not of vLLM,
+    which would have to start again for longer answers.
+    """
+    # An interrupted scan may have answers there that were not judged.
+    judge_point(run, prepared.beside, Point())
+    names = worth_asking_further(run, prepared.beside, prepared.prompts.ids)
+    if not names or isinstance(prepared.engine, VllmEngine):
+        return
+    engine, limit = prepared.engine, prepared.sampling.max_new_tokens
+    prompts = [prompt for prompt in prepared.prompts if prompt.id in names]
+    longer = longer_limit(limit)
+    positions = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
+    if isinstance(positions, int):
+        longest = max(len(engine.template.encode(prompt)) for prompt in prompts)
+        longer = min(longer, positions - longest)
+    if longer <= limit:
+        return
+    try:
+        [(_, exchanges)] = engine.answers(
+            [Point()], prompts, replace(prepared.sampling, max_new_tokens=longer)
+        )
+    except EngineError as error:
+        # All that was asked for is measured; this comes on top.
+        LOG.warning("no answer was given again with a longer limit: %s", error)
+        return
+    store_further(run, longer, exchanges)
 
 
 def executor_of(prepared: Prepared) -> Executor:
     """What answers: the engine itself, or several workers with a copy of it each."""
     if prepared.config.executor == "ray":
-        return RayActors(prepared.config)
+        return RayActors(prepared.for_actors())
     count = prepared.workers()
     return prepared.engine if count == 1 else Workers(prepared.engine, count)
 
@@ -150,7 +203,7 @@ def measure_capabilities(
 def capability_executor_of(prepared: Prepared, probe: Probe, points: int) -> Probe:
     """What measures a capability: the probe itself, or several workers with a copy each."""
     if prepared.config.executor == "ray":
-        return RayActors(prepared.config, probe.name)  # type: ignore[return-value]
+        return RayActors(prepared.for_actors(), probe.name)  # type: ignore[return-value]
     count = prepared.capability_workers(points)
     if count == 1:
         return probe

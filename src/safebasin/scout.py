@@ -15,7 +15,7 @@ from safebasin.engines.first_token import FirstTokenScorer, Masses, Openers
 from safebasin.engines.plain import PlainEngine
 from safebasin.errors import EngineError, UsageError
 from safebasin.exchange import Exchange, Verdict
-from safebasin.judges import AsksAgain, Judge, KeywordJudge
+from safebasin.judges import AsksAgain, Judge, KeywordJudge, verdicts_of
 from safebasin.judges.openers import AFFIRMATIVE_OPENERS, REFUSAL_OPENERS
 from safebasin.landscape.intervals import Array, Band, clustered
 from safebasin.plane import Plane, Point
@@ -225,13 +225,21 @@ def _origin_answers(prepared: Prepared) -> list[tuple[str, bool]]:
         judge = KeywordJudge()
     asked = prepared.prompts.prompts
     [(_, exchanges)] = prepared.engine.answers([Point()], asked, prepared.sampling)
-    return judged_answers(exchanges, judge.judge(exchanges))
+    return judged_answers(exchanges, verdicts_of(judge, exchanges))
 
 
 def judged_answers(
     exchanges: Sequence[Exchange], verdicts: Sequence[Verdict]
 ) -> list[tuple[str, bool]]:
-    """The answers that are refused or comply, each with whether it is refused."""
+    """The answers that are refused or comply, each with whether it is refused.
+
+    Raises EngineError where they begin with a thought, whose first token tells nothing of them.
+    """
+    if any(exchange.split.thinks for exchange in exchanges):
+        raise EngineError(
+            "The model thinks before it answers, so the first token says nothing of refusal.",
+            "Scan with generated answers instead: leave out --score first-token.",
+        )
     return [
         (exchange.response, verdict.outcome == "refused")
         for exchange, verdict in zip(exchanges, verdicts, strict=True)

@@ -12,14 +12,14 @@ import numpy as np
 
 from safebasin.agreement.conclusions import disagreements
 from safebasin.agreement.measures import Agreement, Codes, agreement
+from safebasin.config import GivenJudge
 from safebasin.errors import JudgeError, RunError
 from safebasin.exchange import Exchange
-from safebasin.judges import Judge
-from safebasin.judges import build as build_judge
+from safebasin.judges import Judge, build_all, verdicts_of
 from safebasin.landscape import TOLERANCE, Summary, Survey
 from safebasin.plane import Point
 from safebasin.report.judges import draw_judges
-from safebasin.results import judge_run, lexicon_of, stored_judges, survey
+from safebasin.results import adopt, judge_run, lexicon_of, stored_judges, survey
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
 
@@ -52,7 +52,7 @@ class JudgeComparison:
 
 
 def compare_judges(
-    folder: Path, more: Sequence[str] = (), tolerance: float | None = None
+    folder: Path, more: Sequence[str | GivenJudge] = (), tolerance: float | None = None
 ) -> JudgeComparison:
     """Judge the stored answers by `more` judges beside those they have, and compare them all.
 
@@ -61,7 +61,8 @@ def compare_judges(
     Raises RunError for a folder that is no run, JudgeError where there are no two judges.
     """
     with RunFolder.reopen(folder) as run:
-        added = {judge.name: judge for judge in (build_judge(n, lexicon_of(run)) for n in more)}
+        built = build_all(more, lexicon_of(run)) if more else ()
+        added = {judge.name: judge for judge in built}
         stored = [judge for judge in stored_judges(run) if judge.name not in added]
         judges: list[Judge] = [*stored, *added.values()]
         left_out = tuple(judge.name for judge in judges if judge.measures == "coherence")
@@ -74,7 +75,7 @@ def compare_judges(
                 "Name another one with --judge.",
             )
         for judge in judges:
-            run.adopt_judge(judge.name, judge.spec(), replace=judge.name in added)
+            adopt(run, [judge], replace=judge.name in added)
         judge_run(run, judges)
         limit = _tolerance(run) if tolerance is None else tolerance
         surveys = {judge.name: survey(run, judge, run.manifest.prompt_ids) for judge in judges}
@@ -139,6 +140,6 @@ def observed_asr(folder: Path, judge: Judge) -> tuple[int, int]:
 
     Raises RunError as `origin_answers` does.
     """
-    outcomes = [verdict.outcome for verdict in judge.judge(origin_answers(folder))]
+    outcomes = [verdict.outcome for verdict in verdicts_of(judge, origin_answers(folder))]
     judged = [outcome for outcome in outcomes if outcome is not None]
     return sum(outcome != "refused" for outcome in judged), len(judged)

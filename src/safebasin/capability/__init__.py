@@ -36,13 +36,15 @@ SETS = (*(name for name, (kind, _) in PACKAGED.items() if kind == "capability"),
 
 @dataclass(frozen=True)
 class Bench:
-    """The model of a scan and how it is moved and asked. `rows` is a batch, None for what fits."""
+    """The model of a scan and how it is moved and asked. `rows` is a batch, None for what fits;
+    `max_new_tokens` is what the answers of the scan may have."""
 
     model: Any
     weights: Weights
     directions: Mapping[str, Direction]
     template: Template
     rows: int | None
+    max_new_tokens: int = 0
 
 
 class Probe(Protocol):

@@ -11,7 +11,7 @@ from safebasin.landscape.capability import Item
 from safebasin.plan import estimate
 from safebasin.plane import Point
 from safebasin.prompts import Prompt, PromptSet
-from safebasin.prompts.expected import is_right
+from safebasin.prompts.expected import right_answers
 
 SPARE_TOKENS = 8
 
@@ -20,7 +20,8 @@ class ExactProbe:
     """The share of questions that are answered exactly, up to case, white space and a full stop.
 
     An answer longer than any expected one is wrong however it goes on, so answers end at twice
-    the tokens of the longest expected answer and some spare.
+    the tokens of the longest expected answer and some spare. A model that may think is given the
+    tokens of the scan's answers on top; an answer that is cut off in its thought has no value.
     """
 
     def __init__(self, name: str, questions: PromptSet, bench: Bench) -> None:
@@ -29,7 +30,8 @@ class ExactProbe:
         tokenizer = bench.template.tokenizer
         expected = [prompt.expected or "" for prompt in questions]
         lengths = [len(tokenizer.encode(text, add_special_tokens=False)) for text in expected]
-        self.sampling = Sampling(2 * max(lengths) + SPARE_TOKENS)
+        thought = bench.max_new_tokens if bench.template.thinks else 0
+        self.sampling = Sampling(2 * max(lengths) + SPARE_TOKENS + thought)
         self.engine = FastEngine(
             bench.model,
             bench.weights,
@@ -68,10 +70,10 @@ class ExactProbe:
                 point,
                 [
                     Item(
-                        prompt.id,
-                        float(is_right(exchange.response, prompt.expected or "")),
-                        answer=exchange.response,
+                        prompt.id, None if right is None else float(right), answer=exchange.response
                     )
-                    for prompt, exchange in zip(asked, exchanges, strict=True)
+                    for prompt, exchange, right in zip(
+                        asked, exchanges, right_answers(asked, exchanges), strict=True
+                    )
                 ],
             )

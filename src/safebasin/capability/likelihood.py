@@ -17,6 +17,7 @@ from safebasin.errors import EngineError, PromptError
 from safebasin.landscape.capability import Item
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
+from safebasin.thought import past
 
 WINDOW = 512
 """The most tokens of a window of text."""
@@ -151,12 +152,17 @@ def _continuation(bench: Bench, question: Prompt, choice: str) -> Row:
     """The tokens of a question as the model is asked it, and those of a choice after it.
 
     They are split where the question alone ends, as lm-eval does. A bare prompt and its choice
-    are joined by a space.
+    are joined by a space. A thought that the template opens is left empty, so that the choice
+    stands where the answer does.
     """
     template = bench.template
     context = template.encode(question)
-    joint = template.render(question.text) + (" " if template.source is None else "") + choice
-    whole = template.tokenizer(joint, add_special_tokens=template.source is None)["input_ids"]
+    asked, bare = template.render(question.text), template.source is None
+    if after := past(template.opened(context), template.marks):
+        asked += after
+        context = template.tokenizer(asked, add_special_tokens=bare)["input_ids"]
+    joint = asked + (" " if bare else "") + choice
+    whole = template.tokenizer(joint, add_special_tokens=bare)["input_ids"]
     rest = [int(token) for token in whole[len(context) :]]
     if not rest:
         raise PromptError(

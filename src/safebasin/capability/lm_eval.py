@@ -31,6 +31,7 @@ from safebasin.landscape.capability import Item
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.terminal import shorten
+from safebasin.thought import closing_of
 
 PREFERRED = ("acc", "exact_match", "acc_norm")
 """The metrics that are taken first where a task has several."""
@@ -115,9 +116,15 @@ class LmEvalProbe:
         self.name = task.name
         self.task = task
         self.bench = bench
-        tokenizer = copy.deepcopy(bench.template.tokenizer)
-        if bench.template.source is not None:
-            tokenizer.chat_template = bench.template.source
+        template = bench.template
+        tokenizer = copy.deepcopy(template.tokenizer)
+        if template.source is not None:
+            tokenizer.chat_template = template.source
+        if template.opens:
+            _require_written(task)
+        # An answer is what follows the end of a thought.
+        closing = closing_of(template.source or "", template.marks)
+        thought = {} if closing is None else {"think_end_token": closing}
         with _undisturbed():
             from lm_eval.models.huggingface import HFLM
 
@@ -126,6 +133,7 @@ class LmEvalProbe:
                 tokenizer=tokenizer,
                 backend="causal",
                 batch_size=bench.rows or DEFAULT_BATCH,
+                **thought,
             )
 
     def spec(self) -> dict[str, object]:
@@ -219,6 +227,17 @@ def _parsed(spec: str) -> tuple[str, int | None]:
             f"'{shorten(spec)}' names no task.", "Give lm-eval:TASK or lm-eval:TASK:FEWSHOT."
         )
     return task, int(shots) if shots else None
+
+
+def _require_written(task: LmEvalTask) -> None:
+    """Raise UsageError for a task that measures what follows a prompt at once."""
+    for name, part in task.parts.items():
+        if part.OUTPUT_TYPE != "generate_until":
+            raise UsageError(
+                f"The chat template opens a thought, and '{name}' of lm-eval measures what follows "
+                "at once.",
+                "Give --template with one that opens none, or a file of questions with choices.",
+            )
 
 
 def _require() -> None:

@@ -16,7 +16,8 @@ from safebasin.certify.sequential import (
 from safebasin.judges import Judge
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
-from safebasin.results import LEXICON, SEQUENTIAL, judge_point, judge_run
+from safebasin.reference import ask_everyday, settle
+from safebasin.results import LEXICON, SEQUENTIAL, adopt, judge_point, judge_run
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
 from safebasin.run.records import SCHEMA_VERSION
@@ -85,10 +86,10 @@ def scan_until_decided(
     manifest = Manifest(prepared.identity, ids, prepared.config.to_json())
     judge = prepared.judges[0]
     with RunFolder.open(prepared.folder, manifest) as run:
-        for one in prepared.judges:
-            run.adopt_judge(one.name, one.spec())
+        adopt(run, prepared.judges)
         run.write_text(LEXICON, prepared.lexicon.text())
         prepared.load_judges()
+        ask_everyday(run, prepared.judges, prepared.engine, prepared.sampling)
         open_points = list(prepared.points)
         asked = dict.fromkeys(open_points, 0)
         observer.started(len(open_points) * len(ids), 0)
@@ -101,6 +102,7 @@ def scan_until_decided(
                     points, wanted, prepared.sampling, observer.answered
                 ):
                     run.write_point(point, exchanges)
+            settle(run, chunk)
             for point in open_points:
                 asked[point] = len(chunk)
                 judge_point(run, prepared.beside, point)

@@ -1,10 +1,8 @@
-"""The agreement of judges, and their calibration, as a person reads them."""
+"""The agreement of judges as a person reads it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from safebasin.agreement import Calibration, JudgeComparison
+from safebasin.agreement import JudgeComparison
 from safebasin.cli.console import emit, say
 from safebasin.cli.summary import percent, share, unjudged_shares
 from safebasin.cli.unjudged import end_where_unjudged
@@ -36,9 +34,9 @@ def _print_comparison(result: JudgeComparison) -> None:
     say("agreement on every answer, with Cohen's kappa and Gwet's AC1")
     for pair in result.pairs:
         say(f"{pair.first} and {pair.second}: {share(pair.share, f'of {pair.both} answers alike')}")
-        say(f"  all outcomes  kappa {_noted(pair.kappa)}  AC1 {_noted(pair.ac1)}")
+        say(f"  all outcomes  kappa {noted(pair.kappa)}  AC1 {noted(pair.ac1)}")
         for outcome, (kappa, ac1) in pair.per_outcome.items():
-            say(f"  {outcome:<12}  kappa {_noted(kappa)}  AC1 {_noted(ac1)}")
+            say(f"  {outcome:<12}  kappa {noted(kappa)}  AC1 {noted(ac1)}")
         if pair.either:
             say(f"  not judged by both: {pair.either}")
     for name in result.left_out:
@@ -53,7 +51,8 @@ def _print_comparison(result: JudgeComparison) -> None:
             say(f"picture  {path}")
 
 
-def _noted(found: Estimate) -> str:
+def noted(found: Estimate) -> str:
+    """An estimate with its interval and its note, if it has one."""
     return f"{found.text()} ({found.note})" if found.note else found.text()
 
 
@@ -71,45 +70,3 @@ def _map(summary: Summary) -> str:
             extent = f", basin {percent(area)} of the plane"
     unjudged = f", unjudged {summary.unjudged}" if summary.unjudged else ""
     return f"{origin}{extent}, VISAGE {summary.visage.text('.1f')}{unjudged}"
-
-
-def print_calibrations(
-    rows: Sequence[tuple[Calibration, tuple[int, int] | None]], *, as_json: bool
-) -> None:
-    """Each judge's error rates, and the corrected ASR where one was observed.
-
-    Exit code 4 where a judge left more than 2 % of the labelled answers unjudged.
-    """
-    if as_json:
-        values = []
-        for found, seen in rows:
-            value = found.to_json()
-            if seen is not None:
-                value["observed"] = {"successes": seen[0], "answers": seen[1]}
-                value["corrected_asr"] = found.corrected(*seen).to_json()
-            values.append(value)
-        emit({"judges": values})
-    else:
-        for found, seen in rows:
-            _print_calibration(found, seen)
-    shares = {found.judge: found.unjudged / max(1, found.n + found.unjudged) for found, _ in rows}
-    end_where_unjudged(shares, [], {found.judge: found.reasons for found, _ in rows})
-
-
-def _print_calibration(found: Calibration, seen: tuple[int, int] | None) -> None:
-    say(
-        f"{found.judge}: {found.n} answers with a human label of {found.label}, "
-        f"{found.unlabelled} rows without, {found.unjudged} unjudged; intervals are at 95 %"
-    )
-    say(f"  precision    {share(found.precision, 'of what it calls a success is one')}")
-    say(f"  recall       {share(found.recall, 'of the successes are found')}")
-    say(f"  specificity  {share(found.specificity, 'of the others are recognised')}")
-    say(f"  kappa        {_noted(found.kappa)}")
-    if seen is None:
-        say("  corrected    give --run RUN or --observed 12/80 to correct an ASR")
-        return
-    successes, answers = seen
-    corrected = found.corrected(successes, answers)
-    note = f"; {corrected.note}" if corrected.note else ""
-    say(f"  observed     ASR {successes} of {answers}")
-    say(f"  corrected    ASR {percent(corrected)} (Rogan-Gladen){note}")

@@ -12,6 +12,7 @@ from safebasin.cli.options import (
     BaseTemplateOption,
     JsonResultOption,
     JudgeOption,
+    PromptsKindOption,
     StudyBatchOption,
     StudyColumnOption,
     StudyDeviceOption,
@@ -21,7 +22,9 @@ from safebasin.cli.options import (
     StudyOutOption,
     StudyPromptsOption,
     StudyTrustRemoteCodeOption,
+    ThoughtOption,
     ToleranceOption,
+    parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
 
@@ -46,6 +49,7 @@ def compare(
     ] = False,
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
+    prompts_kind: PromptsKindOption = None,
     benign: Annotated[
         str | None,
         typer.Option(help="Requests to be helped with. [default: packaged, for packaged models]"),
@@ -73,6 +77,7 @@ def compare(
     ] = None,
     system: Annotated[str | None, typer.Option(help="The system prompt, for both models.")] = None,
     template: BaseTemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
     dtype: StudyDtypeOption = None,
     device: StudyDeviceOption = None,
@@ -96,12 +101,14 @@ def compare(
             "model": base,
             "prompts": prompts,
             "column": column,
+            "prompts_kind": parse_prompts_kind(prompts_kind),
             "limit": limit,
             "sample_seed": sample_seed,
             "tolerance": tolerance,
             "seeds": parse_seeds(seeds),
             "system": None if system == "none" else system,
             "template": template,
+            "thought": thought,
             "max_new_tokens": max_new_tokens,
             "dtype": dtype,
             "device": device,

@@ -60,6 +60,8 @@ def lines(found: Comparison) -> Iterator[tuple[str, str]]:
     yield "", ""
     for pair in found.pairs:
         yield pair.name, _pair(pair)
+    before, after = found.cut
+    yield "cut", f"{before.text()} -> {after.text()} ended at the token limit"
     yield "", ""
     yield "path", f"from base (0) to tuned (1); ASR at most {100 * found.tolerance:.0f} % is inside"
     # That the path ends inside is what "at least" says already.

@@ -18,10 +18,13 @@ from safebasin.cli.options import (
     JudgeOption,
     MaxNewTokensOption,
     ModelArgument,
+    PromptsKindOption,
     SampleSeedOption,
     SystemOption,
     TemplateOption,
+    ThoughtOption,
     TrustRemoteCodeOption,
+    parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
 
@@ -32,6 +35,7 @@ def evaluate(
         str, typer.Option(help="Harmful prompts: a set by name, NAME=FILE, or a file.")
     ] = DEFAULTS.prompts,
     column: ColumnOption = None,
+    prompts_kind: PromptsKindOption = None,
     benign: Annotated[
         str | None,
         typer.Option(
@@ -54,6 +58,7 @@ def evaluate(
     sample_seed: SampleSeedOption = (DEFAULTS.sample_seed),
     system: SystemOption = None,
     template: TemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: MaxNewTokensOption = None,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
@@ -77,10 +82,12 @@ def evaluate(
         model=model,
         prompts=prompts,
         column=column,
+        prompts_kind=parse_prompts_kind(prompts_kind),
         limit=limit,
         sample_seed=sample_seed,
         system=None if system == "none" else system,
         template=template,
+        thought=thought,
         max_new_tokens=max_new_tokens,
         dtype=dtype,
         device=device,

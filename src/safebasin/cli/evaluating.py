@@ -42,6 +42,11 @@ def plan_lines(prepared: Prepared) -> list[str]:
     return [
         f"asking   {sets}",
         f"how      {how}, up to {prepared.target.sampling.max_new_tokens} tokens",
+        *(
+            ["thought  the chat template opens one; an answer that is cut off in it is not judged"]
+            if prepared.target.template.opens
+            else []
+        ),
         f"judges   {', '.join(judge.name for judge in prepared.judges)}",
         *(
             f"budget   {judge.budget(samples * _answers(prepared, judge))}"
@@ -76,6 +81,8 @@ def print_evaluation(found: Evaluation) -> None:
     say()
     if found.capability is not None:
         say(f"capability  {share(found.capability, 'of the questions answered right')}")
+    cut = " · ".join(f"{kind} {one.text()}" for kind, one in found.cut.items())
+    say(f"cut         {cut} ended at the token limit")
     for note in found.notes:
         say(f"note        {note}")
     say(f"run         {found.folder}")

@@ -8,11 +8,14 @@ import typer
 
 from safebasin.cli.options import (
     JsonResultOption,
+    PromptsKindOption,
     StudyDeviceOption,
     StudyOutOption,
     StudyTemplateOption,
     StudyTrustRemoteCodeOption,
+    parse_prompts_kind,
 )
+from safebasin.config import DEFAULT_PROMPTS, ScanConfig
 from safebasin.errors import UsageError
 
 THEN = ("nothing", "compare")
@@ -67,6 +70,7 @@ def finetune(
     prompts: Annotated[
         str | None, typer.Option(help="Requests to be refused, for --then compare.")
     ] = None,
+    prompts_kind: PromptsKindOption = None,
     limit: Annotated[int, typer.Option(help="How many of them, for --then compare.")] = 80,
     json: JsonResultOption = False,
 ) -> None:
@@ -86,4 +90,9 @@ def finetune(
         dtype=dtype, device=device, trust_remote_code=trust_remote_code,
         out=None if out is None else str(out),
     )  # fmt: skip
-    run_finetune(config, compare=then == "compare", prompts=prompts, limit=limit, as_json=json)
+    compared = ScanConfig(
+        prompts=prompts or DEFAULT_PROMPTS,
+        prompts_kind=parse_prompts_kind(prompts_kind),
+        limit=limit,
+    )
+    run_finetune(config, compared if then == "compare" else None, as_json=json)

@@ -36,11 +36,14 @@ def agree(
     from safebasin.agreement import compare_judges
     from safebasin.cli.agreement import print_comparison
     from safebasin.cli.console import tell
-    from safebasin.results import budgets
+    from safebasin.judges import build_all
+    from safebasin.results import budgets, lexicon_of
+    from safebasin.run import RunFolder
 
     if tolerance is not None and not 0 <= tolerance < 1:
         raise UsageError(f"The tolerance is {tolerance}.", "Give a share in [0, 1).")
-    more = () if judge is None else tuple(judge.split(","))
+    lexicon = lexicon_of(RunFolder.read(run))
+    more = () if judge is None else build_all(judge.split(","), lexicon)
     for line in budgets(run, more):
         tell(line)
     print_comparison(compare_judges(run, more, tolerance), as_json=json)
@@ -48,13 +51,36 @@ def agree(
 
 @application.command()
 def calibrate(
-    file: Annotated[
-        Path, typer.Argument(help="Labelled answers as WildGuardTest or xstest-response has them.")
+    files: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FILE...",
+            help="Labelled answers as published (`safebasin list labelled`), or one's own.",
+        ),
     ],
     judge: Annotated[str, typer.Option(help="Judges by name.")] = "refusal",
     label: Annotated[
-        str, typer.Option(help="What the humans labelled: refusal, or harm.")
-    ] = "refusal",
+        str | None,
+        typer.Option(
+            help="What people labelled: refusal, or harm. [default: what the file has; refusal of "
+            "both]"
+        ),
+    ] = None,
+    partial: Annotated[
+        str,
+        typer.Option(help="As what a partial refusal counts: refused, complied, or left-out."),
+    ] = "left-out",
+    labels: Annotated[
+        str | None,
+        typer.Option(
+            help="What words of your own mean: 'refused=no,never;complied=yes;partial=some;"
+            "left-out=unclear'."
+        ),
+    ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(help="Columns of your own: 'prompt=question;answer=reply;label=verdict'."),
+    ] = None,
     run: Annotated[
         Path | None, typer.Option(help="Correct the ASR of this run's undisplaced model.")
     ] = None,
@@ -63,25 +89,39 @@ def calibrate(
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Measure judges on answers that humans labelled, and correct an ASR for their mistakes."""
-    from safebasin.agreement import calibrate_judge, read_labelled
-    from safebasin.agreement.labelled import check_judge
-    from safebasin.agreement.runs import observed_asr, origin_answers
-    from safebasin.cli.agreement import print_calibrations
-    from safebasin.cli.console import tell
-    from safebasin.judges import AsksAgain, budget_for, build
+    """Measure judges on answers that humans labelled, and correct an ASR for their mistakes.
 
-    if label == "refusal":
-        labelled = read_labelled(file, "refusal")
-    elif label == "harm":
-        labelled = read_labelled(file, "harm")
-    else:
+    Several files give a row each, and one together.
+    """
+    from safebasin.agreement import calibrate_judge, read_labelled
+    from safebasin.agreement.calibrating import check_judge
+    from safebasin.agreement.label_layouts import QUESTIONS
+    from safebasin.agreement.prevalence import PARTIALS
+    from safebasin.agreement.runs import observed_asr, origin_answers
+    from safebasin.cli.calibrations import print_calibrations
+    from safebasin.cli.console import tell
+    from safebasin.cli.labels import parse_columns, parse_meanings
+    from safebasin.judges import AsksAgain, budget_for, build_all
+
+    question = next((one for one in QUESTIONS if one == label), None)
+    if label is not None and question is None:
         raise UsageError(f"Unknown label '{label}'.", "Give refusal or harm.")
+    counted = next((one for one in PARTIALS if one == partial), None)
+    if counted is None:
+        raise UsageError(
+            f"A partial refusal cannot count as '{partial}'.", f"Give {', '.join(PARTIALS)}."
+        )
     if run is not None and observed is not None:
         raise UsageError("Both a run and an ASR are given.", "Give --run or --observed.")
+    if len({file.resolve() for file in files}) < len(files):
+        raise UsageError("A file of labels is named twice.", "Name each file once.")
     given = None if observed is None else parse_observed(observed)
-    judges = [build(name) for name in judge.split(",")]
-    read = [*labelled.exchanges, *(() if run is None else origin_answers(run))]
+    words = None if labels is None else parse_meanings(labels)
+    named = None if columns is None else parse_columns(columns)
+    labelled = [read_labelled(file, question, words=words, columns=named) for file in files]
+    judges = build_all(judge.split(","))
+    read = [exchange for one in labelled for exchange in one.exchanges]
+    read += [] if run is None else origin_answers(run)
     for one in judges:
         check_judge(one)
     for one in judges:
@@ -90,8 +130,9 @@ def calibrate(
     rows = []
     for one in judges:
         seen = observed_asr(run, one) if run is not None else given
-        rows.append((calibrate_judge(one, labelled), seen))
-    print_calibrations(rows, as_json=json)
+        rows += [(calibrate_judge(one, found, partial=counted), seen) for found in labelled]
+    measures = {one.name: one.measures for one in judges}
+    print_calibrations(labelled, rows, measures, counted, as_json=json)
 
 
 def parse_observed(text: str) -> tuple[int, int]:

@@ -9,19 +9,21 @@ import typer
 from safebasin.cli.options import JsonOption
 from safebasin.errors import UsageError
 
-KINDS = ("prompts", "judges", "models")
+KINDS = ("prompts", "judges", "models", "labelled")
 
 
 def list_known(
-    kind: Annotated[str, typer.Argument(help="prompts, judges or models.")],
+    kind: Annotated[str, typer.Argument(help="prompts, judges, models or labelled.")],
     json: JsonOption = False,
 ) -> None:
-    """List the prompt sets, judges or packaged models by name."""
+    """List the prompt sets, judges, packaged models or files of human labels by name."""
     from safebasin.cli.console import emit, say
 
     if kind not in KINDS:
         raise UsageError(f"Unknown kind '{kind}'.", f"Give one of {', '.join(KINDS)}.")
-    rows = {"prompts": _prompts, "judges": _judges, "models": _models}[kind]()
+    rows = {"prompts": _prompts, "judges": _judges, "models": _models, "labelled": _labelled}[
+        kind
+    ]()
     if json:
         emit({kind: [{"name": name, "about": about} for name, about in rows]})
         return
@@ -31,10 +33,10 @@ def list_known(
 
 
 def _prompts() -> list[tuple[str, str]]:
-    from safebasin.prompts import CHOICE_SETS, PACKAGED, PUBLISHED, load
+    from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, load
     from safebasin.prompts.formats import KNOWN_FORMATS
 
-    packaged = [(name, f"packaged, {len(load(name))} prompts") for name in PACKAGED]
+    packaged = [(name, f"packaged, {len(load(name))} prompts") for name in (*PACKAGED, EVERYDAY)]
     choices = [
         (name, f"packaged, {_length(name)} questions with choices, for --capability")
         for name in CHOICE_SETS
@@ -73,3 +75,11 @@ def _models() -> list[tuple[str, str]]:
     from safebasin.testbed import MODEL_NAMES
 
     return [(f"testbed:{name}", "packaged tiny model") for name in MODEL_NAMES]
+
+
+def _labelled() -> list[tuple[str, str]]:
+    from safebasin.agreement.label_layouts import LABEL_LAYOUTS, own_layout
+    from safebasin.prompts.formats import ANSWER_COLUMNS
+
+    own = own_layout("prompt", f"one of {' '.join(ANSWER_COLUMNS)}", "label")
+    return [(f"FILE in {layout.name} layout", layout.text()) for layout in (*LABEL_LAYOUTS, own)]

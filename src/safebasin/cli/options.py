@@ -11,19 +11,27 @@ from typing import Annotated
 
 import typer
 
-from safebasin.config import DEFAULT_JUDGES, ScanConfig
+from safebasin.config import DEFAULT_JUDGES, PROMPTS_KINDS, PromptsKind, ScanConfig
+from safebasin.errors import UsageError
 
 DEFAULTS = ScanConfig()
 JUDGES = ",".join(DEFAULT_JUDGES)
 
 # Of every command that has it.
-JudgeOption = Annotated[str, typer.Option(help="Judges by name; the first gives the headline.")]
+JudgeOption = Annotated[
+    str,
+    typer.Option(help="Judges by name, or MODULE:NAME of your own; the first gives the headline."),
+]
 LayersOption = Annotated[str | None, typer.Option(help="Layers to displace, such as 4-7 or 0,2.")]
 RadiusOption = Annotated[
     float, typer.Option(help="How far to go, relative to the norm of each tensor.")
 ]
 ToleranceOption = Annotated[
     float, typer.Option(help="The ASR up to which a point is inside the basin.")
+]
+ThoughtOption = Annotated[
+    str | None,
+    typer.Option(help="What thoughts stand between, as '<plan>...</plan>'. [default: known marks]"),
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -39,6 +47,10 @@ ModelArgument = Annotated[
     ),
 ]
 ColumnOption = Annotated[str | None, typer.Option(help="The column that holds the prompts.")]
+PromptsKindOption = Annotated[
+    str | None,
+    typer.Option(help="Whether the prompts are harmful or benign. [default: as the file says]"),
+]
 SampleSeedOption = Annotated[int, typer.Option(help="The seed of that sample.")]
 SystemOption = Annotated[str | None, typer.Option(help="The system message. [default: none]")]
 TemplateOption = Annotated[
@@ -99,3 +111,15 @@ StudyTrustRemoteCodeOption = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")
 ]
 StudyOutOption = Annotated[Path | None, typer.Option(help="The folder. [default: one under runs/]")]
+
+
+def parse_prompts_kind(text: str | None) -> PromptsKind | None:
+    """What --prompts-kind says; None where it is not given. Raises UsageError for another word."""
+    if text is None:
+        return None
+    for kind in PROMPTS_KINDS:
+        if text == kind:
+            return kind
+    raise UsageError(
+        f"Prompts cannot be of the kind '{text}'.", f"Give one of {', '.join(PROMPTS_KINDS)}."
+    )

@@ -14,6 +14,8 @@ from rich.text import Text
 from safebasin.cli.console import duration, tell
 from safebasin.exchange import Exchange
 from safebasin.judges import AsksAgain, HoldsModel, Judge, KeywordJudge
+from safebasin.judges.soundness import is_own
+from safebasin.landscape.truncation import MOST
 from safebasin.plane import Point
 from safebasin.terminal import printable
 
@@ -25,11 +27,12 @@ class ScanProgress:
     """Counts answers, with the ASR at the current point by the headline judge, and an ETA."""
 
     def __init__(self, judge: Judge) -> None:
-        # A judge that costs money or time does not read the answers twice.
-        costly = isinstance(judge, AsksAgain | HoldsModel)
+        # A judge that costs money or time does not read the answers twice; of others' nobody knows.
+        costly = isinstance(judge, AsksAgain | HoldsModel) or not is_own(judge)
         self._judge: Judge = KeywordJudge() if costly else judge
         self._point: Point | None = None
         self._counts: dict[Point, tuple[int, int]] = {}  # judged, not refused
+        self._cut = 0  # at the origin, before any refusal
         self._total = self._done = self._already = 0
         self._began = self._last_line = time.monotonic()
         self._bar: Progress | None = None
@@ -71,6 +74,11 @@ class ScanProgress:
         judged += sum(outcome is not None for outcome in outcomes)
         not_refused += sum(outcome not in (None, "refused") for outcome in outcomes)
         self._counts[point] = judged, not_refused
+        if point.is_origin:
+            self._cut += sum(
+                exchange.finish == "length" and outcome != "refused"
+                for exchange, outcome in zip(exchanges, outcomes, strict=True)
+            )
         self._done += len(exchanges)
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self._done, at=self._here())
@@ -79,7 +87,11 @@ class ScanProgress:
             tell(f"{self._done} of {self._total} answers · {self._here()} · {self._left()} left")
 
     def finished(self, point: Point) -> None:
-        self._counts.pop(point, None)
+        judged, _ = self._counts.pop(point, (0, 0))
+        if point.is_origin and self._cut > MOST * judged > 0:
+            tell(
+                f"at the origin {self._cut} answers were cut at the token limit before any refusal"
+            )
 
     def capability(self, name: str, done: int, points: int) -> None:
         if name not in self._capabilities:

@@ -48,17 +48,19 @@ def rejudge(
     from safebasin.cli.console import tell
     from safebasin.cli.summary import print_result, unjudged_shares
     from safebasin.cli.unjudged import end_where_unjudged
-    from safebasin.results import budgets
+    from safebasin.judges import build_all
+    from safebasin.results import budgets, lexicon_of
     from safebasin.results import rejudge as judge_again
+    from safebasin.run import RunFolder
 
-    names = judge.split(",")
-    for line in budgets(run, names):
+    judges = build_all(judge.split(","), lexicon_of(RunFolder.read(run)))
+    for line in budgets(run, judges):
         tell(line)
-    result = judge_again(run, names)
+    result = judge_again(run, judges)
     print_result(result, as_json=json)
     shares = unjudged_shares(result.summaries)
-    given = sum(name not in result.without_map for name in names)  # these come first
-    end_where_unjudged({name: shares[name] for name in list(shares)[:given]}, [run])
+    given = [one.name for one in judges if one.name in shares]
+    end_where_unjudged({name: shares[name] for name in given}, [run])
 
 
 def verify(run: RunArgument, json: JsonOption = False) -> None:

@@ -22,12 +22,15 @@ from safebasin.cli.options import (
     LayersOption,
     MaxNewTokensOption,
     ModelArgument,
+    PromptsKindOption,
     RadiusOption,
     SampleSeedOption,
     SystemOption,
     TemplateOption,
+    ThoughtOption,
     ToleranceOption,
     TrustRemoteCodeOption,
+    parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
@@ -71,12 +74,14 @@ def scan(
         str, typer.Option(help="A packaged set, or a CSV, JSONL or TXT file.")
     ] = DEFAULTS.prompts,
     column: ColumnOption = None,
+    prompts_kind: PromptsKindOption = None,
     limit: Annotated[
         int, typer.Option(help="Ask a seeded sample of so many prompts; 0 for all.")
     ] = DEFAULTS.limit,
     sample_seed: SampleSeedOption = (DEFAULTS.sample_seed),
     system: SystemOption = None,
     template: TemplateOption = None,
+    thought: ThoughtOption = None,
     max_new_tokens: MaxNewTokensOption = None,
     dtype: DtypeOption = None,
     device: DeviceOption = None,
@@ -177,10 +182,12 @@ def scan(
         "tied": tied,
         "prompts": prompts,
         "column": column,
+        "prompts_kind": parse_prompts_kind(prompts_kind),
         "limit": limit,
         "sample_seed": sample_seed,
         "system": None if system == "none" else system,
         "template": template,
+        "thought": thought,
         "max_new_tokens": max_new_tokens,
         "dtype": dtype,
         "device": device,

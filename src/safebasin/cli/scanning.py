@@ -78,6 +78,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         f"work     {plan.points} distinct points x {plan.prompts} prompts = {plan.answers} answers "
         f"of up to {prepared.sampling.max_new_tokens} tokens ({count(plan.new_tokens)} in all, "
         f"after {count(plan.prompt_tokens)} of prompts)",
+        *([f"thought  {plan.thought.text()}"] if plan.thought is not None else []),
         f"judges   {', '.join(judge.name for judge in prepared.judges)}{_early(prepared)}",
         *(f"         {name} is loaded beside the model" for name in plan.judges_beside),
         *(

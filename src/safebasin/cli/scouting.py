@@ -60,12 +60,15 @@ def check_scout(config: ScanConfig) -> None:
 
 def run_scout(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
     """Score the lines of a scan, and print and draw the curve. Nothing is judged."""
+    from safebasin.engines.first_token import require_no_thought
     from safebasin.preparation import prepare
     from safebasin.scout import DEFINITION, scout
 
     tell(f"loading {config.model}")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
+    template = prepared.engine.template
+    require_no_thought(template, [template.encode(prompt) for prompt in prepared.prompts])
     passes = len(prepared.points) * len(prepared.prompts)
     if dry_run:
         plan = {"points": len(prepared.points), "prompts": len(prepared.prompts), "passes": passes}

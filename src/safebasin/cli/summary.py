@@ -10,6 +10,7 @@ from safebasin.landscape.capability import Capability
 from safebasin.landscape.cells import Cell
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.summary import Sharpness, Side, Summary
+from safebasin.report.broken_text import told_by
 from safebasin.results import Result
 from safebasin.terminal import printable
 
@@ -59,6 +60,7 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     if summary.sharpness is not None:
         yield "edge", _rises(summary.sharpness)
     yield from _shares(result)
+    yield from _scale(result)
     yield from _capabilities(result)
     for name, other in result.summaries.items():
         if name != summary.judge:
@@ -75,6 +77,7 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     asked = summary.judged + summary.unjudged
     without = f"; {summary.unasked} more were not asked or not read" if summary.unasked else ""
     yield "unjudged", f"{summary.unjudged} of {asked} answers{without}"
+    yield "cut", result.truncation.text
     yield "", ""
     yield "run", str(result.folder)
     for path in result.figures:
@@ -129,6 +132,13 @@ def _three_ways(result: Result) -> Iterator[tuple[str, str]]:
     bands = result.shares.shares()
     means = " · ".join(f"{outcome} {100 * bands[outcome].value.mean():.0f}" for outcome in OUTCOMES)
     yield "", f"{means} in the mean of all points"
+
+
+def _scale(result: Result) -> Iterator[tuple[str, str]]:
+    """What broken text was told by."""
+    told = told_by(result.scale)
+    if told is not None and result.scale is not None:
+        yield "broken", f"{told} ({result.scale['judge']})"
 
 
 def _capabilities(result: Result) -> Iterator[tuple[str, str]]:

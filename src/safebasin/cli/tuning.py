@@ -14,6 +14,7 @@ from safebasin.cli.console import duration, emit, say, tell
 from safebasin.config import ScanConfig
 from safebasin.finetune import FinetuneConfig, Tuned, finetune
 from safebasin.finetune.recipes import recipe_named
+from safebasin.prompts import load as load_prompts
 
 LINE_EVERY = 15.0
 """Seconds between two lines of progress."""
@@ -38,10 +39,11 @@ class Steps:
         tell(f"step {done} of {total}{shown} · {duration(left)} left")
 
 
-def run_finetune(
-    config: FinetuneConfig, *, compare: bool, prompts: str | None, limit: int, as_json: bool
-) -> None:
-    """Train and print; with `compare` the comparison decides the exit code."""
+def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json: bool) -> None:
+    """Train and print; where a comparison follows, as `compared` says, it decides the exit code."""
+    if compared is not None:
+        # What is wrong with the prompts is said before the training, not after it.
+        load_prompts(compared.prompts, compared.column, compared.prompts_kind)
     own = config.resolved()
     tell(f"recipe {own.recipe}: {recipe_named(own.recipe).about}")
     tell(f"rate {own.rate:g}, batch {own.batch}, {own.epochs} epochs, {_kind(own)}")
@@ -53,23 +55,22 @@ def run_finetune(
         tell("interrupted: every finished epoch has its checkpoint")
         tell(f"  resume: {shlex.join(['safebasin', *sys.argv[1:]])}")
         raise typer.Exit(130) from None
-    if not compare:
+    if compared is None:
         _print(tuned, own, as_json)
         return
     _tell(tuned)
     from safebasin.cli.comparing import run_compare
     from safebasin.compare import CompareConfig
 
-    scan = ScanConfig(
+    scan = replace(
+        compared,
         model=own.base,
-        limit=limit,
         system=tuned.system,
         template=own.template,
         device=own.device,
         trust_remote_code=own.trust_remote_code,
         out=str(tuned.folder / "comparison"),
     )
-    scan = scan if prompts is None else replace(scan, prompts=prompts)
     run_compare(CompareConfig(str(tuned.final), scan), as_json=as_json)
 
 

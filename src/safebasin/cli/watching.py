@@ -16,7 +16,7 @@ from safebasin.cli.watched import Measured, Watched
 from safebasin.errors import UsageError
 from safebasin.judges import AsksAgain, Judge
 from safebasin.plane import Point
-from safebasin.results import assumed_points, stored_judges
+from safebasin.results import assumed_points, judge_names, stored_judges
 from safebasin.run import RunFolder
 from safebasin.run.folder import MANIFEST
 from safebasin.terminal import printable
@@ -57,7 +57,7 @@ class Reader:
 
 def _in_order(run: RunFolder) -> list[Judge]:
     """The judges that gave verdicts, in the order in which the settings name them."""
-    named = list(run.manifest.config.get("judges", ()))
+    named = judge_names(run)
     judges = stored_judges(run)
     return sorted(judges, key=lambda one: named.index(one.name) if one.name in named else 99)
 

@@ -12,7 +12,8 @@ from safebasin.engines import Engine, Sampling
 from safebasin.judges import Judge, Lexicon
 from safebasin.plane import Axis, Plane, Point, outward
 from safebasin.prompts import PromptSet
-from safebasin.results import LEXICON, judge_point
+from safebasin.reference import ask_everyday, settle
+from safebasin.results import LEXICON, adopt, judge_point
 from safebasin.run import RunFolder
 from safebasin.run.folder import MANIFEST
 from safebasin.run.manifest import Manifest, load_manifest, plane_to_json
@@ -23,8 +24,9 @@ from safebasin.scanner import Observer, by_missing
 class Part:
     """One run folder: a set of prompts, the planes where it is asked, and who judges it.
 
-    `judges` is empty where answers are compared with expected ones. The folder of a part that
-    `grows` may be given more points later; it then holds all of them as one run.
+    `judges` is empty where answers are compared with expected ones, or judged later by `readers`.
+    The folder of a part that `grows` may be given more points later; it then holds all of them as
+    one run.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Part:
     planes: tuple[Plane, ...]
     judges: tuple[Judge, ...] = ()
     grows: bool = False
+    readers: tuple[Judge, ...] = ()
 
     def manifest(self, identity: Mapping[str, Any], config: Mapping[str, Any]) -> Manifest:
         """What determines the answers: what the parts have in common, and the part's own."""
@@ -87,8 +90,7 @@ def measure(
             for part in parts
         ]
         for part, run in zip(parts, runs, strict=True):
-            for judge in part.judges:
-                run.adopt_judge(judge.name, judge.spec())
+            adopt(run, part.judges)
             run.write_text(LEXICON, lexicon.text())
         missing = [
             {
@@ -105,12 +107,16 @@ def measure(
         observer.started(wanted, wanted - absent)
         for part, run, gaps in zip(parts, runs, missing, strict=True):
             prompts = {prompt.id: prompt for prompt in part.prompts}
+            if any(gaps.values()):
+                ask_everyday(run, (*part.judges, *part.readers), engine, sampling)
             for ids, points in by_missing(gaps):
                 asked = [prompts[prompt_id] for prompt_id in ids]
                 for point, exchanges in engine.answers(points, asked, sampling, observer.answered):
                     run.write_point(point, exchanges)
+                    settle(run, part.prompts.ids)
                     judge_point(run, part.judges, point)
                     observer.finished(point)
+            settle(run, part.prompts.ids)
             for point in gaps:
                 judge_point(run, part.judges, point)
 

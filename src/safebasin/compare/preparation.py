@@ -19,8 +19,7 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
 from safebasin.errors import DirectionError
-from safebasin.judges import Lexicon, check_judges
-from safebasin.judges import build as build_judge
+from safebasin.judges import Lexicon, build_all, check_judges
 from safebasin.plane import Axis, Plane
 from safebasin.preparation import build_engine, harmful_of
 from safebasin.prompts import PromptSet
@@ -88,7 +87,9 @@ def prepare(config: CompareConfig) -> Prepared:
     sets = [harmful, *(found for _, found in others)]
     texts = [prompt.text for found in sets for prompt in found]
     lexicon = Lexicon.of(loaded.tokenizer.get_vocab(), texts)
-    judges = tuple(build_judge(name, lexicon=lexicon) for name in scan.judges)
+    judges = build_all(scan.judges, lexicon)
+    scan = scan.judged_by([judge.name for judge in judges])
+    config = replace(config, scan=scan)
     engine = engine_for(loaded, {DIRECTION: direction}, scan)
     sampling = sampling_of(engine, scan)
     ends = (Plane((Axis(DIRECTION, (0.0, 1.0)),)),)
@@ -114,7 +115,9 @@ def prepare(config: CompareConfig) -> Prepared:
 
 def harmful_set(scan: ScanConfig) -> PromptSet:
     """The requests that should be refused, as many of them as the settings ask for."""
-    return _sampled(harmful_of(prompt_sets.load(scan.prompts, column=scan.column)), scan)
+    return _sampled(
+        harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind)), scan
+    )
 
 
 def _sampled(found: PromptSet, scan: ScanConfig) -> PromptSet:
@@ -144,7 +147,7 @@ def load(base: Checkpoint, scan: ScanConfig) -> Loaded:
         require_vllm()
     model, tokenizer = base.load(scan.dtype, scan.device, keep_on_host=on_host)
     weights = Weights(model, exclude_norms=False)
-    template = Template.of(tokenizer, scan.template, scan.system)
+    template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     return Loaded(base, model, tokenizer, weights, template)
 
 

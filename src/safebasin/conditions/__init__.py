@@ -119,7 +119,7 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
     found = Found(
         folder=prepared.folder,
         model=prepared.checkpoint.name,
-        judge=config.scan.judges[0],
+        judge=prepared.conditions[0].part.judges[0].name,
         neighbourhood=config.neighbourhood,
         conditions=measured,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,7 @@ from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.template import Template
 from safebasin.errors import UsageError
-from safebasin.judges import Lexicon, check_judges
-from safebasin.judges import build as build_judge
+from safebasin.judges import Lexicon, build_all, check_judges
 from safebasin.preparation import build_directions, build_engine, describe, harmful_of
 from safebasin.prompts import PromptSet
 from safebasin.run.names import default_folder, slug
@@ -94,7 +93,7 @@ def prepare(config: ConditionsConfig) -> Prepared:
     """
     scan = config.scan
     planes = scan.planes()
-    everything = harmful_of(prompt_sets.load(scan.prompts, column=scan.column))
+    everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
     wanted = min(scan.limit or len(everything), len(everything))
     ways = _ways(config, everything.sample(wanted, scan.sample_seed))
     check_judges(scan.judges)
@@ -107,7 +106,9 @@ def prepare(config: ConditionsConfig) -> Prepared:
     directions = build_directions(scan, weights)
     texts = [prompt.text for _, _, _, found in ways for prompt in found]
     lexicon = Lexicon.of(tokenizer.get_vocab(), texts)
-    judges = tuple(build_judge(name, lexicon=lexicon) for name in scan.judges)
+    judges = build_all(scan.judges, lexicon)
+    scan = scan.judged_by([judge.name for judge in judges])
+    config = replace(config, scan=scan)
     common = {
         "model": {"name": checkpoint.name, **checkpoint.spec()},
         "weights": weights.spec(),
@@ -116,7 +117,7 @@ def prepare(config: ConditionsConfig) -> Prepared:
     conditions = []
     sampling = None
     for name, system, attack, found in ways:
-        template = Template.of(tokenizer, scan.template, system)
+        template = Template.of(tokenizer, scan.template, system, scan.marks)
         engine = build_engine(scan, model, weights, directions, template, judges)
         # The first engine takes over the model's own limit of new tokens.
         sampling = sampling or sampling_of(engine, scan)

@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from safebasin.engines.plain import PlainEngine
+from safebasin.engines.template import Template
 from safebasin.errors import EngineError
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
@@ -91,6 +92,17 @@ def first_tokens(tokenizer: Any, text: str) -> set[int]:
     return found
 
 
+def require_no_thought(template: Template, encoded: Sequence[Sequence[int]]) -> None:
+    """Raise EngineError where an encoded prompt opens a thought: there the first token stands."""
+    for tokens in encoded:
+        if opening := template.opened(tokens).strip():
+            raise EngineError(
+                f"The prompt opens a thought with {opening}, so the first token says nothing of "
+                "refusal.",
+                "Scan with generated answers instead: leave out --score first-token.",
+            )
+
+
 class FirstTokenScorer:
     """Reads the first answer token's probabilities with the plain engine's batches."""
 
@@ -103,6 +115,7 @@ class FirstTokenScorer:
     ) -> Iterator[tuple[Point, Masses]]:
         """Yield each point, in the order given, with one row a prompt; nan for broken logits."""
         encoded = [self.engine.template.encode(prompt) for prompt in prompts]
+        require_no_thought(self.engine.template, encoded)
         order = sorted(range(len(encoded)), key=lambda i: (-len(encoded[i]), i))
         for point in points:
             found: Masses = np.full((len(encoded), 2), np.nan)

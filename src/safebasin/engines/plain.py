@@ -176,8 +176,7 @@ class PlainEngine:
     def _exchange(self, prompt: Prompt, encoded: list[int], tokens: list[int]) -> Exchange:
         ended = bool(tokens) and tokens[-1] in self.end_tokens
         finish: Finish = "eos" if ended else "length"
-        text = self.template.tokenizer.decode(tokens, skip_special_tokens=True)
-        return Exchange(prompt.id, prompt.text, text, finish, len(encoded), len(tokens))
+        return self.template.exchange(prompt, encoded, tokens, finish)
 
     @torch.inference_mode()
     def _origin_logprobs(

@@ -1,16 +1,23 @@
-"""Prompts as the model sees them: chat template, system prompt, token ids."""
+"""Prompts as the model sees them, and its answers as text: chat template, token ids, thought."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from safebasin.errors import TemplateError
+from safebasin.exchange import Exchange, Finish
 from safebasin.prompts import Prompt
+from safebasin.thought import Marks, closing_of, opened, special_marks
 
 RAW = "raw"
+PROBE = "What is a safety basin"
+TAIL = 32
+"""How many tokens of a prompt's end are looked at for a mark that opens a thought."""
 REMEDY = (
     "Give one with --template FILE (a Jinja chat template), or --template raw to send prompts bare."
 )
@@ -18,19 +25,27 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class Template:
-    """How a prompt becomes token ids for one tokenizer.
+    """How a prompt becomes token ids for one tokenizer, and an answer's token ids its text.
 
     `source` is the Jinja text of a chat template, or None to send the prompt's text bare, with the
     special tokens that the tokenizer itself adds. `system` is the system message, None for none
-    (a chat template may then put in its own default).
+    (a chat template may then put in its own default). `marks` are what the model's thoughts stand
+    between, None for the known marks.
     """
 
     tokenizer: Any
     source: str | None
     system: str | None = None
+    marks: Marks | None = None
 
     @classmethod
-    def of(cls, tokenizer: Any, template: str | None = None, system: str | None = None) -> Template:
+    def of(
+        cls,
+        tokenizer: Any,
+        template: str | None = None,
+        system: str | None = None,
+        marks: Marks | None = None,
+    ) -> Template:
         """The model's own template, or the one asked for: `raw`, or a file with Jinja text.
 
         Raises TemplateError where there is none, where it cannot be read, and where it refuses,
@@ -42,7 +57,7 @@ class Template:
                     "A raw prompt has no place for a system message.",
                     "Leave out --system, or give a chat template with --template FILE.",
                 )
-            return cls(tokenizer, None)
+            return cls(tokenizer, None, marks=marks)
         if template is not None:
             try:
                 source = Path(template).read_text(encoding="utf-8")
@@ -53,7 +68,7 @@ class Template:
                 ) from error
         else:
             source = _own_template(tokenizer)
-        result = cls(tokenizer, source, system)
+        result = cls(tokenizer, source, system, marks)
         result._probe()
         return result
 
@@ -86,19 +101,81 @@ class Template:
             )
         return tokens
 
+    def opened(self, encoded: Sequence[int]) -> str:
+        """The mark by which an encoded prompt opens a thought, with what follows it; "" for none.
+
+        It is read off the prompt's last tokens, which is what the model sees.
+        """
+        tail = tuple(encoded[-TAIL:])
+        if tail not in self._opened:
+            text = str(self.tokenizer.decode(list(tail), skip_special_tokens=False))
+            self._opened[tail] = opened(text, self.marks)
+        return self._opened[tail]
+
+    @cached_property
+    def _opened(self) -> dict[tuple[int, ...], str]:
+        return {}
+
+    @cached_property
+    def opens(self) -> str:
+        """The mark by which the chat template opens a thought; "" where it opens none."""
+        return "" if self.source is None else opened(self.render(PROBE), self.marks)
+
+    @cached_property
+    def thinks(self) -> bool:
+        """Whether the model may be one that thinks: its template or its tokens speak of thoughts.
+
+        Many models can do both, so only their answers show whether they do.
+        """
+        return bool(
+            self.opens or self._kept or closing_of(self.source or "", self.marks) is not None
+        )
+
+    @cached_property
+    def _kept(self) -> dict[int, str]:
+        """Special tokens that are marks of a thought, which the text of an answer keeps."""
+        found = self.tokenizer.added_tokens_decoder.items()
+        special = {str(token.content): int(index) for index, token in found if token.special}
+        return {special[mark]: mark for mark in special_marks(special, self.marks)}
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """The text of answer tokens: without special tokens, but for the marks of a thought."""
+        if not self._kept:
+            return str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+        added = self.tokenizer.added_tokens_decoder
+        dropped = {*self.tokenizer.all_special_ids, *(i for i, t in added.items() if t.special)}
+        dropped -= self._kept.keys()
+        left = [token for token in tokens if token not in dropped]
+        return str(self.tokenizer.decode(left, skip_special_tokens=False))
+
+    def exchange(
+        self, prompt: Prompt, encoded: Sequence[int], tokens: Sequence[int], finish: Finish
+    ) -> Exchange:
+        """An answer's tokens as an exchange. What the prompt opened of a thought is put before it,
+        so that thought and answer can be told apart by the text alone."""
+        text = self.opened(encoded) + self.decode(tokens)
+        return Exchange(
+            prompt.id, prompt.text, text, finish, len(encoded), len(tokens), marks=self.marks
+        )
+
     def spec(self) -> dict[str, object]:
-        """What determines the rendering, as JSON values."""
+        """What determines the rendering, and the text of answers, as JSON values."""
         digest = None if self.source is None else hashlib.sha256(self.source.encode()).hexdigest()
+        thought: dict[str, object] = {"opens": self.opens, "kept": sorted(self._kept.values())}
+        if self.marks is not None:
+            thought["marks"] = list(self.marks)
         return {
             "kind": RAW if self.source is None else "chat",
             "sha256": digest,
             "system": self.system,
+            # Left out where it says nothing, so that the runs of other models stay what they are.
+            **({"thought": thought} if any(thought.values()) else {}),
         }
 
     def _probe(self) -> None:
         import jinja2
 
-        probe = "What is a safety basin"
+        probe = PROBE
         try:
             rendered = self.render(probe)
         except (jinja2.TemplateError, TypeError, ValueError) as error:

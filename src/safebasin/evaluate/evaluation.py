@@ -11,19 +11,22 @@ import numpy as np
 
 from safebasin.compare.parts import measure
 from safebasin.engines.memory import free_model
+from safebasin.errors import SafebasinError
 from safebasin.evaluate.preparation import BENIGN, CAPABILITY, HARMFUL, Prepared
 from safebasin.evaluate.shares import Codes, Shares, gap, right, shares
 from safebasin.judges import HoldsModel, Judge
 from safebasin.landscape.cells import CODES
 from safebasin.landscape.intervals import Estimate
+from safebasin.landscape.truncation import Cut
 from safebasin.plane import Point
 from safebasin.prompts.expected import right_answers
-from safebasin.results import judge_point
+from safebasin.results import adopt, judge_point
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
+from safebasin.truncation import cut_at, truncation_of
 
 EVALUATION = "evaluation.json"
 
@@ -37,6 +40,7 @@ class Evaluation:
                       refused.
     gap               by each judge of `benign`: refusals of harmful less those of benign prompts
     capability        the share of right answers, or None where not measured
+    cut               how many answers to each set of prompts ended at the token limit
     """
 
     folder: Path
@@ -47,6 +51,7 @@ class Evaluation:
     gap: Mapping[str, Estimate]
     capability: Estimate | None
     notes: tuple[str, ...]
+    cut: Mapping[str, Cut]
 
     @property
     def judge(self) -> str:
@@ -72,6 +77,7 @@ class Evaluation:
             "benign": {name: part.to_json() for name, part in self.benign.items()},
             "gap": {name: one.to_json() for name, one in self.gap.items()},
             "capability": None if self.capability is None else self.capability.to_json(),
+            "cut": {kind: cut.to_json() for kind, cut in self.cut.items()},
             "notes": list(self.notes),
         }
 
@@ -115,16 +121,22 @@ def _freed(prepared: Prepared) -> Prepared:
 def _read(prepared: Prepared) -> Evaluation:
     """Judge what is stored and not judged yet, and count."""
     codes: dict[str, dict[str, Codes]] = {HARMFUL: {}, BENIGN: {}}
+    failed: list[SafebasinError] = []
     # One judge after the other, so that no two of their models have to fit at once.
     for judge in prepared.judges:
-        for kind in prepared.read_by(judge):
-            rows = []
-            for folder in _folders(prepared, kind):
-                with RunFolder.reopen(folder) as run:
-                    rows.append(_codes(run, judge, prepared.sets[kind].ids))
-            codes[kind][judge.name] = np.array(rows, dtype=np.int8)
+        try:
+            for kind in prepared.read_by(judge):
+                rows = []
+                for folder in _folders(prepared, kind):
+                    with RunFolder.reopen(folder) as run:
+                        rows.append(_codes(run, judge, prepared.sets[kind].ids))
+                codes[kind][judge.name] = np.array(rows, dtype=np.int8)
+        except SafebasinError as error:
+            failed.append(error)  # once the other judges have read, too
         if isinstance(judge, HoldsModel):
             judge.unload()
+    if failed:
+        raise failed[0]
     answered: list[list[bool | None]] = []
     if CAPABILITY in prepared.sets:
         asked = prepared.sets[CAPABILITY].prompts
@@ -146,8 +158,26 @@ def _read(prepared: Prepared) -> Evaluation:
             for name in benign
         },
         capability=right(answered) if answered else None,
-        notes=prepared.notes,
+        notes=(*prepared.notes, *_warned(prepared)),
+        cut={kind: _cut(prepared, kind) for kind in prepared.sets},
     )
+
+
+def _cut(prepared: Prepared, kind: str) -> Cut:
+    """How many answers to a set were cut, in all samples."""
+    ids = prepared.sets[kind].ids
+    runs = map(RunFolder.read, _folders(prepared, kind))
+    return sum((cut_at(run, Point(), ids) for run in runs), Cut(0, 0))
+
+
+def _warned(prepared: Prepared) -> list[str]:
+    """A sentence where the token limit could change verdicts on the harmful prompts.
+
+    By the first sample: the limit is that of all.
+    """
+    run = RunFolder.read(_folders(prepared, HARMFUL)[0])
+    warning = truncation_of(run, prepared.judges, prepared.sets[HARMFUL].ids).warning
+    return [warning] if warning else []
 
 
 def _folders(prepared: Prepared, kind: str) -> list[Path]:
@@ -159,7 +189,7 @@ def _folders(prepared: Prepared, kind: str) -> list[Path]:
 
 def _codes(run: RunFolder, judge: Judge, ids: tuple[str, ...]) -> list[int]:
     # With `replace`: the answers are kept by their own identity, and a judge may have changed.
-    run.adopt_judge(judge.name, judge.spec(), replace=True)
+    adopt(run, [judge], replace=True)
     judge_point(run, [judge], Point())
     verdicts = run.read_verdicts(judge.name, judge.spec(), Point())
     return [

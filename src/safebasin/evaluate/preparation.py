@@ -15,8 +15,7 @@ from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.evaluate.settings import NONE, EvaluateConfig, twin_advice
-from safebasin.judges import Judge, Lexicon, check_judges
-from safebasin.judges import build as build_judge
+from safebasin.judges import Judge, Lexicon, build_all, check_judges
 from safebasin.plane import Axis, Plane
 from safebasin.preparation import harmful_of
 from safebasin.prompts import PromptSet
@@ -81,7 +80,11 @@ class Prepared:
     def parts(self, sample: int) -> list[Part]:
         """The run folders of one sample. They are judged afterwards, so no judge is named."""
         tail = "" if sample == 1 else f"-{sample}"
-        return [Part(f"{name}{tail}", found, (ORIGIN,)) for name, found in self.sets.items()]
+        readers = {name: () if name == CAPABILITY else self.judges for name in self.sets}
+        return [
+            Part(f"{name}{tail}", found, (ORIGIN,), readers=readers[name])
+            for name, found in self.sets.items()
+        ]
 
 
 def prepare(config: EvaluateConfig) -> Prepared:
@@ -96,7 +99,7 @@ def prepare(config: EvaluateConfig) -> Prepared:
     checkpoint.check()
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)
     weights = Weights(model)
-    template = Template.of(tokenizer, scan.template, scan.system)
+    template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     texts = [prompt.text for found in sets.values() for prompt in found]
     lexicon = Lexicon.of(tokenizer.get_vocab(), texts)
     own_limit = model.generation_config.max_new_tokens
@@ -114,7 +117,9 @@ def prepare(config: EvaluateConfig) -> Prepared:
     }
     label = f"evaluate-{checkpoint.name}"
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
-    judges = tuple(build_judge(name, lexicon=lexicon) for name in scan.judges)
+    judges = build_all(scan.judges, lexicon)
+    scan = scan.judged_by([judge.name for judge in judges])
+    config = replace(config, scan=scan)
     if BENIGN in sets:
         notes += [
             f"{judge.name} judges harm, so over-refusal is not measured by it"
@@ -130,14 +135,14 @@ def _sets(config: EvaluateConfig) -> tuple[dict[str, PromptSet], list[str]]:
     """The sets by name, and what a reader has to know of them."""
     scan = config.scan
     notes: list[str] = []
-    loaded = prompt_sets.load(scan.prompts, column=scan.column)
+    loaded = prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind)
     sets = {HARMFUL: _sampled(harmful_of(loaded), scan)}
     own = tuple(prompt for prompt in loaded if prompt.kind == "benign")
     mixed = len(own) < len(loaded) and bool(own)
     if config.benign is None and mixed:
         sets[BENIGN] = _sampled(replace(loaded, prompts=own), scan)
     elif config.benign_set is not None:
-        found = prompt_sets.load(config.benign_set)
+        found = prompt_sets.load(config.benign_set, unstated="benign")
         kinds = {prompt.kind for prompt in found}
         if kinds >= {"harmful", "benign"}:
             found = replace(found, prompts=tuple(p for p in found if p.kind == "benign"))

@@ -42,7 +42,8 @@ class Loaded:
 class GuardJudge:
     """Judges with a guard model, loaded at the first answer and kept until `unload`.
 
-    `template` takes the place of the guard's own. An empty answer is not judged. `check` says
+    `template` takes the place of the guard's own. An empty answer is not judged, nor is
+    one that was cut off in its thought. `check` says
     before any work what the first answer would find out.
     """
 
@@ -123,8 +124,8 @@ class GuardJudge:
         return self.loaded.asked
 
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        asked = [i for i, exchange in enumerate(exchanges) if exchange.response.strip()]
-        verdicts = [Verdict(None, "empty")] * len(exchanges)
+        asked = [i for i, exchange in enumerate(exchanges) if exchange.answer.strip()]
+        verdicts = [Verdict(None, exchange.unanswered or "empty") for exchange in exchanges]
         if not asked:
             return verdicts
         self.load()
@@ -145,7 +146,7 @@ class GuardJudge:
     def rendered(self, exchange: Exchange) -> list[str]:
         """The whole input, once for every guideline."""
         self._load_tokenizer()
-        prompt, response = self._plain(exchange.prompt), self._clipped(exchange.response)
+        prompt, response = self._plain(exchange.prompt), self._clipped(exchange.answer)
         template = self.template or self.guard.template
         if template is not None:
             return [self.guard.render(template, prompt, response)]
@@ -280,14 +281,24 @@ class GuardJudge:
         ]
 
     def _first_scores(self, replies: Tensor, logits: Sequence[Tensor]) -> list[float | None]:
-        """The expected score where each reply's first token that is no white space was chosen."""
+        """The expected score where each reply's first token that is no white space was chosen.
+
+        None where that is none of the labels' tokens, as in a reply of capitals.
+        """
         tokenizer = self.loaded.tokenizer
+        rows = replies.tolist()
         at = [
             next((i for i, token in enumerate(row) if tokenizer.decode([token]).strip()), 0)
-            for row in replies.tolist()
+            for row in rows
         ]
         chosen = torch.stack([logits[step][row] for row, step in enumerate(at)])
-        return self._expected(chosen, self.guard.first)
+        labels = self._single_tokens(self.guard.first) or ()
+        return [
+            score if tokens[step] in labels else None
+            for tokens, step, score in zip(
+                rows, at, self._expected(chosen, self.guard.first), strict=True
+            )
+        ]
 
     def _pad(self) -> int:
         for value in (self.loaded.tokenizer.pad_token_id, self.loaded.tokenizer.eos_token_id):

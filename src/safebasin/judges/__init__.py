@@ -1,7 +1,8 @@
 """Judges: what an answer amounts to. Text in, verdicts out; no torch here.
 
 A judge is a small frozen object with a name, a specification that rebuilds it, and one method.
-Other packages add theirs by the entry points `safebasin.judges`.
+Any object of the protocol `Judge` is taken, or an import path to one; other packages may give
+theirs names by the entry points `safebasin.judges`.
 """
 
 from __future__ import annotations
@@ -18,11 +19,22 @@ from safebasin.judges.protocol import (
     HoldsModel,
     Judge,
     Measure,
+    ReadsOrigin,
     budget_for,
     common_stop_rule,
 )
 from safebasin.judges.refusal import RefusalJudge
-from safebasin.judges.registry import build, check_judges, names, rebuild, require_headline
+from safebasin.judges.registry import (
+    build,
+    build_all,
+    check_judges,
+    names,
+    rebuild,
+    require_headline,
+    stored,
+)
+from safebasin.judges.soundness import verdicts_of
+from safebasin.judges.stored import StoredJudge
 
 __all__ = [
     "AsksAgain",
@@ -36,10 +48,13 @@ __all__ = [
     "Lexicon",
     "Measure",
     "OutcomeJudge",
+    "ReadsOrigin",
     "RefusalJudge",
+    "StoredJudge",
     "Thresholds",
     "budget_for",
     "build",
+    "build_all",
     "calibrate",
     "check_judges",
     "common_stop_rule",
@@ -47,4 +62,6 @@ __all__ = [
     "names",
     "rebuild",
     "require_headline",
+    "stored",
+    "verdicts_of",
 ]

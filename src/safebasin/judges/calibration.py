@@ -11,15 +11,9 @@ from typing import TYPE_CHECKING
 
 from safebasin.errors import JudgeError
 from safebasin.exchange import Exchange
-from safebasin.judges.coherence import (
-    MOST_CHARACTERS,
-    Coherence,
-    Thresholds,
-    negative_log_likelihood,
-    nonwords,
-    repeats,
-)
+from safebasin.judges.coherence import Coherence, Thresholds, nonwords
 from safebasin.judges.lexicon import Lexicon
+from safebasin.judges.origin_scale import surprise
 
 if TYPE_CHECKING:
     from safebasin.landscape.intervals import Estimate
@@ -77,25 +71,27 @@ def calibrate(
 ) -> tuple[Thresholds, CalibrationReport]:
     """Thresholds that err least on labelled exchanges, both kinds of error weighing the same.
 
-    Chosen are the log-likelihood's, over the exchanges that have one, and the non-words', over
-    all that have enough words; the limits of repetition stay those of `start`. Exchanges that
-    repetition decides are left out of the choice. The report is on the same exchanges and so
-    slightly optimistic; `evaluate` other ones for a fair number. Raises JudgeError where the
-    labels do not fit the exchanges or are all alike.
+    Chosen are `max_nll`, a cut in nats for the model whose answers these are, over the exchanges
+    that have log-probabilities, and the non-words', over all that have enough words; the limits
+    of repetition stay those of `start`. Exchanges that repetition decides are left out of the
+    choice. The report is on the same exchanges and so slightly optimistic; `evaluate` other ones
+    for a fair number. Raises JudgeError where the labels do not fit the exchanges or are all
+    alike.
     """
     _check(exchanges, broken)
     chosen = start or Thresholds()
+    by_repetition = Coherence(None, replace(chosen, factor=None, max_nll=None, max_nonwords=None))
     open_cases = [
         (exchange, label)
         for exchange, label in zip(exchanges, broken, strict=True)
-        if (text := exchange.response.strip()[:MOST_CHARACTERS]) and repeats(text, chosen) is None
+        if by_repetition.breaks(exchange) is None
     ]
-    likelihoods = [
-        (nll, label)
+    surprises = [
+        (found, label)
         for exchange, label in open_cases
-        if (nll := negative_log_likelihood(exchange)) is not None
+        if (found := surprise(exchange)) is not None
     ]
-    max_nll = _cut(likelihoods)
+    max_nll = _cut(surprises)
     if max_nll is not None:
         chosen = replace(chosen, max_nll=max_nll)
     if lexicon is not None:

@@ -1,7 +1,4 @@
-"""One call to an OpenAI-compatible endpoint: a reply, or why there is none. Never an exception.
-
-What an endpoint says when it fails is not passed on: an error body may echo the key.
-"""
+"""An OpenAI-compatible endpoint: where it is, with which key, and how often it may be asked."""
 
 from __future__ import annotations
 
@@ -9,89 +6,23 @@ import importlib
 import ipaddress
 import os
 import re
-import threading
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import urlsplit
 
 from safebasin.errors import JudgeError, UsageError
+from safebasin.judges.endpoint_health import PATIENCE, Health
+from safebasin.judges.endpoint_limits import response_hook
 from safebasin.terminal import shorten
 
 OPENAI = "https://api.openai.com/v1"
-FAILURES = 4
-"""After so many failed calls in a row the endpoint is taken to be down."""
-
 LONGEST = 86_400
 """Seconds that a try may take."""
-REJECTIONS = 3
-"""After so many rejected requests, and none accepted, the fault is taken to lie with them all."""
 
 _KEY_NAME = re.compile(r"[A-Z][A-Z0-9_]*(?:KEY|TOKEN|SECRET)")
 _CREDENTIALS = re.compile(r"(?<=//).*@|^(?!\w+://).*@|[?#].*", re.DOTALL)
 _TOKEN = re.compile(r"\b(?:sk-|hf_|gh[a-z]_|AIza)[A-Za-z0-9_-]{12,}")
 _SENDABLE = re.compile(r"[!-~]*")
-_HOPELESS = {
-    401: "the endpoint rejects the key (401)",
-    403: "the endpoint forbids the model (403)",
-    404: "the endpoint has no such model or path (404)",
-}
-_REJECTED = {
-    400: "the endpoint rejects this request (400)",
-    413: "the endpoint takes no request as long as this one (413)",
-    422: "the endpoint cannot process this request (422)",
-}
-
-
-Fault = Literal["reply", "request", "perhaps the endpoint", "the endpoint"]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """The text of a reply, or None, the reason, and where the fault lies.
-
-    `of_all` is the reason to give where the endpoint rejects every request.
-    """
-
-    text: str | None
-    reason: str = ""
-    fault: Fault = "reply"
-    of_all: str = ""
-
-
-@dataclass
-class Health:
-    """What the calls so far have shown; shared by all threads.
-
-    `under_way` counts the calls that have not returned, `rejections` the requests that were
-    rejected; `accepted` is whether one was worked on.
-    """
-
-    calls: int = 0
-    under_way: int = 0
-    failures: int = 0
-    rejections: int = 0
-    accepted: bool = False
-    stopped: str = ""
-    changed: threading.Condition = field(default_factory=threading.Condition)
-
-    @property
-    def doubtful(self) -> bool:
-        """Whether the endpoint may reject whatever it is asked."""
-        return not self.accepted and self.rejections >= REJECTIONS
-
-    def take_in(self, reply: Reply) -> None:
-        """Learn from a call that has returned. The caller holds `changed`."""
-        elsewhere = reply.fault in ("perhaps the endpoint", "the endpoint")
-        self.under_way -= 1
-        self.failures = self.failures + 1 if elsewhere else 0
-        self.rejections += reply.fault == "request"
-        self.accepted = self.accepted or reply.fault == "reply"
-        if reply.fault == "the endpoint" or self.failures >= FAILURES:
-            self.stopped = self.stopped or reply.reason
-        elif self.doubtful and not self.under_way:
-            self.stopped = self.stopped or reply.of_all or reply.reason
-        self.changed.notify_all()
 
 
 @dataclass(frozen=True)
@@ -99,7 +30,8 @@ class Endpoint:
     """Where and how to ask. None of this changes a verdict but `base_url` and `model`.
 
     `key_name` is the environment variable that holds the key; a loopback endpoint may do without.
-    `timeout` in seconds a try, `retries` tries after the first, `max_calls` 0 for no limit.
+    `timeout` in seconds a try, `retries` tries after the first, `max_calls` 0 for no limit,
+    `patience` replies in a row that cannot be read before judging stops, 0 for never.
     """
 
     model: str
@@ -109,9 +41,11 @@ class Endpoint:
     timeout: float = 60.0
     retries: int = 3
     max_calls: int = 0
+    patience: int = PATIENCE
     health: Health = field(default_factory=Health, compare=False, repr=False)
 
     def __post_init__(self) -> None:
+        self.health.patience = self.patience
         if not _KEY_NAME.fullmatch(self.key_name):
             raise UsageError(
                 f"'{self.key_name[:40]}' is not the name of a variable for a key.",
@@ -123,6 +57,7 @@ class Endpoint:
             "timeout": (0 < self.timeout <= LONGEST, f"seconds above 0 and up to {LONGEST}"),
             "retries": (self.retries >= 0, "a whole number from 0"),
             "max_calls": (self.max_calls >= 0, "a whole number, 0 for no limit"),
+            "patience": (self.patience >= 0, "a whole number, 0 for no end"),
         }
         for name, (meant, remedy) in ranges.items():
             if not meant:
@@ -150,14 +85,16 @@ class Endpoint:
 
     def _no_address(self) -> UsageError:
         """The address as it was typed, less whatever in it may be a secret."""
-        shown = _CREDENTIALS.sub("", self.base_url)
-        key = os.environ.get(self.key_name, "").strip()
-        if key and key in shown:
-            shown = shown.replace(key, "…")
+        shown = self.without_secrets(_CREDENTIALS.sub("", self.base_url))
         return UsageError(
-            f"The endpoint '{shorten(_TOKEN.sub('…', shown), 100)}' is no web address.",
+            f"The endpoint '{shorten(shown, 100)}' is no web address.",
             "Give base_url=https://HOST/v1, or http://HOST:PORT/v1 with a port from 1 to 65535.",
         )
+
+    def without_secrets(self, text: str) -> str:
+        """A text less the key, and less what looks like one."""
+        key = os.environ.get(self.key_name, "").strip()
+        return _TOKEN.sub("…", text.replace(key, "…") if key else text)
 
     @property
     def local(self) -> bool:
@@ -213,99 +150,13 @@ class Endpoint:
                 timeout=self.timeout,
                 max_retries=self.retries,
                 # A redirect would carry the answers, and perhaps the key, to another host.
-                http_client=openai.DefaultHttpxClient(follow_redirects=False),
+                http_client=openai.DefaultHttpxClient(
+                    follow_redirects=False,
+                    event_hooks={"response": [response_hook(self.timeout)]},
+                ),
             )
         except Exception as error:
             # Which package this error is from depends on the version of openai.
             if type(error).__name__ != "InvalidURL":
                 raise
             raise self._no_address() from None
-
-    def ask(
-        self,
-        client: Any,
-        messages: Sequence[Mapping[str, str]],
-        max_tokens: int,
-        schema: Mapping[str, Any] | None,
-    ) -> Reply:
-        """One reply. The library tries again, with a growing delay, on 429, 5xx and time-outs."""
-        health = self.health
-        with health.changed:
-            # A filter may reject just the first answers: what is under way will tell.
-            health.changed.wait_for(lambda: not (health.doubtful and health.under_way))
-            if health.stopped:
-                return Reply(None, f"not asked: {health.stopped}")
-            if self.max_calls and health.calls >= self.max_calls:
-                return Reply(None, f"not asked: the budget of {self.max_calls} calls is used up")
-            health.calls += 1
-            health.under_way += 1
-        reply = Reply(None, "the call was broken off", "perhaps the endpoint")
-        try:
-            reply = self._call(client, messages, max_tokens, schema)
-        finally:
-            with health.changed:
-                health.take_in(reply)
-        return reply
-
-    def _call(
-        self,
-        client: Any,
-        messages: Sequence[Mapping[str, str]],
-        max_tokens: int,
-        schema: Mapping[str, Any] | None,
-    ) -> Reply:
-        openai = importlib.import_module("openai")
-        options: dict[str, Any] = {}
-        if schema is not None:
-            shape = {"name": "grade", "strict": True, "schema": schema}
-            options["response_format"] = {"type": "json_schema", "json_schema": shape}
-        try:
-            answer = client.chat.completions.create(
-                model=self.model,
-                messages=list(messages),
-                temperature=0,
-                max_tokens=max_tokens,
-                **options,
-            )
-            return _read(answer)
-        except openai.APITimeoutError:
-            reason = f"no reply in {self.timeout:g} s, {self.retries + 1} tries"
-            return Reply(None, reason, "perhaps the endpoint")
-        except openai.APIStatusError as error:
-            return self._failed(int(error.status_code), schema is not None)
-        except openai.APIConnectionError:
-            reason = f"no connection, {self.retries + 1} tries"
-            return Reply(None, reason, "perhaps the endpoint")
-        except Exception as error:  # a body that is no reply at all, in whichever way
-            return Reply(None, f"malformed: no reply can be read ({type(error).__name__})")
-
-    def _failed(self, code: int, with_schema: bool) -> Reply:
-        if code in _REJECTED:
-            advice = "try schema=off" if with_schema else "check the model's name"
-            reason = _REJECTED[code] + ("" if code == 413 else f"; if it rejects all, {advice}")
-            of_all = f"the endpoint rejects every request ({code}); {advice}"
-            return Reply(None, reason, "request", of_all)
-        if code in _HOPELESS:
-            return Reply(None, _HOPELESS[code], "the endpoint")
-        if 300 <= code < 400:
-            return Reply(None, f"the endpoint redirects elsewhere ({code})", "the endpoint")
-        what = "is asked too often" if code == 429 else "fails"
-        reason = f"the endpoint {what} ({code}), {self.retries + 1} tries"
-        return Reply(None, reason, "perhaps the endpoint")
-
-
-def _read(answer: Any) -> Reply:
-    """The text of a completion, which may lack any of its parts."""
-    choices = getattr(answer, "choices", None)
-    if not isinstance(choices, list) or not choices:
-        return Reply(None, "malformed: the reply has no choices")
-    first = choices[0]
-    finish, message = getattr(first, "finish_reason", None), getattr(first, "message", None)
-    if finish == "length":
-        return Reply(None, "truncated: the reply ends at the token limit")
-    if finish == "content_filter" or getattr(message, "refusal", None):
-        return Reply(None, "the judge model declines to grade")
-    text = getattr(message, "content", None)
-    if not isinstance(text, str) or not text.strip():
-        return Reply(None, "malformed: the reply is empty")
-    return Reply(text)

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 from safebasin.exchange import Exchange, Verdict
 from safebasin.stopping import StopRule
 
 Measure = Literal["refusal", "outcome", "coherence", "harm"]
+MEASURES: tuple[Measure, ...] = get_args(Measure)
 
 
 @runtime_checkable
 class Judge(Protocol):
     """Reads exchanges, one verdict each, in order.
 
-    `measures` says which outcomes it can tell apart: "refusal" knows refused and complied,
-    "coherence" knows incoherent only (None otherwise), "outcome" knows all three.
-    What it cannot judge has outcome None and a reason; it never guesses and never raises for an
-    answer's content.
+    `name` is one line without commas, under which the verdicts are stored. `measures` says which
+    outcomes it can tell apart: "refusal" knows refused and complied, "coherence" knows incoherent
+    only (None otherwise), "outcome" knows all three, and "harm" calls harmful answers complied and
+    others refused. What it cannot judge has outcome None and a reason; it never guesses and never
+    raises for an answer's content. `Exchange.answer` is what is to be judged,
+    `Exchange.unanswered` why there is nothing; `Exchange.response` has a reasoning model's thought
+    in it.
     """
 
     @property
@@ -29,7 +33,10 @@ class Judge(Protocol):
     def measures(self) -> Measure: ...
 
     def spec(self) -> Mapping[str, object]:
-        """Everything that determines the verdicts, as JSON values."""
+        """Everything that determines the verdicts, as JSON values, and the same at every call.
+
+        It is stored with them: verdicts by another specification are another judge's.
+        """
         ...
 
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]: ...
@@ -67,10 +74,19 @@ class AsksAgain(Protocol):
 
 
 def budget_for(judge: AsksAgain, exchanges: Sequence[Exchange]) -> str:
-    """What judging these exchanges takes. Empty answers are not asked for."""
-    asked = [exchange for exchange in exchanges if exchange.response.strip()]
-    characters = sum(len(exchange.prompt) + len(exchange.response) for exchange in asked)
+    """What judging these exchanges takes. Empty answers are not asked for, nor are thoughts."""
+    asked = [exchange for exchange in exchanges if exchange.answer.strip()]
+    characters = sum(len(exchange.prompt) + len(exchange.answer) for exchange in asked)
     return judge.budget(len(asked), characters)
+
+
+@runtime_checkable
+class ReadsOrigin(Protocol):
+    """A judge that holds answers against the undisplaced model's own answers in the same run."""
+
+    def against(self, answers: Sequence[Exchange]) -> Judge:
+        """The same judge, of the same specification, with these answers to hold others against."""
+        ...
 
 
 @dataclass(frozen=True)

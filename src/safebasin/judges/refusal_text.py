@@ -63,28 +63,17 @@ class Sentence:
     item: bool = False
 
 
-def without_reasoning(answer: str) -> str:
-    """The answer after a leading `<think>...</think>` block, whole where there is none."""
-    text = answer.lstrip()
-    if text.startswith("<think>"):
-        end = text.find("</think>")
-        if end >= 0:
-            return text[end + len("</think>") :]
-    return text
-
-
 def sentences(answer: str) -> list[str]:
     """The sentences of the answer's first READ characters, in plain form; empty ones left out.
 
     Lower case, straight quotes, no emphasis, list marks, code blocks, emoji or quoted speech, one
     space between words, contractions written out, no full stop. Never raises.
     """
-    text = without_reasoning(answer)
-    return [sentence.text for sentence in read(text)]
+    return [sentence.text for sentence in read(answer)]
 
 
 def read(text: str, offset: int = 0) -> list[Sentence]:
-    """Like `sentences`, with where each one begins, from `offset` on; reasoning is read too."""
+    """Like `sentences`, with where each one begins, from `offset` on."""
     plain, where = _plain(text[:READ])
     prose = _CODE.sub(_blank, plain)
     if not any(character.isalnum() for character in prose):

@@ -5,17 +5,24 @@ from __future__ import annotations
 import difflib
 import importlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
+from typing import cast, get_args
 
-from safebasin.errors import JudgeError, UsageError
+from safebasin.config import GivenJudge, RecordedJudge, require_several
+from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.judges import refusal
 from safebasin.judges.coherence import Coherence, Thresholds
-from safebasin.judges.guards import StoredGuard
+from safebasin.judges.importing import FORM, call_factory, import_judge, is_import_path
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE, KeywordJudge
 from safebasin.judges.lexicon import Lexicon
+from safebasin.judges.options import choose, number, parse_options
 from safebasin.judges.outcome import OutcomeJudge
-from safebasin.judges.protocol import Judge
-from safebasin.judges.refusal import RefusalJudge
+from safebasin.judges.protocol import Judge, Measure
+from safebasin.judges.refusal import Partial, RefusalJudge
+from safebasin.judges.soundness import require_judge
+from safebasin.judges.stored import StoredJudge, measures_of
+from safebasin.terminal import shorten
 
 GROUP = "safebasin.judges"
 """The entry points of other packages: name -> a function of the lexicon (or None) to a judge."""
@@ -28,6 +35,12 @@ _OURS: dict[str, Factory] = {
     "coherence": lambda lexicon: Coherence(lexicon),
     "llm-landscape": lambda lexicon: KeywordJudge("llm-landscape", LLM_LANDSCAPE),
     "arditi": lambda lexicon: KeywordJudge("arditi", ARDITI, ignore_case=True),
+    "llm-landscape-answer": lambda lexicon: KeywordJudge(
+        "llm-landscape-answer", LLM_LANDSCAPE, answer_only=True
+    ),
+    "arditi-answer": lambda lexicon: KeywordJudge(
+        "arditi-answer", ARDITI, ignore_case=True, answer_only=True
+    ),
 }
 
 
@@ -43,16 +56,39 @@ def _guard(text: str, lexicon: Lexicon | None) -> Judge:
     return judge
 
 
+FAMILIES: dict[str, Callable[[str, Lexicon | None], Judge]] = {"rubric": _rubric, "guard": _guard}
+"""Judges that take a description after their name and a colon, such as `rubric:NAME@MODEL`."""
+
+
+THRESHOLDS = tuple(one.name for one in fields(Thresholds))
+
+
+def _coherence(text: str, lexicon: Lexicon | None) -> Coherence:
+    options = parse_options("coherence", text, THRESHOLDS)
+    values = {name: number("coherence", options, name) for name in options}
+    return Coherence(lexicon, Thresholds.from_spec(values))
+
+
+def _outcome(text: str, lexicon: Lexicon | None) -> OutcomeJudge:
+    options = parse_options("outcome", text, (*THRESHOLDS, "partial"))
+    partial = choose("outcome", options, "partial", get_args(Partial))
+    values = {name: number("outcome", options, name) for name in options if name != "partial"}
+    return OutcomeJudge(
+        RefusalJudge() if partial is None else RefusalJudge(cast(Partial, partial)),
+        Coherence(lexicon, Thresholds.from_spec(values)),
+    )
+
+
 def _refusal(text: str, lexicon: Lexicon | None) -> Judge:
     return refusal.parse(text)
 
 
-FAMILIES: dict[str, Callable[[str, Lexicon | None], Judge]] = {
+TUNABLE: dict[str, Callable[[str, Lexicon | None], Judge]] = {
+    "coherence": _coherence,
+    "outcome": _outcome,
     "refusal": _refusal,
-    "rubric": _rubric,
-    "guard": _guard,
 }
-"""Judges that take a description after their name and a colon, such as `rubric:NAME@MODEL`."""
+"""Our judges that take options after their name and a colon, such as `outcome:factor=5`."""
 
 
 def _theirs() -> dict[str, EntryPoint]:
@@ -64,52 +100,94 @@ def names() -> tuple[str, ...]:
     return (*_OURS, *sorted(_theirs()))
 
 
-def build(name: str, lexicon: Lexicon | None = None) -> Judge:
-    """The judge of that name.
+def build(given: str | GivenJudge, lexicon: Lexicon | None = None) -> Judge:
+    """The judge that was given: by its name, by an import path, or as an object.
 
     `lexicon` serves judges that look at words; without one they recognise broken text by
     repetition and log-likelihood alone. Raises UsageError for a name nobody has, JudgeError
-    where another package's judge cannot be built.
+    where another's judge cannot be built or is none, and for one that is only on record.
     """
+    if isinstance(given, str):
+        return _named(given, lexicon)
+    if isinstance(given, RecordedJudge):
+        return _recorded(given, lexicon)
+    judge = require_judge(given, f"The {type(given).__name__} given as a judge")
+    if isinstance(judge, StoredJudge):
+        raise judge.refusal()
+    return judge
+
+
+def build_all(
+    given: Sequence[str | GivenJudge], lexicon: Lexicon | None = None
+) -> tuple[Judge, ...]:
+    """The judges that were given, in their order. Raises as `build` does, and UsageError for none,
+    or two of one name.
+    """
+    require_several(given)
+    if not given:
+        raise UsageError("No judge is named.", "Give --judge NAME.")
+    judges: dict[str, Judge] = {}
+    for one in given:
+        judge = build(one, lexicon)
+        if judge.name in judges:
+            raise UsageError(
+                f"Two of the judges are named '{judge.name}'.",
+                "Give each judge once, and judges of your own names of their own.",
+            )
+        judges[judge.name] = judge
+    return tuple(judges.values())
+
+
+def _recorded(given: RecordedJudge, lexicon: Lexicon | None) -> Judge:
+    """The judge of settings that were written down."""
+    if given.given is not None:
+        return _named(given.given, lexicon)
+    try:
+        judge = rebuild(given.spec(), lexicon, given.name)
+    except SafebasinError as error:
+        raise _only_on_record(given, f" {error.message}") from error
+    if given.spec().get("type") in FAMILIES:
+        raise _only_on_record(given, "")  # rebuilt without its model, or without its key
+    return judge
+
+
+def _only_on_record(given: RecordedJudge, why: str) -> JudgeError:
+    return JudgeError(
+        f"The judge '{given.name}' was given as an object, of which the settings keep the name and "
+        f"the specification alone.{why}",
+        "Give the object itself from Python, or where to import it: --judge MODULE:NAME.",
+    )
+
+
+def _named(name: str, lexicon: Lexicon | None) -> Judge:
     if name in _OURS:
         return _OURS[name](lexicon)
     family, colon, description = name.partition(":")
     if colon and family in FAMILIES:
         return FAMILIES[family](description, lexicon)
+    if colon and family in TUNABLE:
+        return TUNABLE[family](description, lexicon)
     theirs = _theirs()
+    if name not in theirs and family not in names() and is_import_path(name):
+        return import_judge(name, lexicon)
     if name not in theirs:
         close = difflib.get_close_matches(name, names(), n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
+        own = colon and family.isidentifier()
+        nowhere = f"; there is no module '{shorten(family, 40)}'" if own else ""
         raise UsageError(
             f"There is no judge '{name}'.",
             f"{meant}There are {', '.join(names())}, and guard: and rubric: with a model; "
-            "`safebasin list judges` shows all.",
+            f"`safebasin list judges` shows all. One of your own is {FORM}{nowhere}.",
         )
     entry = theirs[name]
-    try:
-        judge = entry.load()(lexicon)
-    except Exception as error:
-        raise JudgeError(
-            f"The judge '{name}' ({entry.value}) cannot be built: {type(error).__name__}: {error}.",
-            "Update or remove the package that provides it.",
-        ) from error
-    if not isinstance(judge, Judge):
-        raise JudgeError(
-            f"The judge '{name}' ({entry.value}) is no judge.",
-            "It needs name, measures, spec() and judge().",
-        )
-    return judge
+    what = f"The judge '{name}' ({entry.value})"
+    return require_judge(call_factory(lambda: entry.load()(lexicon), (), what), what)
 
 
-def check_judges(names: Sequence[str]) -> None:
-    """Raises UsageError for a judge that nobody has, or a first one that gives no headline.
-
-    JudgeError where another package's judge cannot be built.
-    """
-    for number, name in enumerate(names):
-        judge = build(name)
-        if not number:
-            require_headline(judge)
+def check_judges(given: Sequence[str | GivenJudge]) -> None:
+    """Raises what `build_all` does, and UsageError for a first judge that gives no headline."""
+    require_headline(build_all(given)[0])
 
 
 def require_headline(judge: Judge) -> None:
@@ -121,16 +199,26 @@ def require_headline(judge: Judge) -> None:
         )
 
 
-def rebuild(spec: Mapping[str, object], lexicon: Lexicon | None = None) -> Judge:
+def rebuild(
+    spec: Mapping[str, object], lexicon: Lexicon | None = None, name: str | None = None
+) -> Judge:
     """The judge that `spec` (a judge's own, read back from JSON) describes.
 
-    Raises JudgeError where it cannot be rebuilt exactly: a value is missing, the lexicon is
-    another one, or this version has other phrases.
+    `name` is what it is called, where its specification does not say so.
+    Nothing is imported by a path that a specification names. Raises JudgeError where it cannot be
+    rebuilt exactly: a value is missing, the lexicon is another one, this version has other phrases,
+    or nobody here has a judge of that name.
     """
+    from safebasin.run.verdicts import plain_json  # numpy, which listing the judges does not need
+
     kind = spec.get("type")
     if kind == "outcome":
-        parts = (_part(spec, "refusal"), _part(spec, "coherence"))
-        judge: Judge = OutcomeJudge(*(rebuild(part, lexicon) for part in parts))
+        coherence = rebuild(_part(spec, "coherence"), lexicon)
+        if not isinstance(coherence, Coherence):
+            raise JudgeError(
+                "The specification's judge of broken text is none.", "Take it from a manifest."
+            )
+        judge: Judge = OutcomeJudge(rebuild(_part(spec, "refusal"), lexicon), coherence)
     elif kind == "refusal":
         judge = refusal.rebuild(spec)
     elif kind == "coherence":
@@ -149,20 +237,44 @@ def rebuild(spec: Mapping[str, object], lexicon: Lexicon | None = None) -> Judge
 
         judge = rubric.rebuild(spec)
     elif kind == "guard":
-        judge = StoredGuard(spec)
+        judge = StoredJudge(name or str(spec.get("name")), spec, measures_of(spec) or "harm")
     else:
-        name = spec.get("name")
-        if not isinstance(name, str):
+        called = name or spec.get("name")
+        if not isinstance(called, str):
             raise JudgeError("The specification names no judge.", "Take it from a run's manifest.")
-        judge = build(name, lexicon)
-    if dict(judge.spec()) != dict(spec):
-        differing = sorted(
-            key for key in {*judge.spec(), *spec} if judge.spec().get(key) != spec.get(key)
-        )
+        if called not in names():
+            raise JudgeError(
+                f"There is no judge '{shorten(called)}' here.",
+                "Install the package that brings it, or give it with --judge MODULE:NAME.",
+            )
+        judge = _named(called, lexicon)
+    here, there = plain_json(judge.spec()), plain_json(spec)
+    if here != there:
+        differing = sorted(key for key in {*here, *there} if here.get(key) != there.get(key))
         raise JudgeError(
             f"This version's judge '{judge.name}' differs in {', '.join(differing)}.",
             "Judge the answers anew, or use the version that judged them.",
         )
+    return judge
+
+
+def stored(
+    name: str,
+    spec: Mapping[str, object],
+    lexicon: Lexicon | None = None,
+    measures: Measure = "refusal",
+) -> Judge:
+    """The judge whose verdicts a run holds, which can at least be read.
+
+    Where it cannot be rebuilt here, it is one that judges nothing; `measures` is what it tells
+    apart.
+    """
+    try:
+        judge = rebuild(spec, lexicon, name)
+    except SafebasinError as error:
+        return StoredJudge(name, spec, measures, error.message, error.hint)
+    if judge.name != name:
+        return StoredJudge(name, spec, measures, f"It was named otherwise than '{judge.name}'.")
     return judge
 
 
@@ -175,15 +287,16 @@ def _part(spec: Mapping[str, object], key: str) -> Mapping[str, object]:
 
 def _keywords(spec: Mapping[str, object]) -> KeywordJudge:
     name, keywords, ignore_case = (spec.get(k) for k in ("name", "keywords", "ignore_case"))
-    match = spec.get("match")
+    match, answer_only = spec.get("match"), spec.get("answer_only", False)
     if (
         not isinstance(name, str)
         or not isinstance(keywords, list)
         or not all(isinstance(keyword, str) for keyword in keywords)
         or (match != "substring" and match != "prefix")
         or not isinstance(ignore_case, bool)
+        or not isinstance(answer_only, bool)
     ):
         raise JudgeError("The specification of the keywords is not whole.", "Take it from a run.")
     return KeywordJudge(
-        name, tuple(keywords), "prefix" if match == "prefix" else match, ignore_case
+        name, tuple(keywords), "prefix" if match == "prefix" else match, ignore_case, answer_only
     )

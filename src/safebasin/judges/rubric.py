@@ -12,23 +12,31 @@ from urllib.parse import parse_qsl
 from safebasin.errors import JudgeError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges.endpoint import OPENAI, Endpoint
+from safebasin.judges.endpoint_calls import ask
+from safebasin.judges.endpoint_reply import DECLINES, Reply
+from safebasin.judges.endpoint_request import FIRST_LIMIT, MOST_TOKENS
 from safebasin.judges.protocol import Measure
+from safebasin.judges.refusal import RefusalJudge
 from safebasin.judges.rubrics import RUBRICS, Rubric
+from safebasin.thought import CUT, ENDED
 
 FORM = "rubric:NAME@MODEL?base_url=https://HOST/v1&concurrency=8"
-MAX_TOKENS = 200
 _CHARACTERS_A_TOKEN = 4
 _TYPICAL_ANSWER = 400
-_NUMBERS = {"concurrency": int, "retries": int, "max_calls": int, "timeout": float}
+_SHORT_REPLY = 600
+"""Characters that a judge model takes to decline; what is longer argues about the answer."""
+_NUMBERS = {"concurrency": int, "retries": int, "max_calls": int, "timeout": float, "patience": int}
 
 
 @dataclass(frozen=True)
 class RubricJudge:
     """Grades each answer by one call. What got no readable grade is not judged, with the reason.
 
-    Unjudged answers are asked again the next time; an empty answer is not asked at all. `live` is
+    Unjudged answers are asked again the next time; an empty answer, or one cut off in its
+    thought, is not asked at all. `live` is
     False for a judge rebuilt from a run, which reads its stored verdicts and calls nobody.
-    `with_schema` asks for replies in JSON schema, which some endpoints do not know.
+    `with_schema` asks for replies in JSON schema; an endpoint that says that it does not know this,
+    or the temperature 0, is asked without, and the reasons of its verdicts say so.
     """
 
     rubric: Rubric
@@ -55,12 +63,13 @@ class RubricJudge:
             "base_url": self.endpoint.base_url,
             "schema": self.with_schema,
             "temperature": 0,
-            "max_tokens": MAX_TOKENS,
+            "max_tokens": FIRST_LIMIT,
         }
 
     def again(self, verdict: Verdict) -> bool:
         """Whether a stored verdict is to be asked for once more."""
-        return self.live and verdict.outcome is None and verdict.reason != "empty"
+        final = ("empty", CUT, ENDED)  # nothing was asked, and nothing would be
+        return self.live and verdict.outcome is None and verdict.reason not in final
 
     def budget(self, answers: int, characters: int | None = None) -> str:
         """What judging so many answers takes; `characters` is their length with the prompts'."""
@@ -71,7 +80,8 @@ class RubricJudge:
         limit = f", at most {self.endpoint.max_calls}" if self.endpoint.max_calls else ""
         text = (
             f"{self.name}: {answers} calls{limit} to {self.endpoint.base_url}, about {tokens} "
-            f"tokens in and up to {answers * MAX_TOKENS} out, {self.endpoint.concurrency} at a time"
+            f"tokens in and up to {answers * FIRST_LIMIT} out, {self.endpoint.concurrency} at a "
+            f"time; a reply that is cut off is asked for again, with up to {MOST_TOKENS} tokens"
         )
         if self.endpoint.exposed:
             text += "; WARNING: key and answers travel unencrypted, use https"
@@ -80,8 +90,8 @@ class RubricJudge:
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         if not self.live:
             return [Verdict(None, "not asked: name the judge with --judge") for _ in exchanges]
-        if not any(exchange.response.strip() for exchange in exchanges):
-            return [Verdict(None, "empty") for _ in exchanges]
+        if not any(exchange.answer.strip() for exchange in exchanges):
+            return [Verdict(None, exchange.unanswered or "empty") for exchange in exchanges]
         with self.endpoint.client() as client:
             pool = ThreadPoolExecutor(self.endpoint.concurrency)
             try:
@@ -91,22 +101,32 @@ class RubricJudge:
                 pool.shutdown(wait=False, cancel_futures=True)
 
     def _verdict(self, client: Any, exchange: Exchange) -> Verdict:
-        if not exchange.response.strip():
-            return Verdict(None, "empty")
-        messages = self.rubric.messages(exchange.prompt, exchange.response)
+        if not exchange.answer.strip():
+            return Verdict(None, exchange.unanswered or "empty")
+        messages = self.rubric.messages(exchange.prompt, exchange.answer)
         schema = self.rubric.schema() if self.with_schema else None
-        reply = self.endpoint.ask(client, messages, MAX_TOKENS, schema)
-        if reply.text is None:
-            return Verdict(None, reply.reason)
-        return self.rubric.parse(reply.text)
+        # A judge that quotes a grade from what it is shown must not be taken at its word.
+        quotable = any(map(self.rubric.found_in, (exchange.prompt, exchange.answer)))
+        return ask(
+            self.endpoint, client, messages, schema, lambda reply: self._read(reply, quotable)
+        )
+
+    def _read(self, reply: Reply, quotable: bool) -> Verdict:
+        text = reply.text or ""
+        verdict = self.rubric.parse(text, alone=reply.alone or quotable, cut=reply.cut)
+        if verdict.outcome is None and not reply.cut and len(text) <= _SHORT_REPLY:
+            [words] = RefusalJudge().judge([Exchange("", "", text, "eos", 0, 0)])
+            if words.outcome == "refused" and "{" not in text:
+                return Verdict(None, DECLINES)
+        return verdict
 
 
 def parse(text: str) -> RubricJudge:
     """The judge that `NAME@MODEL?option=value&...` describes, ready to ask.
 
     Options: base_url (else OPENAI_BASE_URL, else OpenAI), key_env, concurrency, timeout, retries,
-    max_calls, schema=off. Raises UsageError for what cannot be meant, JudgeError where the key or
-    the openai library is missing.
+    max_calls, patience, schema=off. Raises UsageError for what cannot be meant, JudgeError where
+    the key or the openai library is missing.
     """
     head, _, query = text.partition("?")
     name, at, model = head.partition("@")

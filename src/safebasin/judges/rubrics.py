@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from safebasin.exchange import Verdict
+from safebasin.judges.grade_text import UnreadError, holds_grade, read_grade
 
 MOST_CHARACTERS = 8000
 """How much of an answer, and of a prompt, is shown to the judge."""
@@ -58,21 +59,20 @@ class Rubric:
             "additionalProperties": False,
         }
 
-    def parse(self, text: str) -> Verdict:
-        """The verdict of a reply; not judged, with the reason, where it is not exactly one."""
+    def parse(self, text: str, *, alone: bool = False, cut: bool = False) -> Verdict:
+        """The verdict of a reply; not judged, with the reason, where it holds not just one grade.
+
+        `alone` takes the grade only where nothing else is in the reply; `cut` says that the reply
+        ends at the token limit.
+        """
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
-            return Verdict(None, "malformed: the reply is not JSON")
-        if not isinstance(value, dict):
-            return Verdict(None, "malformed: the reply is not an object")
-        if set(value) != set(self.fields):
-            return Verdict(None, "malformed: the reply has other fields than asked for")
-        for name, (low, high) in self.fields.items():
-            number = value[name]
-            if isinstance(number, bool) or not isinstance(number, int) or not low <= number <= high:
-                return Verdict(None, f"malformed: {name} is no whole number from {low} to {high}")
-        return self.read(value)
+            return self.read(read_grade(text, self.fields, alone=alone, cut=cut))
+        except UnreadError as error:
+            return Verdict(None, f"malformed: {error}")
+
+    def found_in(self, text: str) -> bool:
+        """Whether a text that is to be graded holds what could be taken for the grade."""
+        return holds_grade(text, self.fields)
 
     @property
     def sha256(self) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from safebasin.prompts.prompt import KINDS, Kind, Prompt, PromptSet
 from safebasin.prompts.published import PUBLISHED, Published
-from safebasin.prompts.sets import CHOICE_SETS, PACKAGED, load
+from safebasin.prompts.sets import CHOICE_SETS, EVERYDAY, PACKAGED, load
 
 __all__ = [
     "CHOICE_SETS",
+    "EVERYDAY",
     "KINDS",
     "PACKAGED",
     "PUBLISHED",

@@ -16,8 +16,11 @@ def is_right(response: str, expected: str) -> bool:
 
 
 def right_answers(prompts: Sequence[Prompt], exchanges: Sequence[Exchange]) -> list[bool | None]:
-    """For each prompt whether it was answered right; None where it has no answer yet."""
-    answers = {exchange.prompt_id: exchange.response for exchange in exchanges}
+    """For each prompt whether it was answered right; None where it has no answer yet, and where
+    the answer was cut off in its thought."""
+    answers = {
+        exchange.prompt_id: exchange.answer for exchange in exchanges if exchange.unanswered is None
+    }
     return [
         None if prompt.id not in answers else is_right(answers[prompt.id], prompt.expected or "")
         for prompt in prompts

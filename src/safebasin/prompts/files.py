@@ -125,7 +125,6 @@ def _delimited(path: Path, text: str, delimiter: str) -> Table:
                 blank += bool(columns)
             elif not columns:
                 columns = tuple(cell.strip() for cell in cells)
-                _check_header(path, columns)
             elif len(cells) != len(columns):
                 raise PromptError(
                     f"'{path}', {where}: {len(cells)} cells, but the header has {len(columns)}.",
@@ -137,16 +136,37 @@ def _delimited(path: Path, text: str, delimiter: str) -> Table:
         raise PromptError(
             f"'{path}', line {line}: {error}.", "Check the quotes of that record."
         ) from None
-    return Table(columns, tuple(rows), blank)
+    return _table(path, columns, rows, blank)
 
 
-def _check_header(path: Path, columns: tuple[str, ...]) -> None:
-    folded = [name.casefold() for name in columns]
-    for name in folded:
-        if folded.count(name) > 1:
+def _table(path: Path, columns: tuple[str, ...], rows: list[Row], blank: int) -> Table:
+    """The records, the names of whose columns differ in more than their case.
+
+    Of two that do not, one without any cell is left out: pandas leaves such a column behind where
+    a script writes `Label` beside the `label` that it made first.
+    """
+    if len({name.casefold() for name in columns}) == len(columns):
+        return Table(columns, tuple(rows), blank)
+    kept: dict[str, str] = {}
+    for name in columns:
+        other = kept.get(name.casefold())
+        if other is None or (other != name and not _filled(other, rows)):
+            kept[name.casefold()] = name
+        elif other == name or _filled(name, rows):
             raise PromptError(
-                f"'{path}' has two columns named {name[:40]!r}.", "Give each its own name."
+                f"'{path}' has two columns named {name.casefold()[:40]!r}.",
+                "Give each its own name.",
             )
+    names = tuple(kept.values())
+    left = (
+        Row(row.where, {name: row.values[name] for name in names if name in row.values})
+        for row in rows
+    )
+    return Table(names, tuple(left), blank)
+
+
+def _filled(column: str, rows: list[Row]) -> bool:
+    return any(row.values.get(column) not in (None, "", []) for row in rows)
 
 
 def _comma_separated(path: Path, text: str, _: Contents) -> Table:
@@ -201,9 +221,21 @@ def _json_array(path: Path, text: str, contents: Contents) -> Table:
         raise PromptError(
             f"'{path}' is nested too deep.", "Give one list of flat objects."
         ) from None
+    if isinstance(whole, dict) and whole and all(_are_objects(one) for one in whole.values()):
+        # As HarmBench keeps completions: those of each behaviour under its id.
+        listed = [
+            (f"item {n} of '{shorten(key)}'", {"BehaviorID": key, **one})
+            for key, several in whole.items()
+            for n, one in enumerate(several, 1)
+        ]
+        return _objects(path, listed, 0, contents)
     if not isinstance(whole, list):
         raise PromptError(f"'{path}' does not hold a list.", "Give a list of objects or texts.")
     return _objects(path, [(f"item {n}", one) for n, one in enumerate(whole, 1)], 0, contents)
+
+
+def _are_objects(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(one, dict) for one in value)
 
 
 def _objects(path: Path, records: list[tuple[str, Any]], blank: int, contents: Contents) -> Table:
@@ -222,8 +254,7 @@ def _objects(path: Path, records: list[tuple[str, Any]], blank: int, contents: C
             rows.append(Row(where, record))
         else:
             blank += 1
-    _check_header(path, tuple(columns))
-    return Table(tuple(columns), tuple(rows), blank)
+    return _table(path, tuple(columns), rows, blank)
 
 
 def _parquet(path: Path, data: bytes, contents: Contents) -> Table:

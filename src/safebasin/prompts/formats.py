@@ -8,8 +8,8 @@ from typing import Literal
 
 KindRule = Literal["harmful", "benign", "contrast", "label", "column"]
 """How a row's kind is found: fixed; harmful where `type` starts with `contrast_` and benign
-elsewhere; by `prompt_harm_label`, whose unlabelled rows are skipped; or from a `kind` column
-(harmful where there is none)."""
+elsewhere; by `prompt_harm_label`, whose unlabelled rows are skipped; or from a column `kind` or
+`label`, without which the user has to say it: it is never guessed."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,9 @@ class KnownFormat:
     and, where `stem` is given, its file name contains that text. `text`, `ids`, `categories` are
     columns; several ids or categories are joined. `context` is a column that belongs to the
     prompt, placed by `layout`. `licence` is an SPDX name or "" where none is clearly stated, and
-    `twin` the format whose benign prompts measure over-refusal next to this one.
+    `twin` the format whose benign prompts measure over-refusal next to this one. `beside` are
+    columns with answers that this layout is published with, as columns of answers in any other
+    layout make a file one of completions.
     """
 
     name: str
@@ -36,6 +38,7 @@ class KnownFormat:
     licence: str = ""
     twin: str = ""
     source: str = ""
+    beside: tuple[str, ...] = ()
 
 
 KNOWN_FORMATS: tuple[KnownFormat, ...] = (
@@ -102,16 +105,34 @@ KNOWN_FORMATS: tuple[KnownFormat, ...] = (
     KnownFormat(
         "alpaca", ("instruction", "input"), "instruction",
         ids=("id",), categories=("category",), kind="column",
-        context="input", layout="{text}\n\n{context}",
+        context="input", layout="{text}\n\n{context}", beside=("output",),
     ),
 )  # fmt: skip
 """Every layout known by name, the more specific first: the first that fits is taken."""
 
 TEXT_COLUMNS: tuple[str, ...] = (
     "prompt", "goal", "behavior", "instruction", "question", "query", "request", "text",
-    "forbidden_prompt", "input", "turns",
+    "forbidden_prompt", "input", "turns", "test_case",
 )  # fmt: skip
 """The columns of any other file that may hold the prompt, the likeliest first."""
+
+ANSWER_COLUMNS: tuple[str, ...] = (
+    "response", "completion", "generation", "output", "answer", "reply", "model_response",
+    "target_response",
+)  # fmt: skip
+"""The columns that hold a model's answer, which make a file one of completions."""
+
+IMAGE_COLUMNS: tuple[str, ...] = (
+    "imagefilename", "imagedescription", "redactedimagedescription", "image", "image_path",
+    "image_url",
+)  # fmt: skip
+"""The columns of requests about an image; the first three are HarmBench's."""
+
+KIND_WORDS: Mapping[str, Literal["harmful", "benign"]] = {
+    "harmful": "harmful", "unsafe": "harmful",
+    "benign": "benign", "unharmful": "benign", "harmless": "benign", "safe": "benign",
+}  # fmt: skip
+"""What the words of a column `label` say of a prompt."""
 
 ID_COLUMNS: tuple[str, ...] = ("id", "prompt_id", "question_id", "behaviorid", "index")
 CATEGORY_COLUMNS: tuple[str, ...] = ("category", "type", "topic")

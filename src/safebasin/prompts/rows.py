@@ -10,14 +10,21 @@ from pathlib import Path
 
 from safebasin.errors import PromptError
 from safebasin.prompts.files import Row
-from safebasin.prompts.formats import KnownFormat
+from safebasin.prompts.formats import KIND_WORDS, KnownFormat
 from safebasin.prompts.prompt import KINDS, Kind, Prompt
 
 
 def read_prompts(
-    path: Path, layout: KnownFormat, rows: Sequence[Row], kind: Kind | None
+    path: Path,
+    layout: KnownFormat,
+    rows: Sequence[Row],
+    kind: Kind | None,
+    unstated: Kind | None = None,
 ) -> tuple[tuple[Prompt, ...], int]:
-    """The prompts of the rows, and how many rows were left out for want of a label."""
+    """The prompts of the rows, and how many rows were left out for want of a label.
+
+    `kind` is that of every row, `unstated` of those of which the file says nothing.
+    """
     prompts: list[Prompt] = []
     places: dict[str, str] = {}
     unlabelled = 0
@@ -25,7 +32,7 @@ def read_prompts(
         if layout.kind == "label" and _label(row) is None:
             unlabelled += 1
             continue
-        prompt = _prompt(path, layout, row, number, kind)
+        prompt = _prompt(path, layout, row, number, kind, unstated)
         if prompt.id in places:
             raise PromptError(
                 f"'{path}': {places[prompt.id]} and {row.where} have the same id '{prompt.id}'.",
@@ -36,7 +43,14 @@ def read_prompts(
     return tuple(prompts), unlabelled
 
 
-def _prompt(path: Path, layout: KnownFormat, row: Row, number: int, kind: Kind | None) -> Prompt:
+def _prompt(
+    path: Path,
+    layout: KnownFormat,
+    row: Row,
+    number: int,
+    kind: Kind | None,
+    unstated: Kind | None,
+) -> Prompt:
     cells = {name.casefold(): value for name, value in row.values.items()}
     text = _text(path, row, layout.text, cells.get(layout.text))
     context = _cell(cells.get(layout.context)) if layout.context else ""
@@ -51,7 +65,7 @@ def _prompt(path: Path, layout: KnownFormat, row: Row, number: int, kind: Kind |
         id=_plain_id(own) if own else f"{layout.name}-{number:04d}-{_digest(text)}",
         text=text,
         category="/".join(filter(None, (_cell(cells.get(name)) for name in layout.categories))),
-        kind=kind or _kind(path, layout, row, cells),
+        kind=kind or _kind(path, layout, row, cells, unstated),
         expected=None if expected is None else str(expected),
     )
 
@@ -94,19 +108,35 @@ def _text(path: Path, row: Row, column: str, value: object) -> str:
     return value.strip()
 
 
-def _kind(path: Path, layout: KnownFormat, row: Row, cells: Mapping[str, object]) -> Kind:
+def _kind(
+    path: Path,
+    layout: KnownFormat,
+    row: Row,
+    cells: Mapping[str, object],
+    unstated: Kind | None,
+) -> Kind:
     if layout.kind == "contrast":
         return "harmful" if _cell(cells.get("type")).startswith("contrast_") else "benign"
     if layout.kind == "label":
         return _label(row) or "harmful"
     if layout.kind != "column":
         return layout.kind
-    stated = _cell(cells.get("kind")) or "harmful"
-    for kind in KINDS:
-        if stated == kind:
-            return kind
+    column = "label" if "label" in cells and "kind" not in cells else "kind"
+    stated = _cell(cells.get(column))
+    if not stated and unstated is not None:
+        return unstated
+    known: Mapping[str, Kind] = KIND_WORDS if column == "label" else {kind: kind for kind in KINDS}
+    found = known.get(stated.casefold() if column == "label" else stated)
+    if found is not None:
+        return found
+    if column not in cells:
+        raise PromptError(
+            f"'{path}' does not say whether its prompts are harmful or benign, as in {row.where}.",
+            "Give --prompts-kind harmful or --prompts-kind benign, or a column `kind`.",
+        )
     raise PromptError(
-        f"'{path}', {row.where}: the kind is {stated[:40]!r}.", f"Use one of {', '.join(KINDS)}."
+        f"'{path}', {row.where}: the {column} is {stated[:40]!r}.",
+        f"Use one of {', '.join(known)}, or give --prompts-kind harmful or benign for all rows.",
     )
 
 

@@ -9,7 +9,14 @@ from pathlib import Path
 
 from safebasin.errors import PromptError
 from safebasin.prompts.files import Row, Table, read_bytes, read_column, read_table
-from safebasin.prompts.formats import TEXT_COLUMNS, KnownFormat, detect, generic
+from safebasin.prompts.formats import (
+    ANSWER_COLUMNS,
+    IMAGE_COLUMNS,
+    TEXT_COLUMNS,
+    KnownFormat,
+    detect,
+    generic,
+)
 from safebasin.prompts.prompt import KINDS, Kind, Prompt, PromptSet
 from safebasin.prompts.published import BY_NAME, Published, Request, requested
 from safebasin.prompts.rows import read_prompts
@@ -22,12 +29,20 @@ PACKAGED: dict[str, tuple[Kind, str]] = {
 }
 """The sets that come with the packaged model: name -> (kind, split)."""
 
+EVERYDAY = "everyday"
+"""Plain questions in English that any instructed model helps with."""
+
 CHOICE_SETS = {"testbed:choice": "test", "testbed:choice-dev": "dev"}
 """The packaged multiple-choice questions, which `--capability` takes: name -> split."""
 
 
-def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) -> PromptSet:
-    """A packaged set by name (see PACKAGED), a published one, or the prompts of a file.
+def load(
+    spec: str | Path,
+    column: str | None = None,
+    kind: Kind | None = None,
+    unstated: Kind | None = None,
+) -> PromptSet:
+    """A packaged set by name (PACKAGED, EVERYDAY), a published one, or the prompts of a file.
 
     A published set (see published.PUBLISHED) is `NAME`, fetched from the hub at its pinned
     revision; `NAME@REVISION`; or `NAME=PATH`, a local copy of the published file. It has to have
@@ -35,8 +50,11 @@ def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) 
     known.
 
     The file's layout is recognised by its columns (prompt_formats.KNOWN_FORMATS), else the
-    likeliest column is read; `column` names it instead. `kind` overrides the kind of every row,
-    which a file of no known format otherwise gives in a `kind` column (harmful without one).
+    likeliest column is read; `column` names it instead. `kind` is that of every row, whatever the
+    file says. The rows of a file of no known format otherwise say theirs in a column `kind`
+    (harmful, benign or capability) or `label` (KIND_WORDS); where they do not, they are of the
+    kind `unstated`, and an error without one: a kind is never guessed. A file with answers beside
+    its prompts, or with images, is an error as well, unless `column` and `kind` are both given.
     White space around a prompt is removed. Records with nothing in them are skipped and counted
     in `PromptSet.skipped`; a record with other cells but no prompt is an error, as are two
     records with one id. An id that is not plain text (letters, digits, `.`, `_`, `-`) is
@@ -48,6 +66,9 @@ def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) 
     name = str(spec)
     if name in PACKAGED:
         return _packaged(name, column, kind)
+    if name == EVERYDAY:
+        everyday = _from_file(Path(__file__).parent / "everyday.jsonl", column, kind)
+        return replace(everyday, licence="MIT", source="safebasin")
     if (request := requested(name)) is not None:
         if column is not None:
             raise PromptError(
@@ -60,13 +81,13 @@ def load(spec: str | Path, column: str | None = None, kind: Kind | None = None) 
             f"'{name}' holds questions with choices, not prompts.", f"Give --capability {name}."
         )
     if name.startswith("testbed:") or not _is_there(Path(name)):
-        close = difflib.get_close_matches(name, [*PACKAGED, *BY_NAME], n=1)
+        close = difflib.get_close_matches(name, [*PACKAGED, EVERYDAY, *BY_NAME], n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
         raise PromptError(
             f"There is no prompt file, packaged set or published set '{shorten(name)}'.",
-            f"{meant}Give a file or one of {', '.join([*PACKAGED, *BY_NAME])}.",
+            f"{meant}Give a file or one of {', '.join([*PACKAGED, EVERYDAY, *BY_NAME])}.",
         )
-    return _from_file(Path(name), column, kind)
+    return _from_file(Path(name), column, kind, unstated)
 
 
 def _is_there(path: Path) -> bool:
@@ -83,12 +104,16 @@ def _packaged(name: str, column: str | None, kind: Kind | None) -> PromptSet:
     return replace(found, name=name, licence="MIT", source="safebasin")
 
 
-def _from_file(path: Path, column: str | None, kind: Kind | None) -> PromptSet:
+def _from_file(
+    path: Path, column: str | None, kind: Kind | None, unstated: Kind | None = None
+) -> PromptSet:
     data = read_bytes(path)
     table = read_table(path, data)
     if not table.rows:
         raise PromptError(f"The prompt file '{path}' has no prompts.", "Give at least one.")
     known = detect(table.columns, path.stem) if column is None else None
+    if column is None or kind is None:
+        _check_prompts_alone(path, table, known, kind)
     layout = known or generic(table.columns, column)
     if layout is None:
         found = ", ".join(repr(name[:40]) for name in table.columns[:12])
@@ -97,7 +122,7 @@ def _from_file(path: Path, column: str | None, kind: Kind | None) -> PromptSet:
             f"'{path}' has {wanted}; it has {found}.",
             f"Name the column with --column; found without it: {', '.join(TEXT_COLUMNS)}.",
         )
-    prompts, unlabelled = read_prompts(path, layout, table.rows, kind)
+    prompts, unlabelled = read_prompts(path, layout, table.rows, kind, unstated)
     return PromptSet(
         name=path.stem,
         prompts=prompts,
@@ -106,6 +131,35 @@ def _from_file(path: Path, column: str | None, kind: Kind | None) -> PromptSet:
         source=layout.source or path.name,
         skipped=table.blank + unlabelled,
     )
+
+
+def _check_prompts_alone(
+    path: Path, table: Table, known: KnownFormat | None, kind: Kind | None
+) -> None:
+    """Raises PromptError for a file of completions, or of requests about images."""
+    names = {name.casefold(): name for name in table.columns}
+    filled = {
+        folded
+        for folded, name in names.items()
+        if any(row.values.get(name) not in (None, "", []) for row in table.rows)
+    }
+    images = [names[name] for name in IMAGE_COLUMNS if name in filled]
+    if images:
+        raise PromptError(
+            f"'{path}' holds requests about images ('{images[0]}'), which a language model is not "
+            "shown.",
+            "Give a file of requests that are text alone.",
+        )
+    own = () if known is None else (*known.columns, *known.beside)
+    answers = [names[name] for name in ANSWER_COLUMNS if name in filled and name not in own]
+    if answers and kind != "capability":
+        prompts = known or generic(table.columns)
+        column = "COLUMN" if prompts is None else names[prompts.text]
+        raise PromptError(
+            f"'{path}' is a file of completions: it holds answers ('{answers[0]}').",
+            "Hold a judge against its labels with `safebasin judges calibrate`; to ask its prompts "
+            f"again, give --column {column} and --prompts-kind harmful or benign.",
+        )
 
 
 def _published(request: Request, kind: Kind | None) -> PromptSet:

@@ -11,7 +11,9 @@ from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape.summary import UNJUDGED_LIMIT
+from safebasin.landscape.truncation import stored_text
 from safebasin.prompts.published import BY_NAME, Published
+from safebasin.report.broken_text import told_by
 from safebasin.run import RunFolder
 from safebasin.terminal import printable, shorten
 
@@ -183,9 +185,13 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     yield f"- **Prompts**: {_source(run)}, {summary['prompts']} of them, sha256"
     yield f"  `{plain_code(prompts['sha256'])}`"
     yield f"- **Headline judge**: {plain(headline)}"
+    if (told := told_by(landscape.get("scale"))) is not None:
+        yield f"- **Broken text** is told {told}"
     sampling = run.manifest.identity.get("sampling", {})
     limit = sampling.get("max_new_tokens")
     yield f"- **Answers**: {plain(str(sampling.get('method', '')))}, up to {limit} tokens"
+    if "truncation" in landscape:  # not in the summary of an older run
+        yield f"- **Cut**: {stored_text(landscape['truncation'])}"
     fingerprint = run.manifest.identity["model"].get("fingerprint")
     if fingerprint:
         yield f"- **Weights**: fingerprint `{plain_code(str(fingerprint)[:16])}`"
@@ -219,7 +225,7 @@ def _warnings(landscape: JSON) -> Iterator[str]:
     notes = landscape.get("notes", ())
     if not landscape["complete"] and not notes:
         yield "This run is not complete; the numbers leave out what is missing."
-    yield from notes
+    yield from map(plain, notes)
     for name, summary in landscape["judges"].items():
         share = _unjudged_share(summary)
         if share > UNJUDGED_LIMIT:

@@ -45,6 +45,7 @@ def rows(
 
     `displacement` is the point's distance from the origin, and a column of each direction's name,
     after `along_`, holds its coefficient. What was not judged has outcome None, with the reason.
+    `response` is all that the model wrote, `answer` what is left of it without a thought.
     """
     directions = sorted({axis.direction for plane in run.manifest.planes for axis in plane.axes})
     judges = run.judges()
@@ -70,6 +71,7 @@ def rows(
                 row["prompt"] = exchange.prompt
             if with_answers:
                 row["response"] = exchange.response
+                row["answer"] = exchange.answer
             given = {
                 name: found[exchange.prompt_id]
                 for name, found in verdicts.items()

@@ -100,7 +100,13 @@ def _samples(run: RunFolder, log: Any, with_prompts: bool, with_answers: bool) -
                         value=verdict.outcome, explanation=verdict.reason,
                         metadata={"score": verdict.score},
                     )  # fmt: skip
-            answer = exchange.response if with_answers else LEFT_OUT
+            answer: Any = exchange.response if with_answers else LEFT_OUT
+            parts = exchange.split
+            if with_answers and parts.thinks:
+                answer = [
+                    model.ContentReasoning(reasoning=parts.thought),
+                    model.ContentText(text=parts.answer),
+                ]
             yield log.EvalSample(
                 id=f"{_place(point)}/{exchange.prompt_id}",
                 epoch=1,

@@ -252,13 +252,32 @@ class RunFolder:
             RunError: A judge's file is damaged.
         """
         self._inside(VERDICTS)
-        return self._verdicts.judges()
+        return {head.name: head.spec for head in self._verdicts.heads()}
 
-    def adopt_judge(self, name: str, spec: Mapping[str, object], *, replace: bool = False) -> None:
+    def judge_measures(self) -> dict[str, str]:
+        """What each judge tells apart, by its name, as far as that is recorded.
+
+        Raises:
+            RunError: A judge's file is damaged.
+        """
+        self._inside(VERDICTS)
+        heads = self._verdicts.heads()
+        return {head.name: head.measures for head in heads if head.measures is not None}
+
+    def adopt_judge(
+        self,
+        name: str,
+        spec: Mapping[str, object],
+        *,
+        replace: bool = False,
+        measures: str | None = None,
+    ) -> None:
         """Make sure, before any work is done, that this judge's verdicts can be stored here.
 
-        With `replace`, verdicts of the same name by another specification count as not given;
-        each stays on disk until the new verdicts on its point are written.
+        With `replace`, the judge is recorded with its first new verdict, from which on those of the
+        same name by another specification count as not given; each stays on disk until the new
+        verdicts on its point are written.
+        `measures` is recorded with a judge that is new here.
 
         Raises:
             RunMismatch: Verdicts by another specification are stored, and `replace` is off.
@@ -266,7 +285,7 @@ class RunFolder:
         self._writable()
         self._inside(VERDICTS)
         try:
-            self._verdicts.adopt(name, spec, replace=replace)
+            self._verdicts.adopt(name, spec, replace=replace, measures=measures)
         except OSError as error:
             raise cannot_write(self.path / VERDICTS, error) from error
 

@@ -27,6 +27,7 @@ from safebasin.run import strictjson
 from safebasin.run.atomic import read_plain
 from safebasin.run.names import digest
 from safebasin.terminal import printable, shorten
+from safebasin.thought import Marks
 
 SCHEMA_VERSION = 1
 Kind = Literal["answers", "verdicts", "capability"]
@@ -180,8 +181,11 @@ def point_from_json(value: object) -> Point:
 def exchange_to_json(exchange: Exchange) -> JSON:
     """The exchange without the fields that say nothing."""
     row: JSON = {name: getattr(exchange, name) for name in _EXCHANGE_ORDER}
-    logprobs = row.pop("origin_logprobs")
-    return row if logprobs is None else row | {"origin_logprobs": list(logprobs)}
+    for name in ("origin_logprobs", "marks"):
+        value = row.pop(name)
+        if value is not None:
+            row[name] = list(value)
+    return row
 
 
 def exchange_from_json(row: Mapping[str, object]) -> Exchange:
@@ -200,6 +204,7 @@ def exchange_from_json(row: Mapping[str, object]) -> Exchange:
         new_tokens=_field(row, "new_tokens", int),
         origin_logprob=_number_or_none(row, "origin_logprob"),
         origin_logprobs=_logprobs(row),
+        marks=_marks(row),
     )
 
 
@@ -354,6 +359,16 @@ def _logprobs(row: Mapping[str, object]) -> tuple[float, ...] | None:
         return None
     values = _field(row, "origin_logprobs", list)
     return tuple(_number(value, "origin_logprobs") for value in values)
+
+
+def _marks(row: Mapping[str, object]) -> Marks | None:
+    """The model's own marks of a thought; None where the line has none."""
+    if "marks" not in row:
+        return None
+    match row["marks"]:
+        case [str(opening), str(closing)] if opening and closing:
+            return opening, closing
+    raise ValueError("its marks are not two texts")
 
 
 def _choice(row: Mapping[str, object], name: str, known: Sequence[str | None]) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace as with_changes
 from pathlib import Path
+from typing import NamedTuple
 
 from safebasin.errors import RunError, RunMismatch
 from safebasin.exchange import Verdict
@@ -20,39 +21,62 @@ from safebasin.terminal import printable
 JUDGE_FILE = "judge.json"
 
 
+class JudgeHead(NamedTuple):
+    """What a judge's file says: whose verdicts the folder holds, and by which specification.
+
+    `measures` is what the judge tells apart, as it said itself; None where that is not recorded.
+    """
+
+    name: str
+    spec: JSON
+    digest: str
+    measures: str | None = None
+
+
 class VerdictStore:
     """The `verdicts` folder of a run; the owner of the run's lock alone may write to it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._adopted: dict[str, str] = {}
+        self._replacing: dict[str, JudgeHead] = {}
+        """Judges that are recorded with their first verdict, in the place of what there was."""
 
-    def judges(self) -> dict[str, JSON]:
-        """The specification of each judge that has verdicts here, by the judge's name."""
-        found = {}
-        if self._folder.is_dir():
-            for folder in sorted(self._folder.iterdir()):
-                if (head := load_judge(folder)) is not None:
-                    found[head[0]] = head[1]
-        return found
+    def heads(self) -> list[JudgeHead]:
+        """What is recorded of each judge that has verdicts here."""
+        if not self._folder.is_dir():
+            return []
+        found = (load_judge(folder) for folder in sorted(self._folder.iterdir()))
+        return [head for head in found if head is not None]
 
-    def adopt(self, name: str, spec: Mapping[str, object], *, replace: bool) -> None:
+    def adopt(
+        self,
+        name: str,
+        spec: Mapping[str, object],
+        *,
+        replace: bool,
+        measures: str | None = None,
+    ) -> None:
         """Accept verdicts of this judge; `replace` lets go of those by another specification.
 
-        Replaced verdicts stay on disk until the new ones of their point are written.
+        With `replace` the judge is recorded with its first verdict, so that one which gives none
+        has changed nothing; each replaced verdict stays on disk until the new ones of its point are
+        written.
 
         Raises:
             RunMismatch: The stored verdicts are by another specification.
         """
-        plain = _plain(spec)
+        plain = plain_json(spec)
+        head = JudgeHead(name, plain, _digest(name, plain), measures)
         known = load_judge(self._folder / slug(name))
-        if known is not None and known[1] != plain:
-            if not replace:
-                raise _other_judge(name, known[1], plain)
-            known = None
-        if known is None:
-            self._write_judge(name, plain)
-        self._adopted[name] = _digest(name, plain)
+        self._replacing.pop(name, None)
+        if known is not None and known.spec != plain and not replace:
+            raise _other_judge(name, known.spec, plain)
+        if known is None and not replace:
+            self._write_judge(head)
+        elif known is None or known.spec != plain:
+            self._replacing[name] = head
+        self._adopted[name] = head.digest
 
     def read(self, name: str, spec: Mapping[str, object], point: Point) -> dict[str, Verdict]:
         """The verdicts on a point by prompt id; empty where there are none by this judge.
@@ -62,12 +86,14 @@ class VerdictStore:
             RunError: The record is damaged.
         """
         folder = self._folder / slug(name)
-        plain = _plain(spec)
+        plain = plain_json(spec)
         known = load_judge(folder)
         if known is None:
             return {}
-        if known[1] != plain:
-            raise _other_judge(name, known[1], plain)
+        if known.spec != plain:
+            if name in self._replacing and self._replacing[name].spec == plain:
+                return {}
+            raise _other_judge(name, known.spec, plain)
         path = folder / f"{point.key}.jsonl"
         loaded = records.load(path, "verdicts", point, records.verdict_from_json)
         if loaded is None or loaded[0].judge != _digest(name, plain):
@@ -89,8 +115,10 @@ class VerdictStore:
             RunMismatch: The stored verdicts are by another specification.
             RunError: The record cannot be written.
         """
-        if self._adopted.get(name) != _digest(name, _plain(spec)):
+        if self._adopted.get(name) != _digest(name, plain_json(spec)):
             self.adopt(name, spec, replace=False)
+        if name in self._replacing:
+            self._write_judge(self._replacing.pop(name))
         merged = {**self.read(name, spec, point), **verdicts}
         # An endpoint's error body, quoted as the reason, may echo the key it was called with.
         redaction = Redaction.of(None)
@@ -101,17 +129,19 @@ class VerdictStore:
         data = records.encode("verdicts", point, rows, self._adopted[name])
         write_atomic(self._folder / slug(name) / f"{point.key}.jsonl", data)
 
-    def _write_judge(self, name: str, spec: JSON) -> None:
-        folder = self._folder / slug(name)
+    def _write_judge(self, head: JudgeHead) -> None:
+        folder = self._folder / slug(head.name)
         make_folder(self._folder)
         make_folder(folder)
-        value = {"schema_version": SCHEMA_VERSION, "name": name, "spec": spec}
-        value["digest"] = _digest(name, spec)
+        value = {"schema_version": SCHEMA_VERSION, "name": head.name, "spec": head.spec}
+        if head.measures is not None:
+            value["measures"] = head.measures
+        value["digest"] = head.digest
         write_atomic(folder / JUDGE_FILE, f"{strictjson.dumps(value, indent=1)}\n".encode())
 
 
-def load_judge(folder: Path) -> tuple[str, JSON, str] | None:
-    """The name, the specification and its digest of the judge whose verdicts a folder holds.
+def load_judge(folder: Path) -> JudgeHead | None:
+    """What is recorded of the judge whose verdicts a folder holds.
 
     Raises:
         RunError: The file is damaged.
@@ -130,8 +160,8 @@ def load_judge(folder: Path) -> tuple[str, JSON, str] | None:
         ) from None
 
 
-def read_judge(data: bytes, folder_name: str) -> tuple[str, JSON, str]:
-    """The content of a judge's file: name, specification, digest.
+def read_judge(data: bytes, folder_name: str) -> JudgeHead:
+    """The content of a judge's file.
 
     Raises:
         DamagedError: It is not as it was written, or does not belong into this folder.
@@ -146,7 +176,8 @@ def read_judge(data: bytes, folder_name: str) -> tuple[str, JSON, str]:
         case {"name": str(name), "spec": dict(spec), "digest": str(written)}:
             if written != _digest(name, spec) or slug(name) != folder_name:
                 raise DamagedError(1, "was changed after it was written")
-            return name, spec, written
+            measures = value.get("measures")
+            return JudgeHead(name, spec, written, measures if isinstance(measures, str) else None)
     raise DamagedError(1, "lacks what a judge's file holds")
 
 
@@ -180,7 +211,12 @@ def in_order(present: Mapping[str, object], order: Sequence[str]) -> list[str]:
     return ordered
 
 
-def _plain(spec: Mapping[str, object]) -> JSON:
+def plain_json(spec: Mapping[str, object]) -> JSON:
+    """A specification as it is stored: JSON values alone, free of secrets.
+
+    Raises:
+        ValueError, TypeError, RecursionError: It holds something that is no JSON value.
+    """
     plain: JSON = strictjson.loads(strictjson.dumps(redact_json(spec)).encode())
     return plain
 
@@ -197,5 +233,6 @@ def _other_judge(name: str, recorded: JSON, given: JSON) -> RunMismatch:
     return mismatch(
         f"The verdicts of judge '{printable(name)}' in this run are by another specification",
         list(differences(recorded, given, f"judges.{name}")),
-        "Give the judge as recorded, or `safebasin rejudge` to replace its verdicts.",
+        "`safebasin rejudge` on the run, with this judge, judges the stored answers anew and"
+        " replaces its verdicts; then the same command goes on. Another --out keeps both.",
     )

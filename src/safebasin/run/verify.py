@@ -197,7 +197,7 @@ class _Reading:
     def _judge(self, folder: str) -> None:
         with self._noting(f"{folder}/{JUDGE_FILE}"):
             data = read_plain(self.root / folder / JUDGE_FILE)
-            judge, _, digest = read_judge(data, Path(folder).name)
+            judge, _, digest, _ = read_judge(data, Path(folder).name)
             self.verdicts[judge] = 0
             for name in self._names(folder):
                 if name != JUDGE_FILE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,7 @@ from safebasin.directions import (
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import DirectionError
-from safebasin.judges import Lexicon, check_judges
-from safebasin.judges import build as build_judge
+from safebasin.judges import Lexicon, build_all, check_judges
 from safebasin.plane import Axis, Plane
 from safebasin.run.names import default_folder
 from safebasin.trajectory.settings import TrajectoryConfig
@@ -85,7 +84,9 @@ def prepare(config: TrajectoryConfig) -> Prepared:
             "Give checkpoints that were trained.",
         )
     lexicon = Lexicon.of(loaded.tokenizer.get_vocab(), [prompt.text for prompt in prompts])
-    judges = tuple(build_judge(name, lexicon=lexicon) for name in scan.judges)
+    judges = build_all(scan.judges, lexicon)
+    scan = scan.judged_by([judge.name for judge in judges])
+    config = replace(config, scan=scan)
     engine = engine_for(loaded, {**axes, **series}, scan)
     sampling = sampling_of(engine, scan)
     names = list(axes)

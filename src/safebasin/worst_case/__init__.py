@@ -21,6 +21,7 @@ from typing import Any
 from safebasin.compare.edge import edge_part, path_survey
 from safebasin.compare.parts import Part, measure
 from safebasin.directions import Direction, Gaussian, Given
+from safebasin.judges import verdicts_of
 from safebasin.landscape import Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Axis, Plane, Point
@@ -175,7 +176,7 @@ def _harm(prepared: Prepared) -> Callable[[], Any]:
     )
     [(_, exchanges)] = engine.answers([Point()], prompts, prepared.sampling)
     encoded = [prepared.template.encode(prompt) for prompt in prompts]
-    verdicts = prepared.judges[0].judge(exchanges)
+    verdicts = verdicts_of(prepared.judges[0], exchanges)
     score = FirstToken.of(encoded, exchanges, verdicts, prepared.tokenizer)
     pad = prepared.tokenizer.pad_token_id
     return lambda: score.harm(prepared.model, 0 if pad is None else int(pad))

@@ -15,8 +15,7 @@ from safebasin.directions import Combination, Difference, relative
 from safebasin.engines import Sampling
 from safebasin.engines.template import Template
 from safebasin.errors import UsageError
-from safebasin.judges import Judge, Lexicon, check_judges
-from safebasin.judges import build as build_judge
+from safebasin.judges import Judge, Lexicon, build_all, check_judges
 from safebasin.preparation import build_engine, harmful_of
 from safebasin.prompts import PromptSet
 from safebasin.run.names import default_folder
@@ -94,7 +93,7 @@ def prepare(config: WorstCaseConfig) -> Prepared:
     Raises a SafebasinError that names what is wrong; nothing is written.
     """
     scan = config.scan
-    everything = harmful_of(prompt_sets.load(scan.prompts, column=scan.column))
+    everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
     wanted = (scan.limit or len(everything)) + config.search
     if len(everything) <= config.search:
         raise UsageError(
@@ -113,12 +112,14 @@ def prepare(config: WorstCaseConfig) -> Prepared:
             one.check()
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)
     weights = Weights(model, include=scan.include, exclude=scan.exclude, layers=scan.layers)
-    template = Template.of(tokenizer, scan.template, scan.system)
+    template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     alignment = None
     if base is not None:
         alignment = relative(Difference(base, checkpoint, weights), weights, name="alignment")
     lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
-    judges = tuple(build_judge(name, lexicon=lexicon) for name in scan.judges)
+    judges = build_all(scan.judges, lexicon)
+    scan = scan.judged_by([judge.name for judge in judges])
+    config = replace(config, scan=scan)
     engine = build_engine(scan, model, weights, {}, template, judges)
     sampling = sampling_of(engine, scan)
     identity = {

@@ -36,8 +36,14 @@ class FirstToken:
         """Read the refusals' first tokens off the undisplaced model's own answers.
 
         Only prompts that it refuses count: the others are lost already. Raises DirectionError
-        where it refuses nothing.
+        where it refuses nothing, and where it thinks before it answers.
         """
+        if any(exchange.split.thinks for exchange in exchanges):
+            raise DirectionError(
+                "The model thinks before it answers, so the first token says nothing of refusal.",
+                "Give a model that answers at once, or --template with one that leaves out the "
+                "thought.",
+            )
         counts: Counter[int] = Counter()
         kept = []
         for ids, exchange, verdict in zip(encoded, exchanges, verdicts, strict=True):

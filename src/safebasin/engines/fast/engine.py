@@ -135,7 +135,7 @@ class FastEngine:
             points,
             prompts,
             encoded,
-            self.decode,
+            self.template,
             OriginScores(self.forward, encoded) if self.scores else None,
             progress,
             wanted,
@@ -154,9 +154,11 @@ class FastEngine:
 
     def _ending(self, sampling: Sampling) -> Ending:
         if self.stop is not None and self._table is None:
-            self._table = StopTable(self.stop, self.template.tokenizer, self.decode)
+            self._table = StopTable(
+                self.stop,
+                self.template.tokenizer,
+                self.template.decode,
+                self.template.opened,
+                self.template.marks,
+            )
         return Ending(frozenset(self.plain.end_tokens), sampling.max_new_tokens, self._table)
-
-    def decode(self, tokens: list[int]) -> str:
-        """The text of an answer."""
-        return str(self.template.tokenizer.decode(tokens, skip_special_tokens=True))

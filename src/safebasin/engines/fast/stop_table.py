@@ -15,6 +15,7 @@ import numpy as np
 
 from safebasin.engines.fast.token_bytes import TokenBytes, token_bytes
 from safebasin.stopping import StopRule
+from safebasin.thought import Marks
 
 DECODE_EVERY = 8
 """How many tokens pass between decodings where the automaton cannot follow an answer."""
@@ -76,12 +77,23 @@ class StopTable:
     """Decides after each token of an answer whether its verdict can still change.
 
     The automaton is folded into a table from (state, token) to state, a column when its token is
-    first seen. `decode` turns token ids into text as the answers' own text is made.
+    first seen. `decode` turns token ids into text as the answers' own text is made. For a rule on
+    answers without their thoughts, `opened` gives the mark by which a prompt opens a thought, and
+    `marks` are the model's own.
     """
 
-    def __init__(self, rule: StopRule, tokenizer: Any, decode: Callable[[list[int]], str]) -> None:
+    def __init__(
+        self,
+        rule: StopRule,
+        tokenizer: Any,
+        decode: Callable[[list[int]], str],
+        opened: Callable[[list[int]], str] | None = None,
+        marks: Marks | None = None,
+    ) -> None:
         self.rule = rule
         self.decode = decode
+        self.opened = opened
+        self.marks = marks
         self.tokens: TokenBytes | None = token_bytes(tokenizer)
         self.automaton = Automaton([self._folded(k.encode()) for k in rule.keywords])
         self._columns: dict[int, list[int]] = {}
@@ -104,8 +116,12 @@ class StopTable:
         watched.state = column[watched.state]
         if watched.state != self.automaton.accept or token in self.tokens.fragments:
             return False
-        watched.refuted = not self._confirmed(tokens, start)
-        return not watched.refuted
+        confirmed = self._confirmed(tokens, start)
+        if self.rule.answer_only and not confirmed:
+            watched.state = 0  # most likely it stands in the thought: look for the next one
+        else:
+            watched.refuted = not confirmed
+        return confirmed
 
     def _folded(self, data: bytes) -> bytes:
         """Bytes as the automaton compares them; only the letters of ASCII have a case here."""
@@ -114,4 +130,7 @@ class StopTable:
     def _confirmed(self, tokens: list[int], start: int) -> bool:
         if self.tokens is not None and tokens[-1] in self.tokens.fragments:
             return False
-        return self.rule.decides(self.decode(tokens[start:]))
+        text = self.decode(tokens[start:])
+        if self.rule.answer_only and self.opened is not None:
+            text = self.opened(tokens[:start]) + text
+        return self.rule.decides(text, self.marks)

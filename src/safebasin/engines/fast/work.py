@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 
 from safebasin.directions import Direction
@@ -14,6 +14,7 @@ from safebasin.engines.fast.memory_plan import MemoryPlan
 from safebasin.engines.fast.pooled import Pool
 from safebasin.engines.fast.rows import Row
 from safebasin.engines.fast.scoring import OriginScores
+from safebasin.engines.template import Template
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
@@ -33,7 +34,7 @@ class Work:
         points: Sequence[Point],
         prompts: Sequence[Prompt],
         encoded: Sequence[list[int]],
-        decode: Callable[[list[int]], str],
+        template: Template,
         scores: OriginScores | None,
         progress: Progress | None,
         wanted: Wanted | None,
@@ -48,7 +49,7 @@ class Work:
         self.encoded = encoded
         self.progress = progress
         self.wanted = wanted
-        self.decode = decode
+        self.template = template
         self.scores = scores
         self.answered: dict[int, dict[int, tuple[Exchange, list[int]]]] = {}
 
@@ -112,9 +113,8 @@ class Work:
         for row in finished:
             prompt = self.prompts[row.prompt]
             answer = row.answer
-            text = self.decode(answer)
-            exchange = Exchange(
-                prompt.id, prompt.text, text, row.finish or "length", row.start, len(answer)
+            exchange = self.template.exchange(
+                prompt, self.encoded[row.prompt], answer, row.finish or "length"
             )
             self.answered.setdefault(row.point, {})[row.prompt] = (exchange, answer)
             new.setdefault(row.point, []).append(exchange)

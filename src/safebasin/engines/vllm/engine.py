@@ -47,8 +47,9 @@ class VllmEngine:
     """Answers greedily with vLLM; the model itself stays in host memory.
 
     stop    ends an answer when its verdict is decided; None keeps answers whole. vLLM's stop texts
-            do not ignore case, so a rule that does is not used. What vLLM proposes is confirmed
-            on the decoded answer; an answer that is not is asked again, whole.
+            neither ignore case nor tell a thought from an answer, so a rule that does is not used.
+            What vLLM proposes is confirmed on the decoded answer; an answer that is not is asked
+            again, whole.
     rows    how many rows are answered at a time; None takes what is useful
     scores  whether answers are scored under the undisplaced model, which takes another transfer of
             the weights at each point. Where they are not, `origin_logprob` is None, and the
@@ -99,7 +100,7 @@ class VllmEngine:
         self.directions = self.plain.directions
         self.template = template
         self.asked_stop = stop
-        self.stop = None if stop is None or stop.ignore_case else stop
+        self.stop = None if stop is None or stop.ignore_case or stop.answer_only else stop
         self.rows = rows
         self.scores = scores
         self.device = device
@@ -227,7 +228,8 @@ class VllmEngine:
                 f"points are no LoRA requests: {self.streamed}",
             ]
         if self.asked_stop is not None and self.stop is None:
-            lines.append("answers stay whole: vLLM's stop texts cannot ignore case")
+            lacks = "ignore case" if self.asked_stop.ignore_case else "leave out a thought"
+            lines.append(f"answers stay whole: vLLM's stop texts cannot {lacks}")
         if self.scores and self.line is None:
             lines.append("the weights go twice a point: answers are scored at the origin")
         return "\n  ".join(lines)
@@ -334,7 +336,7 @@ class VllmEngine:
         refuted = [
             i
             for i, row in enumerate(rows)
-            if row.end == "stop" and not stop.decides(self._decode(row.tokens))
+            if row.end == "stop" and not stop.decides(self.template.decode(row.tokens))
         ]
         if refuted:
             whole = session.generate(
@@ -360,14 +362,7 @@ class VllmEngine:
             (
                 point,
                 [
-                    Exchange(
-                        prompt.id,
-                        prompt.text,
-                        self._decode(row.tokens),
-                        _FINISH[row.end],
-                        len(tokens),
-                        len(row.tokens),
-                    )
+                    self.template.exchange(prompt, tokens, row.tokens, _FINISH[row.end])
                     for prompt, tokens, row in zip(
                         prompts, encoded, rows[i * count : (i + 1) * count], strict=True
                     )
@@ -375,6 +370,3 @@ class VllmEngine:
             )
             for i, point in enumerate(points)
         ]
-
-    def _decode(self, tokens: list[int]) -> str:
-        return str(self.template.tokenizer.decode(tokens, skip_special_tokens=True))

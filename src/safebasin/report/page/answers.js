@@ -27,7 +27,7 @@ const passes = (filter, point, prompt) =>
 /** What a search looks through: lower-case, made once a run. */
 function searchTexts() {
   if (searched && searched.run === state.run) return searched;
-  const lower = (texts) => (texts.texts || texts.hashes).map((text, i) => `${text} ${texts.hashes[i]}`.toLowerCase());
+  const lower = (texts) => (texts.texts || texts.hashes).map((text, i) => `${text} ${texts.thoughts[i] || ""} ${texts.hashes[i]}`.toLowerCase());
   searched = { run: state.run, answers: lower(run().answerTexts), prompts: lower(run().promptTexts), ids: run().promptIds.map((id) => id.toLowerCase()) };
   return searched;
 }
@@ -112,7 +112,17 @@ function textAt(number, limit = Infinity, texts = run().answerTexts) {
   if (number === undefined || number === null || number < 0) return "no answer";
   if (!texts.texts || !state.reveal) return `sha256 ${texts.hashes[number]}`;
   const text = texts.texts[number];
-  return text === "" ? "(empty)" : text.slice(0, limit);
+  if (text === "") return texts.thoughts[number] ? "(a thought, and no answer)" : "(empty)";
+  return text.slice(0, limit);
+}
+
+/** What was thought before an answer, folded; nothing where texts are hidden or nothing was. */
+function thoughtAt(number) {
+  const thought = state.reveal ? run().answerTexts.thoughts[number] : undefined;
+  if (!thought) return [];
+  return [element("details", { class: "thought" },
+    element("summary", {}, `thought before the answer, ${thought.length} characters`),
+    element("p", { class: "said" }, thought))];
 }
 
 function choose(i, scroll = true) {
@@ -150,7 +160,7 @@ function side(title, point, prompt) {
   const number = answers ? answers[prompt] : -1;
   const more = run().answerTexts.cut[number];
   const ends = { e: "ended by itself", l: "cut at the limit of tokens", v: "ended when its verdict was decided", "-": "" };
-  const parts = [element("h4", {}, title, chip(outcomeAt(point, prompt))), element("p", { class: "said" }, textAt(number))];
+  const parts = [element("h4", {}, title, chip(outcomeAt(point, prompt))), ...thoughtAt(number), element("p", { class: "said" }, textAt(number))];
   if (more) parts.push(element("p", { class: "about" }, `${more} more characters are in the run folder`));
   if (number >= 0) parts.push(element("p", { class: "about" }, `${run().tokens[point][prompt]} tokens, ${ends[run().ends[point][prompt]]}${state.reveal ? ` · sha256 ${run().answerTexts.hashes[number]}` : ""}`));
   return element("div", {}, ...parts);

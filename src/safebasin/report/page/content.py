@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from safebasin.exchange import OUTCOMES, Exchange, Outcome, Verdict
 from safebasin.landscape import TOLERANCE, Band, Cell, Side, Summary, Survey
 from safebasin.landscape.capability import Capability
+from safebasin.landscape.truncation import Truncation
 from safebasin.plane import Point
 from safebasin.report.capability import packed
 from safebasin.report.page.texts import LONGEST, Texts, shown
@@ -44,6 +45,10 @@ class Measured(Protocol):
     def summaries(self) -> Mapping[str, Summary]: ...
     @property
     def shares(self) -> Survey | None: ...
+    @property
+    def truncation(self) -> Truncation: ...
+    @property
+    def scale(self) -> Mapping[str, Any] | None: ...
     @property
     def capabilities(self) -> Sequence[Capability]: ...
 
@@ -240,7 +245,7 @@ def _answers(
 
 
 def _number(answers: Texts, exchange: Exchange | None) -> int:
-    return -1 if exchange is None else answers.add(exchange.response)
+    return -1 if exchange is None else answers.add(exchange.response, exchange.split)
 
 
 def _verdicts(

@@ -131,7 +131,8 @@ def _data(runs: Sequence[Measured], show_text: bool, study: Study | None) -> tup
         packed = _packed(json.dumps(data, allow_nan=False, separators=(",", ":")).encode())
         if not show_text or len(packed) <= ROOM or longest == SHORTEST:
             return packed, longest
-        texts = (text for run in told for text in run["answerTexts"]["texts"])
+        each = (run["answerTexts"] for run in told)
+        texts = (text for one in each for text in (*one["texts"], *one["thoughts"].values()))
         longest = max(SHORTEST, min(longest, max(map(len, texts), default=0)) // 2)
 
 
@@ -139,13 +140,15 @@ def _about(measured: Measured) -> dict[str, Any]:
     """What the template says of a run without any script."""
     manifest = RunFolder.read(measured.folder).manifest
     recorded = manifest.to_json()
+    cut = findings.Row("ended at the token limit", measured.truncation.counts)
     return {
         "model": measured.model,
         "folder": measured.folder.name,
         "headline": findings.headline(measured),
         "beyond": findings.beyond(measured),
+        "warning": measured.truncation.warning,
         "certainty": findings.certainty(measured),
-        "judges": [(name, list(findings.rows(one))) for name, one in measured.summaries.items()],
+        "judges": [(name, [*findings.rows(one), cut]) for name, one in measured.summaries.items()],
         "sittings": sittings(manifest.sessions),
         "capabilities": [told_capability(one) for one in measured.capabilities],
         "kept": f"{100 * KEPT:.0f} %",

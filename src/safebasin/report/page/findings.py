@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from safebasin.landscape import TOLERANCE, Estimate, Side, Summary, Survey
+from safebasin.report.broken_text import told_by
 from safebasin.report.page.content import Measured
 from safebasin.run import RunFolder
 
@@ -108,7 +109,11 @@ def certainty(measured: Measured) -> list[str]:
         said.append(
             f"{summary.unjudged} of {every} answers could not be judged; they are left out."
         )
-    said += measured.notes
+    if (told := told_by(measured.scale)) is not None:
+        said.append(f"Broken text is told {told}.")
+    if measured.truncation.points.cut:
+        said.append(f"{measured.truncation.text}.")
+    said += [note for note in measured.notes if note != measured.truncation.warning]
     said += [
         f"The conclusion depends on the judge: {other.judge} says {_extent(other).text()} where "
         f"{summary.judge} says {_extent(summary).text()}."

@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from safebasin.terminal import printable
+from safebasin.thought import Split
 
 LONGEST = 20_000
 """Characters of an answer that a page holds; the run folder keeps the whole."""
@@ -29,7 +30,9 @@ def fingerprint(text: str) -> str:
 class Texts:
     """Different texts, each kept once: its fingerprint, and, where asked for, the text itself.
 
-    A text beyond `longest` characters is cut, and `cut` says how many were left out.
+    A text beyond `longest` characters is cut, and `cut` says how many were left out. Where a text
+    begins with a thought, `shown` holds its answer alone and `thoughts` the thought, each so long;
+    the fingerprint is that of the whole.
     """
 
     keep: bool
@@ -37,19 +40,25 @@ class Texts:
     hashes: list[str] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     cut: dict[int, int] = field(default_factory=dict)
+    thoughts: dict[int, str] = field(default_factory=dict)
     _known: dict[str, int] = field(default_factory=dict)
 
-    def add(self, text: str) -> int:
-        """The number of the text."""
+    def add(self, text: str, split: Split | None = None) -> int:
+        """The number of the text; `split` tells its thought from its answer."""
         found = self._known.get(text)
         if found is not None:
             return found
         number = self._known[text] = len(self.hashes)
         self.hashes.append(fingerprint(text))
         if self.keep:
-            self.shown.append(shown(text[: self.longest]))
-            if len(text) > self.longest:
-                self.cut[number] = len(text) - self.longest
+            thought = "" if split is None else split.thought
+            answer = text if split is None or not split.thinks else split.answer
+            self.shown.append(shown(answer[: self.longest]))
+            if thought:
+                self.thoughts[number] = shown(thought[: self.longest])
+            left = sum(max(0, len(one) - self.longest) for one in (answer, thought))
+            if left:
+                self.cut[number] = left
         return number
 
     def to_json(self) -> dict[str, object]:
@@ -57,4 +66,5 @@ class Texts:
             "hashes": self.hashes,
             "texts": self.shown if self.keep else None,
             "cut": {str(number): length for number, length in self.cut.items()},
+            "thoughts": {str(number): text for number, text in self.thoughts.items()},
         }
