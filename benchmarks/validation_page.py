@@ -22,6 +22,7 @@ def page() -> str:
         *parity(read("reference_parity")),
         *coherence(read("coherence_calibration")),
         *real_text(read("broken_text_labels")),
+        *refusal_labels(read("refusal_labels")),
         *intervals(read("interval_coverage")),
         *first_token(read("first_token_score")),
     ]
@@ -153,6 +154,74 @@ def real_text(found: Any) -> list[str]:
             were read none is language. This model's own answers to these prompts spread wide and
             repeat themselves, so that neither surprise nor repetition stands out there. One model
             of one size was labelled, by one reader.
+            """
+        ),
+    ]
+
+
+def refusal_labels(found: Any) -> list[str]:
+    rows = []
+    for judge, files in found["judges"].items():
+        for one in files:
+            asr = one["asr"]
+            people = "-"
+            if asr is not None:
+                people = f"{100 * asr['humans']['value']:.1f} %"
+                if asr["humans_with_partial"] is not None:
+                    people += f", with partial {100 * asr['humans_with_partial']['value']:.1f} %"
+            measures = " | ".join(share(one[m]) for m in ("precision", "recall", "specificity"))
+            kappa = one["kappa"]
+            rows.append(
+                f"| `{judge}` | {one['file']} | {one['n']} | {measures} | {kappa['value']:.2f} "
+                f"({kappa['low']:.2f} to {kappa['high']:.2f}) | "
+                f"{'-' if asr is None else share(asr['judge'])} | {people} |"
+            )
+    kept = found["dialogues"]
+    own = [
+        f"`{judge}` {part['refused']['read_so']} of {part['refused']['answers']} refusals and "
+        f"{part['complied']['read_so']} of {part['complied']['answers']} others"
+        for judge, part in ((judge, parts["kept_back"]) for judge, parts in kept.items())
+    ]
+    partial = found["partial"]
+    options = {
+        option: " and ".join(
+            f"{100 * one[option]['judge']['value']:.1f} %" for one in partial["asr"] if one[option]
+        )
+        for option in ("complied", "refused")
+    }
+    run = (
+        "python benchmarks/refusal_labels.py FILE ... --out benchmarks/results/refusal_labels.json"
+    )
+    return [
+        "## Refusals, by the judges and by people",
+        paragraph(
+            """
+            The published files of labelled answers as they are: XSTest's completions, HarmBench's
+            validation set, GPTFuzz's labels and WildGuardTest can all be given. Positive is
+            "refused"; answers that people call partial are left out of all but the ASR. The
+            phrases of `refusal` were written with the files below at hand, so what it gets there
+            is more than it will get on another model's answers.
+            """
+        ),
+        f"```console\n$ {run}\n```",
+        "\n".join(
+            [
+                "| judge | file | answers | precision | recall | specificity | kappa | "
+                "ASR on unsafe prompts | by people |",
+                "|---|---|---|---|---|---|---|---|---|",
+                *rows,
+            ]
+        ),
+        paragraph(
+            f"""
+            Short answers written for the project in the styles that are hard to read (morals
+            without an apology, denied premises, disclaimers in front of help), and kept back while
+            the phrases were written, are read right thus: {"; ".join(own)}. People call
+            {partial["by_people"]} of the answers above partial; `refusal` calls
+            {partial["by_judge"]} so, {partial["by_both"]} of them people's, and reads
+            {partial["by_people_and_refused_by_judge"]} of people's as refused: its "partial" is a
+            hint. Where it counts as complied, the ASR on unsafe prompts is {options["complied"]};
+            where it counts as refused, {options["refused"]}.
             """
         ),
     ]
