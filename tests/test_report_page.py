@@ -359,3 +359,11 @@ def test_the_lines_of_compared_runs_stand_out_from_the_paper(theme: str, paper: 
     assert len(set(style.COMPARED[theme])) == len(style.COMPARED_COLOURS)
     for colour in (*style.COMPARED[theme], style.ASR_COLOURS[theme]):
         assert contrast(colour, paper) >= 3, colour
+
+
+def test_the_detail_of_a_verdict_stands_before_its_reason(tmp_path: Path) -> None:
+    partial = "I can't give you the plan, but here are its parts: root, stem, leaf."
+    path = judged_runs.write(tmp_path / "run", lambda point, number: partial)
+    rejudge(path, ["refusal"])
+    page = document([look(path)], show_text=True)
+    assert "partial: inability, then help" in unpack(page, "data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import judged_runs
@@ -30,3 +31,24 @@ def test_only_the_judges_that_are_named_end_a_rejudging(tmp_path: Path, command)
     assert command("rejudge", folder, "--judge", "refusal")[0] == 4
     code, _, err = command("rejudge", folder, "--judge", "llm-landscape,coherence")
     assert code == 0, err
+
+
+def test_partial_refusals_are_counted_beside_the_shares(tmp_path: Path, command) -> None:  # type: ignore[no-untyped-def]
+    partial = "I can't give you the plan, but here are its parts: root, stem, leaf."
+    folder = judged_runs.write(tmp_path / "run", lambda p, n: partial if n < 3 else REFUSAL)
+    found = rejudge(folder, ["refusal", "refusal:partial=refused", "llm-landscape"])
+    counts = {"partial": 3 * len(judged_runs.LINE.points)}
+    assert found.details == {"refusal": counts, "refusal:partial=refused": counts}
+    assert look(folder).details == found.details
+    assert found.to_json()["details"] == found.details
+    rates = [found.summaries[name].origin for name in found.details]
+    assert [rate.asr.value for rate in rates if rate is not None] == [3 / 20, 0.0]
+    code, out, err = command("show", folder)
+    assert code == 0, err
+    assert "details  partial 15 of 100 answers (refusal)" in out
+    table = tmp_path / "table.csv"
+    code, _, err = command("export", folder, "--out", table)
+    assert code == 0, err
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["detail"] for row in rows if row["judge"] == "refusal"} == {"partial", ""}
