@@ -170,12 +170,12 @@ class Coherence:
         return self.scale.cut
 
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        return [self._verdict(exchange) for exchange in exchanges]
+        return [self.verdict(exchange, self.breaks(exchange)) for exchange in exchanges]
 
-    def _verdict(self, exchange: Exchange) -> Verdict:
+    def verdict(self, exchange: Exchange, broken: Break | None) -> Verdict:
+        """The verdict on an answer of which `breaks` is known."""
         exchange = answered(exchange)
         found = surprise(exchange)
-        broken = self.breaks(exchange)
         if broken is not None:
             return Verdict("incoherent", broken.reason, self._score(exchange, found))
         if found is not None and self.cut is not None:

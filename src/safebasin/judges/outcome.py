@@ -44,19 +44,18 @@ class OutcomeJudge:
         return replace(self, coherence=self.coherence.against(answers))
 
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
-        coherence = self.coherence.judge(exchanges)
         refusal = self.refusal.judge(exchanges)
         return [
-            self._broken(exchange, broken)
-            if broken.outcome == "incoherent"
-            else replace(read, score=broken.score)
-            for exchange, broken, read in zip(exchanges, coherence, refusal, strict=True)
+            self._verdict(exchange, read) for exchange, read in zip(exchanges, refusal, strict=True)
         ]
 
-    def _broken(self, exchange: Exchange, broken: Verdict) -> Verdict:
-        """Refused where a refusal stands before the break, else incoherent."""
+    def _verdict(self, exchange: Exchange, whole: Verdict) -> Verdict:
+        """Where the text breaks, refused by a refusal before that, else incoherent."""
         found = self.coherence.breaks(exchange)
-        sound = "" if found is None else exchange.answer[: found.start]
+        broken = self.coherence.verdict(exchange, found)
+        if found is None:
+            return replace(whole, score=broken.score)
+        sound = exchange.answer[: found.start]
         if not sound.strip():
             return broken
         [read] = self.refusal.judge([replace(exchange, response=sound)])
