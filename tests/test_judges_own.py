@@ -257,7 +257,7 @@ class TestImportPaths:
             (".:x", UsageError, "There is no module '.'"),
             ("{m}:", UsageError, "There is no judge '"),
             (":shy", UsageError, "There is no judge ':shy'"),
-            ("refusal:shy", UsageError, "There is no judge 'refusal:shy'"),
+            ("refusal:shy", UsageError, "judge 'refusal' cannot read the option 'shy'"),
         ],
     )
     def test_what_goes_wrong_is_one_sentence(
