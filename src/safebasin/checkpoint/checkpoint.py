@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,11 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safebasin.checkpoint import vetting
+from safebasin.checkpoint.completeness import (
+    denied_biases,
+    require_complete,
+    require_language_head,
+    some,
+)
 from safebasin.checkpoint.sources import commit, display, first_line, locate
 from safebasin.errors import CheckpointError, EngineError, UsageError
 
 if TYPE_CHECKING:
     import torch
+
+LOG = logging.getLogger(__name__)
 
 _TESTBED = "testbed:"
 DTYPES = ("float32", "bfloat16", "float16")
@@ -181,29 +190,45 @@ class Checkpoint:
         return _digest(files)
 
     def _load_model(self, dtype: str) -> Any:
+        folder = self.folders[0]
+        config = vetting.read_json(folder, "config.json") or {}
+        model, report = self._from_files(dtype)
+        for flags in denied_biases(config, report):
+            # Which of them is seen by whether the loader then finds a place for each tensor.
+            again, found = self._from_files(dtype, **dict.fromkeys(flags, True))
+            if not (found["unexpected_keys"] or found["missing_keys"]):
+                LOG.warning(
+                    "'%s' holds biases that its config.json denies; it is loaded with %s true",
+                    self.name,
+                    " and ".join(flags),
+                )
+                model, report = again, found
+                break
+        require_language_head(self.name, config, type(model))
+        require_complete(self.name, report)
+        return model
+
+    def _from_files(self, dtype: str, **settings: bool) -> tuple[Any, dict[str, Any]]:
+        """The model and the loader's report; `settings` overrule those of config.json."""
         import torch
         from transformers import AutoModelForCausalLM
 
         with _quiet():
             try:
-                model, report = AutoModelForCausalLM.from_pretrained(
+                found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
                     str(self.folders[0]),
                     dtype=getattr(torch, dtype),
                     use_safetensors=True,
                     trust_remote_code=self.trust_remote_code,
                     local_files_only=True,
                     output_loading_info=True,
+                    **settings,
                 )
             except MemoryError:
                 raise
             except Exception as error:  # the loader has no error type of its own
                 raise self._cannot_load(error) from error
-        if missing := sorted(report["missing_keys"]):
-            raise CheckpointError(
-                f"'{self.name}' lacks weights of its architecture: {_some(missing)}.",
-                "Give a complete checkpoint of a causal language model.",
-            )
-        return model
+        return found
 
     def _cannot_load(self, error: Exception) -> CheckpointError:
         text = str(error)
@@ -270,7 +295,7 @@ def _merge(model: Any, folder: Path) -> Any:
             wrapped = PeftModel(model, config)
             report = wrapped.load_adapter(str(folder), "default", torch_device="cpu")
             if wrong := sorted({*report.missing_keys, *report.unexpected_keys}):
-                raise mismatch(f"{len(wrong)} tensors have no counterpart, such as {_some(wrong)}")
+                raise mismatch(f"{len(wrong)} tensors have no counterpart, such as {some(wrong)}")
             touched = [
                 name
                 for name, module in wrapped.named_modules()
@@ -280,7 +305,7 @@ def _merge(model: Any, folder: Path) -> Any:
             merged = wrapped.merge_and_unload(safe_merge=True)
             if touched or tied_names(merged) != ties:
                 raise CheckpointError(
-                    f"The adapter '{folder}' changes tied weights: {_some(touched or ties[0])}.",
+                    f"The adapter '{folder}' changes tied weights: {some(touched or ties[0])}.",
                     "Merge it yourself into an untied copy of the base, and give that.",
                 )
             return merged
@@ -348,10 +373,6 @@ def _architecture(config: dict[str, Any]) -> str:
     if isinstance(named, list) and named and isinstance(named[0], str):
         return named[0]
     return str(config.get("model_type", "unknown"))
-
-
-def _some(names: Sequence[str], limit: int = 3) -> str:
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
 
 
 @contextmanager
