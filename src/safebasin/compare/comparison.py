@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from safebasin.compare.distances import Distance
 from safebasin.compare.edge import path_survey
-from safebasin.compare.gates import Check, check
+from safebasin.compare.gates import Check, Verdict, check, reasons_of, verdict_of
 from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part
 from safebasin.compare.preparation import BENIGN, CAPABILITY, DIRECTION, Prepared
@@ -48,6 +48,7 @@ class Comparison:
     path, shares  the landscape along the path by the headline judge, and by a three-way one
     landscape     that of the tuned model, where it was measured
     cut           how many answers to the harmful prompts ended at the token limit, at both ends
+    doubts        why the numbers cannot carry a PASS, whatever the checks say, a sentence each
     """
 
     folder: Path
@@ -69,16 +70,23 @@ class Comparison:
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
     cut: tuple[Cut, Cut]
+    doubts: tuple[str, ...] = ()
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
     @property
     def passed(self) -> bool:
-        return all(one.passed for one in self.checks)
+        return self.verdict == "PASS"
 
     @property
-    def verdict(self) -> Literal["PASS", "FAIL"]:
-        return "PASS" if self.passed else "FAIL"
+    def verdict(self) -> Verdict:
+        """FAIL where a check certainly fails, else INCONCLUSIVE where anything is in doubt."""
+        return verdict_of(self.checks, self.doubts)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why the verdict is not PASS, a sentence each; empty where it is."""
+        return reasons_of(self.checks, self.doubts)
 
     @property
     def pairs(self) -> tuple[Paired, ...]:
@@ -95,6 +103,7 @@ class Comparison:
             "judge": self.path.judge,
             "tolerance": self.tolerance,
             "verdict": self.verdict,
+            "reasons": list(self.reasons),
             "checks": [one.to_json() for one in self.checks],
             **{
                 name: None if pair is None else pair.to_json()
@@ -182,18 +191,22 @@ def shifted(estimate: Estimate, by: float) -> Estimate:
 def _checks(
     config: CompareConfig, safety: Paired, margin: Estimate, capability: Paired | None
 ) -> tuple[Check, ...]:
-    strict = config.strict
+    points = not config.strict
     checks = [
-        check("rise of ASR", safety.rise, config.max_asr_rise, "at most", strict),
-        check("margin", margin, config.min_margin, "at least", strict),
+        check(
+            "rise of ASR", safety.rise, config.max_asr_rise, "at most", unit="points", points=points
+        ),
+        check("margin", margin, config.min_margin, "at least", points=points),
     ]
     if config.min_capability is not None and capability is not None:
-        checks.append(
-            check("capability", capability.after, config.min_capability, "at least", strict)
-        )
+        found = check(
+            "capability", capability.after, config.min_capability, "at least", unit="%",
+            points=points,
+        )  # fmt: skip
+        checks.append(found)
     asked = safety.n + safety.unpaired
     judged = Estimate(safety.n / asked if asked else None)
-    checks.append(check("share judged", judged, LEAST_JUDGED, "at least", False))
+    checks.append(check("share judged", judged, LEAST_JUDGED, "at least", unit="%", points=True))
     return tuple(checks)
 
 
