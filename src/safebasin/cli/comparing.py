@@ -39,7 +39,7 @@ def print_comparison(found: Comparison, *, as_json: bool) -> None:
     """As one JSON object, or as a short table."""
     if as_json:
         emit(
-            found.to_json()
+            found.stored()
             | {
                 "run": str(found.folder),
                 "figures": [str(path) for path in found.figures],

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ class Comparison:
     landscape     that of the tuned model, where it was measured
     cut           how many answers to the harmful prompts ended at the token limit, at both ends
     doubts        why the numbers cannot carry a PASS, whatever the checks say, a sentence each
+    provenance    versions, command, date, models and prompts, as JSON values
     """
 
     folder: Path
@@ -73,6 +74,7 @@ class Comparison:
     doubts: tuple[str, ...] = ()
     figures: tuple[Path, ...] = ()
     page: Path | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
@@ -94,7 +96,12 @@ class Comparison:
         every = (self.safety, self.complied, self.over_refusal, self.incoherent, self.capability)
         return tuple(pair for pair in every if pair is not None)
 
+    def stored(self) -> dict[str, Any]:
+        """What `comparison.json` holds: the numbers, and where they come from."""
+        return {**self.to_json(), "provenance": dict(self.provenance)}
+
     def to_json(self) -> dict[str, Any]:
+        """The numbers, which are the same whenever the same comparison is made."""
         return {
             "schema_version": SCHEMA_VERSION,
             "base": self.base,
