@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import typer
 
+from safebasin.cli import step_summary
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.compare import CompareConfig, Comparison, Paired, compare, prepare
+from safebasin.compare.junit import check_target, write_junit
 from safebasin.engines.vllm.engine import VllmEngine
 
 CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
@@ -19,8 +22,10 @@ CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
 _STATES = {"pass": "pass", "fail": "FAIL", "unsure": "unsure"}
 
 
-def run_compare(config: CompareConfig, *, as_json: bool) -> None:
-    """Measure, print and leave with the exit code of the verdict."""
+def run_compare(config: CompareConfig, *, as_json: bool, junit: Path | None = None) -> None:
+    """Measure, write what pipelines read, print, and leave with the exit code of the verdict."""
+    if junit is not None:
+        check_target(junit)
     tell(f"loading {config.scan.model} and {config.tuned}")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
@@ -30,6 +35,10 @@ def run_compare(config: CompareConfig, *, as_json: bool) -> None:
     tell(f"comparing in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
         found = compare(prepared, count)
+        if junit is not None:
+            write_junit(found, junit)
+    step_summary.append(lambda: step_summary.of_comparison(found))
+    step_summary.annotate(found)
     print_comparison(found, as_json=as_json)
     if code := CODES[found.verdict]:
         raise typer.Exit(code)
