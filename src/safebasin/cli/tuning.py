@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
-import sys
 import time
 from dataclasses import replace
 
-import typer
-
 from safebasin.cli.console import duration, emit, say, tell
+from safebasin.cli.interruptions import interrupted
 from safebasin.config import ScanConfig
 from safebasin.finetune import FinetuneConfig, Tuned, finetune
 from safebasin.finetune.recipes import recipe_named
@@ -52,9 +49,7 @@ def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json
     try:
         tuned = finetune(config, Steps())
     except KeyboardInterrupt:
-        tell("interrupted: every finished epoch has its checkpoint")
-        tell(f"  resume: {shlex.join(['safebasin', *sys.argv[1:]])}")
-        raise typer.Exit(130) from None
+        raise interrupted("every finished epoch has its checkpoint") from None
     if compared is None:
         _print(tuned, own, as_json)
         return
