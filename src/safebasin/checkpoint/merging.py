@@ -100,9 +100,8 @@ def merge(
     The sum is made in float32 and cast once, to the base's own dtype unless `dtype` is given.
     Tokenizer, chat template and generation settings are the base's, byte for byte; `merge.json`
     says what was merged. Tied tables are untied where the adapter changes one of them.
-    `config.json` is put in place last, so that what a killed merge leaves never loads; the same
-    call then begins again. `loaded` is the model that `source.load(dtype, "cpu", untie=True)`
-    gave, where the caller has it.
+    `config.json` is put in place last, so that what a killed merge leaves never loads. `loaded` is
+    the model that `source.load(dtype, "cpu", untie=True)` gave, where the caller has it.
 
     Raises UsageError or RunError where `out` is not a new or empty folder or cannot be written, and
     CheckpointError where the two cannot be merged; `out` is then as it was.

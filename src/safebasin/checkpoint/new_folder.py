@@ -70,7 +70,7 @@ def put_in_place(work: Path, out: Path) -> None:
     """Move everything from `work` to `out`, the config last: without it no model loads."""
     for folder, _, names in os.walk(work):
         for name in names:
-            with Path(folder, name).open("rb") as file:
+            with Path(folder, name).open("r+b") as file:  # as Windows needs it to sync
                 os.fsync(file.fileno())
     moved: list[Path] = []
     try:
