@@ -236,6 +236,29 @@ def test_texts_come_along_byte_for_byte_and_the_record_says_from_what(tmp_path: 
     }  # fmt: skip
 
 
+def test_end_tokens_that_only_the_loaded_model_has_are_kept(tmp_path: Path) -> None:
+    base = pico.save(tmp_path / "base")
+    source = Checkpoint(str(base), str(pico.adapter(base, tmp_path / "adapter")))
+    model, _ = source.load("float32", "cpu", untie=True)
+    model.generation_config.eos_token_id = [pico.EOS, 5]
+    merged = merge(source, tmp_path / "merged", loaded=model)
+    before, after = (
+        json.loads((folder / "generation_config.json").read_text())
+        for folder in (base, merged.folder)
+    )
+    assert after == {**before, "eos_token_id": [pico.EOS, 5]}
+    assert "end tokens" in merged.notes[0]
+
+
+def test_settings_that_leave_the_end_to_the_config_stay_as_they_are(tmp_path: Path) -> None:
+    base = pico.save(tmp_path / "base")
+    (base / "generation_config.json").write_text('{"max_new_tokens": 7}', encoding="utf-8")
+    source = Checkpoint(str(base), str(pico.adapter(base, tmp_path / "adapter")))
+    merged = merge(source, tmp_path / "merged")
+    kept = (merged.folder / "generation_config.json").read_text(encoding="utf-8")
+    assert (kept, merged.notes) == ('{"max_new_tokens": 7}', ())
+
+
 def test_what_differs_between_base_and_adapter_is_noted(tmp_path: Path) -> None:
     base = pico.save(tmp_path / "base")
     adapter = pico.adapter(base, tmp_path / "adapter")

@@ -98,10 +98,11 @@ def merge(
     """Merge the adapter of `source` into its base and save the model in the folder `out`.
 
     The sum is made in float32 and cast once, to the base's own dtype unless `dtype` is given.
-    Tokenizer, chat template and generation settings are the base's, byte for byte; `merge.json`
-    says what was merged. Tied tables are untied where the adapter changes one of them.
-    `config.json` is put in place last, so that what a killed merge leaves never loads. `loaded` is
-    the model that `source.load(dtype, "cpu", untie=True)` gave, where the caller has it.
+    Tokenizer, chat template and generation settings are the base's, byte for byte unless the
+    loaded model has more end tokens; `merge.json` says what was merged. Tied tables are untied
+    where the adapter changes one of them. `config.json` is put in place last, so that what a
+    killed merge leaves never loads. `loaded` is the model that
+    `source.load(dtype, "cpu", untie=True)` gave, where the caller has it.
 
     Raises UsageError or RunError where `out` is not a new or empty folder or cannot be written, and
     CheckpointError where the two cannot be merged; `out` is then as it was.
@@ -119,7 +120,11 @@ def merge(
         untied = _was_tied(source, base) and not model.config.get_text_config().tie_word_embeddings
         if untied:
             notes.append("the adapter changes one of two tied tables, which are separate now")
+        configured = _as_set(model.config.get_text_config().eos_token_id)
+        ends = _as_set(model.generation_config.eos_token_id)
         _save(source, model, base, work)
+        if _keep_ends(work, ends, configured):
+            notes.append("the adapter's own end tokens end an answer, too")
         fingerprint = replace(own_base(source), base=str(work)).fingerprint()
         record = record_of(source, target, command) | {
             "untied": untied,
@@ -159,6 +164,25 @@ def _save(source: Checkpoint, model: Any, base: Path, work: Path) -> None:
         if (base / name).exists():
             (work / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(base / name, work / name)
+
+
+def _keep_ends(work: Path, ends: set[int], configured: set[int]) -> bool:
+    """Store end tokens that the loaded model has and its folder lacks; whether there are any.
+
+    A model with an adapter also ends where the adapter's tokenizer does.
+    """
+    settings = vetting.read_json(work, "generation_config.json") or {}
+    stored = _as_set(settings.get("eos_token_id"))
+    if ends <= stored | configured:
+        return False
+    settings["eos_token_id"] = sorted(ends | stored | configured)
+    text = f"{dumps(settings, indent=2)}\n"
+    (work / "generation_config.json").write_text(text, encoding="utf-8")
+    return True
+
+
+def _as_set(tokens: Any) -> set[int]:
+    return {tokens} if isinstance(tokens, int) else set(tokens or ())
 
 
 def _was_tied(source: Checkpoint, base: Path) -> bool:
