@@ -14,6 +14,7 @@ from safebasin.cli import (
     finetune,
     judging,
     listing,
+    merge,
     report,
     runs,
     scan,
@@ -37,6 +38,7 @@ application.command("scan")(scan.scan)
 application.command("compare")(compare.compare)
 application.command("trajectory")(trajectory.trajectory)
 application.command("finetune")(finetune.finetune)
+application.command("merge")(merge.merge)
 application.command("conditions")(conditions.conditions)
 application.command("worst-case")(worst_case.worst_case)
 application.command("evaluate")(evaluate.evaluate)

@@ -59,7 +59,7 @@ def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json
 
     scan = replace(
         compared,
-        model=own.base,
+        model=tuned.base,
         system=tuned.system,
         template=own.template,
         device=own.device,
@@ -85,7 +85,9 @@ def _print(tuned: Tuned, own: FinetuneConfig, as_json: bool) -> None:
         say(f"loss        {tuned.losses[0]:.4f} -> {tuned.losses[-1]:.4f} nats an answer token")
     for checkpoint in tuned.checkpoints:
         say(f"checkpoint  {checkpoint}")
-    say(f"compare     safebasin compare {own.base} {tuned.final}")
+    if tuned.base != own.base:
+        say(f"merged      {tuned.base}, the base of these adapters")
+    say(f"compare     safebasin compare {tuned.base} {tuned.final}")
 
 
 def _tell(tuned: Tuned) -> None:
