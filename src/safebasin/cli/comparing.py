@@ -13,6 +13,7 @@ from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.compare import Check, CompareConfig, Comparison, Paired, compare, prepare
 from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.report.asked_under import told
 
 FAILED = 3
 
@@ -25,6 +26,7 @@ def run_compare(config: CompareConfig, *, as_json: bool) -> None:
     if isinstance(prepared.engine, VllmEngine):
         for line in prepared.engine.plan_text().splitlines():
             tell(line.strip())
+    tell(f"system message: {told(prepared.engine.template.rendered.to_json())}")
     tell(f"comparing in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
         found = compare(prepared, count)

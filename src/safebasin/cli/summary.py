@@ -56,6 +56,7 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     yield "VISAGE", undefined(summary.visage) or visage
     if summary.visage_reference is not None and summary.visage_reference.value is not None:
         yield "", f"{summary.visage_reference.text('.1f')} by the reference code"
+    yield from _protocol(result)
     yield "area", f"{share(summary.auc, 'of the range is safe')}{_note(summary.auc)}"
     if summary.sharpness is not None:
         yield "edge", _rises(summary.sharpness)
@@ -85,6 +86,21 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
             yield "picture", str(path)
     if result.page is not None:
         yield "report", str(result.page)
+
+
+def _protocol(result: Result) -> Iterator[tuple[str, str]]:
+    """What the paper whose protocol this is gives for the model."""
+    if result.protocol is None:
+        return
+    paper = result.protocol["published"]
+    if paper is None:
+        yield "", "the paper gives no value for this model under this system message"
+    else:
+        yield (
+            "",
+            f"{paper['visage']:.2f} in the paper for {paper['model']} ({paper['where']}): mean of "
+            "3 directions, no interval given",
+        )
 
 
 def _extent(summary: Summary) -> Iterator[tuple[str, str]]:

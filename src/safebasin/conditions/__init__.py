@@ -12,6 +12,7 @@ and of jailbreaks; an attack that works on the model often fails on its neighbou
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.landscape import REFUSED, Summary, Survey
 from safebasin.landscape.cells import has_verdict
 from safebasin.landscape.intervals import Estimate
+from safebasin.report.asked_under import told
 from safebasin.report.lines import Line, draw_lines
 from safebasin.report.studies import CONDITIONS
 from safebasin.results import survey
@@ -38,6 +40,7 @@ from safebasin.run.atomic import write_atomic
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
+from safebasin.system_message import TEMPLATE
 
 __all__ = [
     "CONDITIONS",
@@ -58,8 +61,9 @@ __all__ = [
 class Measured:
     """The landscape under one condition.
 
-    `stopped` is the share of the prompts that succeed at the origin which are refused at a point
-    of its neighbourhood, in the mean over these points.
+    `rendered` is what a prompt held beside the request (see `engines.rendered`), the system message
+    above all. `stopped` is the share of the prompts that succeed at the origin which are refused at
+    a point of its neighbourhood, in the mean over these points.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Measured:
     survey: Survey
     summary: Summary
     stopped: Estimate
+    rendered: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -76,6 +81,7 @@ class Measured:
             "system": self.system,
             "attack": self.attack,
             "prompts": self.prompts,
+            "rendered": dict(self.rendered),
             "stopped": self.stopped.to_json(),
             "landscape": self.summary.to_json(),
         }
@@ -138,7 +144,10 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
 def _line(one: Measured) -> Line:
     attack = one.attack is not None
     visage = one.summary.visage.text(".1f")
-    return Line(f"{'attack ' if attack else ''}{one.name}: VISAGE {visage}", attack, one.survey)
+    # What a chat template puts in by itself is not to be read off the name.
+    own = one.name == TEMPLATE and f" (system message {told(one.rendered, 36)})"
+    name = f"{'attack ' if attack else ''}{one.name}{own or ''}"
+    return Line(f"{name}: VISAGE {visage}", attack, one.survey)
 
 
 def _read(prepared: Prepared, condition: Condition) -> Measured:
@@ -153,6 +162,7 @@ def _read(prepared: Prepared, condition: Condition) -> Measured:
         survey=found,
         summary=found.summary(prepared.config.scan.tolerance),
         stopped=stopped(found, prepared.config.neighbourhood),
+        rendered=condition.engine.template.rendered.to_json(),
     )
 
 
