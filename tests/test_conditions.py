@@ -158,6 +158,16 @@ class Stop(Silent):
             raise KeyboardInterrupt
 
 
+class Heard(Silent):
+    """Hears how much there is to answer, and how much of it is there."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int]] = []
+
+    def started(self, answers: int, finished: int) -> None:
+        self.told.append((answers, finished))
+
+
 def test_a_landscape_for_each_way_of_asking(config: ConditionsConfig, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         study(prepare(config), Stop())
@@ -174,6 +184,9 @@ def test_a_landscape_for_each_way_of_asking(config: ConditionsConfig, tmp_path: 
     assert sorted(e.prompt for e in asked["story"]) == ["A story: one", "A story: two two"]
     longer = min(e.prompt_tokens for e in asked["safety"])
     assert longer > max(e.prompt_tokens for e in asked["template"]) + 100
+    again = Heard()
+    study(prepare(config), again)
+    assert again.told == [(sum(len(c.part.prompts) * 3 for c in prepared.conditions),) * 2]
     stored = json.loads((found.folder / CONDITIONS).read_text(encoding="utf-8"))
     assert stored["conditions"][1]["system"] == SYSTEM_PROMPTS["safety"]
     for path in found.figures:

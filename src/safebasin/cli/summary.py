@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from safebasin.cli.console import emit, say
 from safebasin.exchange import OUTCOMES
 from safebasin.landscape.capability import Capability
@@ -146,8 +148,14 @@ def _three_ways(result: Result) -> Iterator[tuple[str, str]]:
     if origin is not None:
         yield "shares", f"{_three(origin)} at the origin ({result.shares.judge})"
     bands = result.shares.shares()
-    means = " · ".join(f"{outcome} {100 * bands[outcome].value.mean():.0f}" for outcome in OUTCOMES)
-    yield "", f"{means} in the mean of all points"
+    values = {outcome: bands[outcome].value.ravel() for outcome in OUTCOMES}
+    known = np.isfinite(values["refused"])
+    judged, every = int(known.sum()), known.size
+    if not judged:
+        return
+    means = " · ".join(f"{name} {100 * each[known].mean():.0f}" for name, each in values.items())
+    where = "all points" if judged == every else f"the {judged} of {every} points that are judged"
+    yield "", f"{means} in the mean of {where}"
 
 
 def _scale(result: Result) -> Iterator[tuple[str, str]]:

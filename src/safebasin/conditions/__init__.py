@@ -27,6 +27,7 @@ from safebasin.conditions.preparation import (
     Prepared,
     prepare,
 )
+from safebasin.conditions.progress import AllRuns
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.landscape import REFUSED, Summary, Survey
 from safebasin.landscape.cells import has_verdict
@@ -114,12 +115,13 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
     Finished points are on the disk at any moment; the same call goes on where an interrupted one
     stopped. Raises RunMismatch where a condition's folder holds another measurement.
     """
-    observer = observer or Silent()
     config = prepared.config
+    parts = [condition.part for condition in prepared.conditions]
+    progress = AllRuns(observer or Silent(), prepared.folder, parts)
     for condition in prepared.conditions:
         measure(
             prepared.folder, [condition.part], condition.engine, prepared.sampling,
-            prepared.lexicon, condition.identity, config.to_json(), observer,
+            prepared.lexicon, condition.identity, config.to_json(), progress,
         )  # fmt: skip
     measured = tuple(_read(prepared, condition) for condition in prepared.conditions)
     found = Found(
