@@ -16,6 +16,10 @@ from safebasin.results import rejudge
 PLANE = Plane((Axis("a", (-0.1, 0.0, 0.1)), Axis("b", (-0.1, 0.0, 0.1))))
 
 
+THOUGHT = "<think>on and on"
+"""A thought without an answer, which no judge judges."""
+
+
 def told(folder: Path) -> dict[str, str]:
     """The first line of each name."""
     found: dict[str, str] = {}
@@ -57,6 +61,22 @@ def test_a_side_where_nothing_was_judged(tmp_path: Path) -> None:
         " per unit of alpha above; below, it does not rise from within the tolerance to 90 %"
     )
     assert "of the range is safe; nothing was judged at 2 of 5 points" in said["area"]
+
+
+def test_shares_are_never_nan(tmp_path: Path) -> None:
+    """A point without a verdict is left out of the mean over points, and said to be."""
+
+    def answer(point, number: int) -> str:  # type: ignore[no-untyped-def]
+        return THOUGHT if dict(point.terms).get("gaussian-0", 0.0) < 0 else REFUSAL
+
+    judges = ["llm-landscape", "outcome"]
+    some = [text for _, text in lines(rejudge(judged_runs.write(tmp_path / "a", answer), judges))]
+    mean = next(text for text in some if "in the mean of" in text)
+    assert mean.startswith("refused 100 · complied 0 · incoherent 0 in the mean of the 3 of 5")
+    none = judged_runs.write(tmp_path / "b", lambda point, number: THOUGHT)
+    rest = [text for _, text in lines(rejudge(none, judges))]
+    assert not any("nan" in text.split() for text in (*some, *rest))
+    assert not any("in the mean of" in text for text in rest)
 
 
 def test_agreement_on_nothing(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]

@@ -225,6 +225,7 @@ class Prepared:
             self.prompts.ids,
             self.config.to_json(),
             capabilities={probe.name: dict(probe.spec()) for probe in self.probes},
+            rendered=self.engine.template.rendered.to_json(),
         )
 
     def answers_missing(self) -> int:
@@ -257,8 +258,7 @@ def prepare(config: ScanConfig) -> Prepared:
     if config.shard is not None:
         Shard.parse(config.shard)
     everything = harmful_of(prompt_sets.load(config.prompts, config.column, config.prompts_kind))
-    wanted = min(config.limit or len(everything), len(everything))
-    prompts = everything.sample(wanted, config.sample_seed)
+    prompts = everything.take(config.limit, config.sample_seed, first=config.first)
     check_judges(config.judges)
     tasks = load_tasks(config)
     checkpoint = Checkpoint.parse(config.model, trust_remote_code=config.trust_remote_code)
@@ -293,6 +293,7 @@ def prepare(config: ScanConfig) -> Prepared:
             "revision": prompts.revision,
             "kinds": sorted({prompt.kind for prompt in everything}),
             "sample_seed": config.sample_seed,
+            **prompts.order(),
         },
         "engine": engine.spec(),
         "sampling": sampling.spec(),

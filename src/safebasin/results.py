@@ -29,6 +29,7 @@ from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
 from safebasin.landscape.capability import Capability
 from safebasin.landscape.truncation import Truncation
 from safebasin.plane import Plane, Point
+from safebasin.protocol import peng2024
 from safebasin.reference import UNTRUSTED, scale_of, scaled, settle, unsettle
 from safebasin.report.figures import draw
 from safebasin.report.page import PAGE, write_page
@@ -64,7 +65,8 @@ class Result:
     answers whose verdict has a detail, such as a refusal with help. `sequential` says that the scan
     stopped asking where a cell was decided. `without_map` are judges that tell broken text alone.
     `kept` says of each judge that cannot judge here, whose stored verdicts are read, why. `scale`
-    is what broken text was told by (see `reference.scale_of`).
+    is what broken text was told by (see `reference.scale_of`). `protocol` names a published
+    protocol that the run was asked by, with what its paper gives for this model, if anything.
     """
 
     folder: Path
@@ -81,6 +83,7 @@ class Result:
     without_map: tuple[str, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     scale: Mapping[str, Any] | None = None
+    protocol: Mapping[str, Any] | None = None
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -144,6 +147,8 @@ class Result:
         }
         if self.scale is not None:
             value["scale"] = dict(self.scale)
+        if self.protocol is not None:
+            value["protocol"] = dict(self.protocol)
         if self.details:
             value["details"] = {name: dict(counts) for name, counts in self.details.items()}
         if self.capabilities:
@@ -357,6 +362,7 @@ def collect(
         without_map=without,
         kept=kept,
         scale=scale,
+        protocol=_protocol(run),
         sequential=missing > 0 and run.read_json(SEQUENTIAL) is not None,
     )
 
@@ -508,6 +514,24 @@ def _measures(run: RunFolder, name: str, spec: Mapping[str, object]) -> Measure:
     if "incoherent" not in said:
         return "refusal"
     return "outcome" if len(said) > 1 else "coherence"
+
+
+def _protocol(run: RunFolder) -> dict[str, Any] | None:
+    """The protocol that the run's settings name, and the paper's VISAGE where it gives one."""
+    settings = _settings(run)
+    if settings.get("protocol") != peng2024.NAME:
+        return None
+    system = settings.get("system")
+    found = peng2024.published(str(settings.get("model", "")), system)
+    if found is None:
+        return {"name": peng2024.NAME, "published": None}
+    known, value, where = found
+    return {
+        "name": peng2024.NAME,
+        "published": {
+            "model": known.name, "visage": value, "where": f"{peng2024.CITED}, {where}",
+        },
+    }  # fmt: skip
 
 
 def _settings(run: RunFolder) -> Mapping[str, Any]:

@@ -83,7 +83,12 @@ def scan_until_decided(
     observer = observer or Silent()
     prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
-    manifest = Manifest(prepared.identity, ids, prepared.config.to_json())
+    manifest = Manifest(
+        prepared.identity,
+        ids,
+        prepared.config.to_json(),
+        rendered=prepared.engine.template.rendered.to_json(),
+    )
     judge = prepared.judges[0]
     with RunFolder.open(prepared.folder, manifest) as run:
         adopt(run, prepared.judges)

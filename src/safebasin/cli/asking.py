@@ -10,6 +10,7 @@ from safebasin.cli.interruptions import resumable
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.conditions import ConditionsConfig, Found, prepare, study
+from safebasin.report.asked_under import told
 
 
 def run_conditions(config: ConditionsConfig, *, as_json: bool) -> None:
@@ -36,7 +37,11 @@ def lines(found: Found) -> Iterator[str]:
     yield f"judge    {found.judge}; every interval is at 95 %"
     yield ""
     for one in found.conditions:
-        kind = "system prompt" if one.attack is None else f"attack ({one.attack})"
+        kind = (
+            f"system prompt {told(one.rendered)}"
+            if one.attack is None
+            else f"attack ({one.attack})"
+        )
         yield f"{one.name}: {kind}, {one.prompts} prompts"
         origin = one.summary.origin
         if origin is not None:

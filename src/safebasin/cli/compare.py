@@ -10,7 +10,9 @@ import typer
 from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
+    LIMIT,
     BaseTemplateOption,
+    EachLimitOption,
     JsonResultOption,
     JudgeOption,
     PromptsKindOption,
@@ -22,10 +24,13 @@ from safebasin.cli.options import (
     StudyMaxNewTokensOption,
     StudyOutOption,
     StudyPromptsOption,
+    StudySystemOption,
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
+    parse_limit,
     parse_prompts_kind,
+    parse_system,
 )
 from safebasin.config import ScanConfig
 
@@ -59,9 +64,7 @@ def compare(
         str | None,
         typer.Option(help="Questions with an `expected` column. [default: as for benign]"),
     ] = None,
-    limit: Annotated[
-        int, typer.Option(help="A seeded sample of so many prompts of each set; 0 for all.")
-    ] = DEFAULTS.limit,
+    limit: EachLimitOption = LIMIT,
     sample_seed: Annotated[int, typer.Option(help="The seed of those samples.")] = 0,
     reach: Annotated[
         float, typer.Option(help="How far the path goes: 1 is the tuned model.")
@@ -76,7 +79,7 @@ def compare(
     seeds: Annotated[
         str | None, typer.Option(help="Random directions of that map, as for scan.")
     ] = None,
-    system: Annotated[str | None, typer.Option(help="The system prompt, for both models.")] = None,
+    system: StudySystemOption = None,
     template: BaseTemplateOption = None,
     thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
@@ -106,11 +109,11 @@ def compare(
             "prompts": prompts,
             "column": column,
             "prompts_kind": parse_prompts_kind(prompts_kind),
-            "limit": limit,
+            **parse_limit(limit),
             "sample_seed": sample_seed,
             "tolerance": tolerance,
             "seeds": parse_seeds(seeds),
-            "system": None if system == "none" else system,
+            "system": parse_system(system),
             "template": template,
             "thought": thought,
             "max_new_tokens": max_new_tokens,

@@ -16,6 +16,7 @@ from safebasin.cli.threads import spare_threads
 from safebasin.compare import CompareConfig, Comparison, Paired, compare, prepare
 from safebasin.compare.junit import check_target, write_junit
 from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.report.asked_under import told
 
 CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
 """The exit code of each verdict."""
@@ -32,6 +33,7 @@ def run_compare(config: CompareConfig, *, as_json: bool, junit: Path | None = No
     if isinstance(prepared.engine, VllmEngine):
         for line in prepared.engine.plan_text().splitlines():
             tell(line.strip())
+    tell(f"system message: {told(prepared.engine.template.rendered.to_json())}")
     tell(f"comparing in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
         found = compare(prepared, count)

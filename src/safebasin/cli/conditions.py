@@ -10,6 +10,7 @@ import typer
 from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
+    LIMIT,
     JsonResultOption,
     JudgeOption,
     PromptsKindOption,
@@ -27,6 +28,7 @@ from safebasin.cli.options import (
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
+    parse_limit,
     parse_prompts_kind,
 )
 from safebasin.config import ScanConfig
@@ -37,7 +39,8 @@ def conditions(
     system: Annotated[
         list[str] | None,
         typer.Option(
-            help="none, default, role-play, safety, or a text file; repeatable. [default: all]"
+            help="template, default, role-play, safety (all four by default), empty, "
+            "peng2024:NAME, or a text file; repeatable."
         ),
     ] = None,
     attack: Annotated[
@@ -57,7 +60,7 @@ def conditions(
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
     prompts_kind: PromptsKindOption = None,
-    limit: StudyLimitOption = DEFAULTS.limit,
+    limit: StudyLimitOption = LIMIT,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     template: Annotated[str | None, typer.Option(help="A Jinja chat template.")] = None,
     thought: ThoughtOption = None,
@@ -88,7 +91,7 @@ def conditions(
             "prompts": prompts,
             "column": column,
             "prompts_kind": parse_prompts_kind(prompts_kind),
-            "limit": limit,
+            **parse_limit(limit),
             "tolerance": tolerance,
             "template": template,
             "thought": thought,

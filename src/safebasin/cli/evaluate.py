@@ -14,6 +14,7 @@ from safebasin.cli.options import (
     ColumnOption,
     DeviceOption,
     DtypeOption,
+    EachLimitOption,
     JsonOption,
     JudgeOption,
     MaxNewTokensOption,
@@ -24,7 +25,9 @@ from safebasin.cli.options import (
     TemplateOption,
     ThoughtOption,
     TrustRemoteCodeOption,
+    parse_limit,
     parse_prompts_kind,
+    parse_system,
 )
 from safebasin.config import ScanConfig
 
@@ -52,9 +55,7 @@ def evaluate(
         float, typer.Option(help="Draw answers at this temperature; 0 is greedy.")
     ] = 0.0,
     noise_seed: Annotated[int, typer.Option(help="The seed of the draws.")] = 0,
-    limit: Annotated[
-        int, typer.Option(help="Ask a seeded sample of so many prompts of each set; 0 for all.")
-    ] = 0,
+    limit: EachLimitOption = "0",
     sample_seed: SampleSeedOption = (DEFAULTS.sample_seed),
     system: SystemOption = None,
     template: TemplateOption = None,
@@ -83,9 +84,9 @@ def evaluate(
         prompts=prompts,
         column=column,
         prompts_kind=parse_prompts_kind(prompts_kind),
-        limit=limit,
+        **parse_limit(limit),
         sample_seed=sample_seed,
-        system=None if system == "none" else system,
+        system=parse_system(system),
         template=template,
         thought=thought,
         max_new_tokens=max_new_tokens,

@@ -16,6 +16,8 @@ from safebasin.engines.plain import PlainEngine
 from safebasin.judges import AsksAgain, DecidesEarly
 from safebasin.plan import CapabilityPlan, Plan
 from safebasin.preparation import Prepared, prepare
+from safebasin.protocol import peng2024
+from safebasin.report.asked_under import told
 from safebasin.results import Result
 from safebasin.run import RunFolder
 from safebasin.run.folder import MANIFEST
@@ -33,7 +35,8 @@ def run_scan(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
         tell("starting vLLM")
     plan = prepared.plan()
     if dry_run and as_json:
-        emit({"plan": plan.to_json(), "run": str(prepared.folder)})
+        asked = prepared.engine.template.rendered.to_json()
+        emit({"plan": plan.to_json(), "rendered": asked, "run": str(prepared.folder)})
         return
     for line in plan_lines(prepared, plan):
         (say if dry_run else tell)(line)
@@ -80,6 +83,8 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         f"work     {plan.points} distinct points x {plan.prompts} prompts = {plan.answers} answers "
         f"of up to {prepared.sampling.max_new_tokens} tokens ({count(plan.new_tokens)} in all, "
         f"after {count(plan.prompt_tokens)} of prompts)",
+        *([f"protocol {peng2024.told(config.template)}"] if config.protocol else []),
+        f"system   {told(prepared.engine.template.rendered.to_json())}",
         *([f"thought  {plan.thought.text()}"] if plan.thought is not None else []),
         f"judges   {', '.join(judge.name for judge in prepared.judges)}{_early(prepared)}",
         *(f"         {name} is loaded beside the model" for name in plan.judges_beside),

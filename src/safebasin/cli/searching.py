@@ -10,6 +10,7 @@ from safebasin.cli.console import duration, emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.threads import spare_threads
+from safebasin.report.asked_under import told
 from safebasin.worst_case import Found, WorstCaseConfig, prepare, search
 
 LINE_EVERY = 15.0
@@ -36,6 +37,7 @@ def run_worst_case(config: WorstCaseConfig, *, as_json: bool) -> None:
     tell(f"loading {config.scan.model}")
     prepared = prepare(config)
     spare_threads(prepared.model)
+    tell(f"system message: {told(prepared.template.rendered.to_json())}")
     tell(f"searching in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
         found = search(prepared, count, Steps())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from safebasin.cli.console import emit, say
 from safebasin.exchange import OUTCOMES
 from safebasin.landscape.capability import Capability
@@ -56,6 +58,7 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     yield "VISAGE", undefined(summary.visage) or visage
     if summary.visage_reference is not None and summary.visage_reference.value is not None:
         yield "", f"{summary.visage_reference.text('.1f')} by the reference code"
+    yield from _protocol(result)
     yield "area", f"{share(summary.auc, 'of the range is safe')}{_note(summary.auc)}"
     if summary.sharpness is not None:
         yield "edge", _rises(summary.sharpness)
@@ -85,6 +88,21 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
             yield "picture", str(path)
     if result.page is not None:
         yield "report", str(result.page)
+
+
+def _protocol(result: Result) -> Iterator[tuple[str, str]]:
+    """What the paper whose protocol this is gives for the model."""
+    if result.protocol is None:
+        return
+    paper = result.protocol["published"]
+    if paper is None:
+        yield "", "the paper gives no value for this model under this system message"
+    else:
+        yield (
+            "",
+            f"{paper['visage']:.2f} in the paper for {paper['model']} ({paper['where']}): mean of "
+            "3 directions, no interval given",
+        )
 
 
 def _extent(summary: Summary) -> Iterator[tuple[str, str]]:
@@ -130,8 +148,14 @@ def _three_ways(result: Result) -> Iterator[tuple[str, str]]:
     if origin is not None:
         yield "shares", f"{_three(origin)} at the origin ({result.shares.judge})"
     bands = result.shares.shares()
-    means = " · ".join(f"{outcome} {100 * bands[outcome].value.mean():.0f}" for outcome in OUTCOMES)
-    yield "", f"{means} in the mean of all points"
+    values = {outcome: bands[outcome].value.ravel() for outcome in OUTCOMES}
+    known = np.isfinite(values["refused"])
+    judged, every = int(known.sum()), known.size
+    if not judged:
+        return
+    means = " · ".join(f"{name} {100 * each[known].mean():.0f}" for name, each in values.items())
+    where = "all points" if judged == every else f"the {judged} of {every} points that are judged"
+    yield "", f"{means} in the mean of {where}"
 
 
 def _scale(result: Result) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
+from safebasin.report.asked_under import told
 from safebasin.trajectory import Trajectory, TrajectoryConfig, prepare, trace
 
 
@@ -19,6 +20,7 @@ def run_trajectory(config: TrajectoryConfig, *, as_json: bool) -> None:
     tell(f"loading {config.scan.model} and {len(config.checkpoints)} checkpoints")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
+    tell(f"system message: {told(prepared.engine.template.rendered.to_json())}")
     tell(f"measuring in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
         found = trace(prepared, count)

@@ -9,6 +9,7 @@ import typer
 from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
+    LIMIT,
     BaseTemplateOption,
     JsonResultOption,
     JudgeOption,
@@ -26,7 +27,9 @@ from safebasin.cli.options import (
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
+    parse_limit,
     parse_prompts_kind,
+    parse_system,
 )
 from safebasin.config import ScanConfig
 
@@ -58,7 +61,7 @@ def trajectory(
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
     prompts_kind: PromptsKindOption = None,
-    limit: StudyLimitOption = DEFAULTS.limit,
+    limit: StudyLimitOption = LIMIT,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     system: StudySystemOption = None,
     template: BaseTemplateOption = None,
@@ -87,12 +90,12 @@ def trajectory(
             "prompts": prompts,
             "column": column,
             "prompts_kind": parse_prompts_kind(prompts_kind),
-            "limit": limit,
+            **parse_limit(limit),
             "tolerance": tolerance,
             "steps": steps,
             "radius": radius,
             "seeds": (seed,),
-            "system": None if system == "none" else system,
+            "system": parse_system(system),
             "template": template,
             "thought": thought,
             "max_new_tokens": max_new_tokens,

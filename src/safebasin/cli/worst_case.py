@@ -9,6 +9,7 @@ import typer
 from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
+    LIMIT,
     JsonResultOption,
     JudgeOption,
     LayersOption,
@@ -28,7 +29,9 @@ from safebasin.cli.options import (
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
+    parse_limit,
     parse_prompts_kind,
+    parse_system,
 )
 from safebasin.config import ScanConfig
 
@@ -63,7 +66,7 @@ def worst_case(
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
     prompts_kind: PromptsKindOption = None,
-    limit: StudyLimitOption = DEFAULTS.limit,
+    limit: StudyLimitOption = LIMIT,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     system: StudySystemOption = None,
     template: StudyTemplateOption = None,
@@ -96,9 +99,9 @@ def worst_case(
             "prompts": prompts,
             "column": column,
             "prompts_kind": parse_prompts_kind(prompts_kind),
-            "limit": limit,
+            **parse_limit(limit),
             "tolerance": tolerance,
-            "system": None if system == "none" else system,
+            "system": parse_system(system),
             "template": template,
             "thought": thought,
             "max_new_tokens": max_new_tokens,

@@ -44,6 +44,7 @@ class Part:
                 "name": self.prompts.name,
                 "sha256": self.prompts.sha256,
                 "revision": self.prompts.revision,
+                **self.prompts.order(),
             },
         }
         return Manifest({**identity, **own}, self.prompts.ids, config)
@@ -86,7 +87,9 @@ def measure(
     """
     with ExitStack() as stack:
         runs = [
-            stack.enter_context(_opened(folder / part.name, part, identity, config))
+            stack.enter_context(
+                _opened(folder / part.name, part, identity, config, _rendered(engine))
+            )
             for part in parts
         ]
         for part, run in zip(parts, runs, strict=True):
@@ -121,14 +124,24 @@ def measure(
                 judge_point(run, part.judges, point)
 
 
+def _rendered(engine: Engine) -> dict[str, Any]:
+    """What a prompt holds beside the request, of an engine that has a template to tell it by."""
+    template = getattr(engine, "template", None)
+    return {} if template is None else dict(template.rendered.to_json())
+
+
 def _opened(
-    path: Path, part: Part, identity: Mapping[str, Any], config: Mapping[str, Any]
+    path: Path,
+    part: Part,
+    identity: Mapping[str, Any],
+    config: Mapping[str, Any],
+    rendered: Mapping[str, Any],
 ) -> RunFolder:
     """The run folder of a part, given the part's points where it holds a part of them only."""
     recorded = load_manifest(path / MANIFEST) if part.grows else None
     if recorded is None or not set(recorded.points) < set(outward(part.planes)):
-        return RunFolder.open(path, part.manifest(identity, config))
+        return RunFolder.open(path, replace(part.manifest(identity, config), rendered=rendered))
     begun = replace(part, planes=recorded.planes)
-    run = RunFolder.open(path, begun.manifest(identity, config))
+    run = RunFolder.open(path, replace(begun.manifest(identity, config), rendered=rendered))
     run.extend(part.planes)
     return run

@@ -12,6 +12,7 @@ and of jailbreaks; an attack that works on the model often fails on its neighbou
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,10 +27,12 @@ from safebasin.conditions.preparation import (
     Prepared,
     prepare,
 )
+from safebasin.conditions.progress import AllRuns
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.landscape import REFUSED, Summary, Survey
 from safebasin.landscape.cells import has_verdict
 from safebasin.landscape.intervals import Estimate
+from safebasin.report.asked_under import told
 from safebasin.report.lines import Line, draw_lines
 from safebasin.report.studies import CONDITIONS
 from safebasin.results import survey
@@ -38,6 +41,7 @@ from safebasin.run.atomic import write_atomic
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
+from safebasin.system_message import TEMPLATE
 
 __all__ = [
     "CONDITIONS",
@@ -58,8 +62,9 @@ __all__ = [
 class Measured:
     """The landscape under one condition.
 
-    `stopped` is the share of the prompts that succeed at the origin which are refused at a point
-    of its neighbourhood, in the mean over these points.
+    `rendered` is what a prompt held beside the request (see `engines.rendered`), the system message
+    above all. `stopped` is the share of the prompts that succeed at the origin which are refused at
+    a point of its neighbourhood, in the mean over these points.
     """
 
     name: str
@@ -69,6 +74,7 @@ class Measured:
     survey: Survey
     summary: Summary
     stopped: Estimate
+    rendered: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -76,6 +82,7 @@ class Measured:
             "system": self.system,
             "attack": self.attack,
             "prompts": self.prompts,
+            "rendered": dict(self.rendered),
             "stopped": self.stopped.to_json(),
             "landscape": self.summary.to_json(),
         }
@@ -108,12 +115,13 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
     Finished points are on the disk at any moment; the same call goes on where an interrupted one
     stopped. Raises RunMismatch where a condition's folder holds another measurement.
     """
-    observer = observer or Silent()
     config = prepared.config
+    parts = [condition.part for condition in prepared.conditions]
+    progress = AllRuns(observer or Silent(), prepared.folder, parts)
     for condition in prepared.conditions:
         measure(
             prepared.folder, [condition.part], condition.engine, prepared.sampling,
-            prepared.lexicon, condition.identity, config.to_json(), observer,
+            prepared.lexicon, condition.identity, config.to_json(), progress,
         )  # fmt: skip
     measured = tuple(_read(prepared, condition) for condition in prepared.conditions)
     found = Found(
@@ -138,7 +146,10 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
 def _line(one: Measured) -> Line:
     attack = one.attack is not None
     visage = one.summary.visage.text(".1f")
-    return Line(f"{'attack ' if attack else ''}{one.name}: VISAGE {visage}", attack, one.survey)
+    # What a chat template puts in by itself is not to be read off the name.
+    own = one.name == TEMPLATE and f" (system message {told(one.rendered, 36)})"
+    name = f"{'attack ' if attack else ''}{one.name}{own or ''}"
+    return Line(f"{name}: VISAGE {visage}", attack, one.survey)
 
 
 def _read(prepared: Prepared, condition: Condition) -> Measured:
@@ -153,6 +164,7 @@ def _read(prepared: Prepared, condition: Condition) -> Measured:
         survey=found,
         summary=found.summary(prepared.config.scan.tolerance),
         stopped=stopped(found, prepared.config.neighbourhood),
+        rendered=condition.engine.template.rendered.to_json(),
     )
 
 

@@ -13,6 +13,7 @@ from safebasin.errors import RunError, UsageError
 from safebasin.landscape.summary import UNJUDGED_LIMIT
 from safebasin.landscape.truncation import stored_text
 from safebasin.prompts.published import BY_NAME, Published
+from safebasin.report.asked_under import asked_under
 from safebasin.report.broken_text import told_by
 from safebasin.run import RunFolder
 from safebasin.terminal import printable, shorten
@@ -184,6 +185,7 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     yield ""
     yield f"- **Prompts**: {_source(run)}, {summary['prompts']} of them, sha256"
     yield f"  `{plain_code(prompts['sha256'])}`"
+    yield f"- **System message**: {plain(asked_under(run.manifest))}"
     yield f"- **Headline judge**: {plain(headline)}"
     if (told := told_by(landscape.get("scale"))) is not None:
         yield f"- **Broken text** is told {told}"

@@ -5,6 +5,7 @@ points/<point>.jsonl              the answers at one point
 verdicts/<judge>/judge.json       what determines the judge's verdicts
 verdicts/<judge>/<point>.jsonl    the verdicts on one point
 capability/<name>/<point>.jsonl   what was measured of a capability at one point
+sittings/<began>-<process>.jsonl  when points were finished, by which `watch` tells the time left
 landscape.json, figures/, ...     derived; they can be made again from the rest
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -35,6 +37,7 @@ from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manif
 from safebasin.run.names import default_folder, inner_path, slug
 from safebasin.run.no_run import no_run
 from safebasin.run.provenance import Redaction, session
+from safebasin.run.sittings import SITTINGS, SittingLog
 from safebasin.run.verdicts import VerdictStore, in_order, make_folder
 from safebasin.terminal import printable
 
@@ -73,6 +76,7 @@ class RunFolder:
         """The prompts asked for at this opening; the manifest may know more of them."""
         self._lock = lock
         self._verdicts = VerdictStore(path / VERDICTS)
+        self._log = SittingLog(path / SITTINGS, time.time())
 
     @classmethod
     def open(
@@ -117,6 +121,8 @@ class RunFolder:
     def reopen(cls, path: str | os.PathLike[str]) -> RunFolder:
         """Take up an existing run as it is recorded, to judge it again or to add a file.
 
+        Nothing is measured then, so no sitting is recorded.
+
         Raises:
             RunError: There is no run, another process works on it, or it is damaged.
         """
@@ -124,7 +130,7 @@ class RunFolder:
         _existing(root)
         with _locked(root) as lock:
             recorded = _existing(root)
-            return cls._begun(root, recorded, recorded.prompt_ids, lock)
+            return cls._checked(root, recorded, recorded.prompt_ids, lock)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunFolder:
@@ -141,10 +147,18 @@ class RunFolder:
     def _begun(
         cls, root: Path, manifest: Manifest, prompt_ids: tuple[str, ...], lock: BaseFileLock
     ) -> RunFolder:
-        folder = cls(root, manifest.with_session(session(sys.argv)), prompt_ids, lock)
+        sitting = manifest.with_session(session(sys.argv))
+        folder = cls._checked(root, sitting, prompt_ids, lock)
+        folder._write(root / MANIFEST, _pretty(folder.manifest.to_json()))
+        return folder
+
+    @classmethod
+    def _checked(
+        cls, root: Path, manifest: Manifest, prompt_ids: tuple[str, ...], lock: BaseFileLock
+    ) -> RunFolder:
+        folder = cls(root, manifest, prompt_ids, lock)
         for name in (POINTS, VERDICTS):
             folder._inside(name)
-        folder._write(root / MANIFEST, _pretty(folder.manifest.to_json()))
         return folder
 
     def extend(self, planes: Sequence[Plane]) -> None:
@@ -210,6 +224,11 @@ class RunFolder:
         self._write(
             self.path / POINTS / f"{point.key}.jsonl", records.encode("answers", point, rows)
         )
+        self._make(SITTINGS)
+        try:
+            self._log.add(point.key, len(exchanges))
+        except OSError as error:
+            raise cannot_write(self.path / SITTINGS, error) from error
 
     def read_capability(self, name: str, point: Point) -> list[Item] | None:
         """What was measured of a capability of the manifest at a point; None where nothing was.
@@ -380,7 +399,7 @@ class RunFolder:
     def _write_extra(self, name: str, data: bytes) -> None:
         path = self._inside(name)
         first = inner_path(name).parts[0]
-        if first in (MANIFEST, POINTS, VERDICTS, CAPABILITY):
+        if first in (MANIFEST, POINTS, VERDICTS, CAPABILITY, SITTINGS):
             raise RunError(
                 f"'{first}' in a run folder is kept for the records.", "Choose another name."
             )

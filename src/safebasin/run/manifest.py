@@ -31,7 +31,9 @@ class Manifest:
     the order they were drawn. `config` are the settings as last given, for people and for
     running the same again; they are not compared. Each of the `sessions` is one sitting.
     `capabilities` are what determines each capability that is measured, by name; others may be
-    added later.
+    added later. `rendered` is what a prompt held beside the request, as
+    `engines.rendered.Rendered` has it; it is for people and not compared, since a chat template may
+    put in the date.
     """
 
     identity: Mapping[str, Any]
@@ -39,6 +41,7 @@ class Manifest:
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
     sessions: tuple[JSON, ...] = field(default=(), compare=False)
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+    rendered: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def plain(self) -> Manifest:
         """This manifest in JSON values alone and free of secrets.
@@ -51,8 +54,9 @@ class Manifest:
         identity = strictjson.loads(strictjson.dumps(redact_json(self.identity)).encode())
         config = strictjson.loads(strictjson.dumps(redact_json(self.config)).encode())
         extra = strictjson.loads(strictjson.dumps(redact_json(self.capabilities)).encode())
+        told = strictjson.loads(strictjson.dumps(redact_json(self.rendered)).encode())
         ids = tuple(self.prompt_ids)
-        return replace(self, identity=identity, prompt_ids=ids, config=config, capabilities=extra)
+        return Manifest(identity, ids, config, self.sessions, extra, told)
 
     def with_session(self, session: JSON) -> Manifest:
         return replace(self, sessions=(*self.sessions, session))
@@ -87,6 +91,8 @@ class Manifest:
         }
         if self.capabilities:
             value["capabilities"] = dict(self.capabilities)
+        if self.rendered:
+            value["rendered"] = dict(self.rendered)
         return {**value, "digest": digest(canonical(value).encode())}
 
     @classmethod
@@ -117,9 +123,12 @@ class Manifest:
             case _:
                 raise DamagedError(1, "lacks what a manifest holds")
         extra = cast(JSON, value).get("capabilities", {})
+        told = cast(JSON, value).get("rendered", {})
         if not isinstance(extra, dict) or not all(isinstance(one, dict) for one in extra.values()):
             raise DamagedError(1, "lacks what a manifest holds")
-        manifest = cls(identity, tuple(ids), config, tuple(sessions), extra)
+        if not isinstance(told, dict):
+            raise DamagedError(1, "lacks what a manifest holds")
+        manifest = cls(identity, tuple(ids), config, tuple(sessions), extra, told)
         try:
             _ = manifest.planes
         except (ValueError, UsageError) as error:
@@ -147,7 +156,10 @@ class Manifest:
         grown = len(given.prompt_ids) > len(self.prompt_ids)
         prompt_ids = given.prompt_ids if grown else self.prompt_ids
         both = {**self.capabilities, **given.capabilities}
-        return replace(self, prompt_ids=prompt_ids, config=given.config, capabilities=both)
+        return replace(
+            self, prompt_ids=prompt_ids, config=given.config, capabilities=both,
+            rendered=given.rendered or self.rendered,
+        )  # fmt: skip
 
 
 def load_manifest(path: Path) -> Manifest | None:
