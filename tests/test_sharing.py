@@ -52,10 +52,13 @@ class TestCard:
         assert "ask p" not in text
 
     def test_a_published_set_is_named_with_its_page_and_licence(self, tmp_path: Path) -> None:
-        folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, name="jbb")
+        folder = judged_runs.write(
+            tmp_path / "run", lambda p, n: REFUSAL, name="jbb", revision="c" * 40
+        )
         rejudge(folder, ["refusal"])
         text = card(RunFolder.read(folder))
-        assert "[jbb](https://huggingface.co/datasets/JailbreakBench/JBB-Behaviors), MIT" in text
+        page = "https://huggingface.co/datasets/JailbreakBench/JBB-Behaviors"
+        assert f"[jbb]({page}) at `cccccccccccc`, MIT" in text
 
     def test_an_outage_is_not_a_zero(self, tmp_path: Path) -> None:
         folder = judged_runs.write(tmp_path / "run", lambda p, n: "")
@@ -166,7 +169,9 @@ class TestEvalResults:
         assert f"id: {name}\n" in eval_results(RunFolder.read(run), name)
 
     def test_a_published_set_brings_its_own(self, tmp_path: Path) -> None:
-        folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, name="jbb")
+        folder = judged_runs.write(
+            tmp_path / "run", lambda p, n: REFUSAL, name="jbb", revision="c" * 40
+        )
         rejudge(folder, ["refusal"])
         assert "JailbreakBench/JBB-Behaviors" in eval_results(RunFolder.read(folder))
 

@@ -46,7 +46,7 @@ class Part:
                 "revision": self.prompts.revision,
             },
         }
-        return Manifest({**identity, **own}, self.prompts.ids, config)
+        return Manifest({**identity, **own}, self.prompts.ids, config, content=self.prompts.content)
 
     def with_values(self, values: Collection[float]) -> Part:
         """The same line with these values beside its own."""
@@ -86,7 +86,7 @@ def measure(
     """
     with ExitStack() as stack:
         runs = [
-            stack.enter_context(_opened(folder / part.name, part, identity, config))
+            stack.enter_context(_opened(folder / part.name, part, identity, config, lexicon))
             for part in parts
         ]
         for part, run in zip(parts, runs, strict=True):
@@ -122,13 +122,18 @@ def measure(
 
 
 def _opened(
-    path: Path, part: Part, identity: Mapping[str, Any], config: Mapping[str, Any]
+    path: Path,
+    part: Part,
+    identity: Mapping[str, Any],
+    config: Mapping[str, Any],
+    lexicon: Lexicon,
 ) -> RunFolder:
     """The run folder of a part, given the part's points where it holds a part of them only."""
+    files = {LEXICON: lexicon.sha256}
     recorded = load_manifest(path / MANIFEST) if part.grows else None
     if recorded is None or not set(recorded.points) < set(outward(part.planes)):
-        return RunFolder.open(path, part.manifest(identity, config))
+        return RunFolder.open(path, replace(part.manifest(identity, config), files=files))
     begun = replace(part, planes=recorded.planes)
-    run = RunFolder.open(path, begun.manifest(identity, config))
+    run = RunFolder.open(path, replace(begun.manifest(identity, config), files=files))
     run.extend(part.planes)
     return run

@@ -12,7 +12,8 @@ from typing import Any
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape.summary import UNJUDGED_LIMIT
 from safebasin.landscape.truncation import stored_text
-from safebasin.prompts.published import BY_NAME, Published
+from safebasin.prompts.identity import proven, shown_name
+from safebasin.prompts.published import PUBLISHED, Published
 from safebasin.report.broken_text import told_by
 from safebasin.run import RunFolder
 from safebasin.terminal import printable, shorten
@@ -57,9 +58,11 @@ def eval_results(run: RunFolder, dataset: str | None = None, summary: JSON | Non
     repository = dataset or (published.repository if published else "")
     if not repository:
         raise RunError(
-            f"The prompts '{_prompts(run)['name']}' are no data set of the hub.",
+            f"The prompts '{shown_name(_prompts(run), run.manifest.content)}' are no data set of "
+            "the hub.",
             "Name it with --dataset OWNER/NAME.",
         )
+    _check_claim(repository, published)
     headline = landscape["judges"][landscape["headline"]]
     share = _unjudged_share(headline)
     if share > UNJUDGED_LIMIT:
@@ -115,6 +118,18 @@ def check_dataset(name: str) -> None:
         )
 
 
+def _check_claim(repository: str, published: Published | None) -> None:
+    """Raises UsageError where a published set is named that the prompts are not known to be of."""
+    own = {one.name for one in PUBLISHED if one.repository.casefold() == repository.casefold()}
+    if own and (published is None or published.name not in own):
+        raise UsageError(
+            f"The prompts of this run are not known to be those of '{repository}': neither the "
+            "digest of their content nor a commit of the hub says so.",
+            f"Give the hub's set with --prompts {min(own, key=len)}, or the data set that holds "
+            "these.",
+        )
+
+
 def _results(summary: JSON) -> Iterator[tuple[str, JSON, float]]:
     if summary["origin"] is not None:
         yield "attack_success_rate", summary["origin"]["asr"], 100.0
@@ -142,7 +157,7 @@ def _prompts(run: RunFolder) -> dict[str, Any]:
 
 
 def _published(run: RunFolder) -> Published | None:
-    return BY_NAME.get(str(_prompts(run)["name"]))
+    return proven(_prompts(run), run.manifest.content)
 
 
 def _started(run: RunFolder) -> str | None:
@@ -211,7 +226,7 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
 
 def _source(run: RunFolder) -> str:
     prompts, published = _prompts(run), _published(run)
-    name = plain(str(prompts["name"]))
+    name = plain(shown_name(prompts, run.manifest.content))
     revision = str(prompts.get("revision") or "")
     if published is None:
         return name + (f" at {plain(revision)}" if revision else "")

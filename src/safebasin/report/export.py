@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from safebasin.errors import RunError, UsageError
+from safebasin.prompts.identity import shown_name
 from safebasin.report.target import check_target
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
@@ -50,7 +51,7 @@ def rows(
     directions = sorted({axis.direction for plane in run.manifest.planes for axis in plane.axes})
     judges = run.judges()
     model = str(run.manifest.identity["model"]["name"])
-    prompts = str(run.manifest.identity["prompts"]["name"])
+    prompts = shown_name(run.manifest.identity["prompts"], run.manifest.content)
     for point in run.manifest.points:
         coefficients = dict(point.terms)
         verdicts = {name: run.read_verdicts(name, spec, point) for name, spec in judges.items()}
