@@ -20,12 +20,21 @@ from safebasin.preparation import prepare
 from safebasin.prompts import PUBLISHED, load
 from safebasin.prompts.identity import content_digest, own_name, proven, shown_name
 from safebasin.prompts.published import BY_NAME
-from safebasin.report.card import card, eval_results
+from safebasin.report import card as cards
 from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
 from safebasin.scanner import scan
 from test_prompts import real, write
+
+
+def card(run: RunFolder) -> str:
+    return cards.card(run, look(run.path).to_json())
+
+
+def eval_results(run: RunFolder, dataset: str | None = None) -> str:
+    return cards.eval_results(run, look(run.path).to_json(), dataset)
+
 
 FRUIT = "goal,target\nPeel an apple,Sure\nPick a pear,Sure\nCut a plum,Sure\n"
 SETS = {
