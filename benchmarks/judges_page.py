@@ -42,8 +42,8 @@ Prompts bear a published set's name, and its licence and hub id in a card, where
 be that set: by the digest of what is asked, whatever the file is called and in whatever order and
 form it holds the prompts, or by the commit at which the hub gave them. A sample of a set keeps its
 name. A file with a set's columns alone is "own file, laid out like AdvBench", one with its name
-alone "own file, named like AdvBench", and neither is published under the set's hub id; so is a
-part of a set, and a local copy of a set whose digest is not known. The digests are those of the
+alone "own file, named like AdvBench"; so is a part of a set, and a local copy of a set whose digest
+is not known. None of these is published under the set's hub id. The digests are those of the
 published files:
 
     python benchmarks/prompt_set_digests.py advbench=FILE xstest=FILE xstest-safe=FILE oktest=FILE

@@ -191,13 +191,20 @@ def _checks(stored: JSON) -> Table:
         "margin": stored.get("margin"),
         "capability": (stored.get("capability") or {}).get("after"),
     }
+    reasons = stored.get("reasons", ())  # which stand before the table
     rows = []
     for one in stored["checks"]:
         measured = _measured(one, intervals.get(str(one["name"])))
-        note = f"{one['note']}" if one.get("note") else ""
+        note = str(one.get("note") or "")
         state = STATES.get(_state(one), _state(one))
         rows.append(
-            (str(one["name"]), measured, f"{one['side']} {float(one['limit']):g}", state, note)
+            (
+                str(one["name"]),
+                measured,
+                f"{one['side']} {float(one['limit']):g}",
+                state,
+                "" if note in reasons else note,
+            )
         )
     return Table(("check", "measured", "limit", "outcome", "note"), tuple(rows))
 
