@@ -24,7 +24,7 @@ from safebasin.exchange import Verdict
 from safebasin.plane import Point
 from safebasin.preparation import prepare as prepare_scan
 from safebasin.results import look
-from safebasin.run import RunFolder, verify
+from safebasin.run import RunFolder, sealed, verify
 from safebasin.scanner import Silent, scan
 
 PROMPTS = "one\ntwo two\nthree\n"
@@ -86,7 +86,7 @@ def test_the_planted_edge_is_where_the_path_leaves_the_basin(tmp_path: Path) -> 
     for path in found.figures:
         assert path.stat().st_size > 1000
     assert verify(found.folder / "path").problems == ()
-    stored = json.loads((found.folder / COMPARISON).read_text(encoding="utf-8"))
+    stored = sealed.read(found.folder / COMPARISON)
     assert stored == json.loads(json.dumps(found.stored()))
     assert stored["verdict"] == "FAIL"
     assert stored["effective_length"]["value"] == found.length.value

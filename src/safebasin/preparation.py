@@ -46,7 +46,7 @@ from safebasin.judges.placement import waiting
 from safebasin.plan import CapabilityPlan, Plan, estimate
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
-from safebasin.results import assumed_points
+from safebasin.results import LEXICON, assumed_points
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.names import default_folder
@@ -226,6 +226,8 @@ class Prepared:
             self.config.to_json(),
             capabilities={probe.name: dict(probe.spec()) for probe in self.probes},
             rendered=self.engine.template.rendered.to_json(),
+            content=self.prompts.content,
+            files={LEXICON: self.lexicon.sha256},
         )
 
     def answers_missing(self) -> int:

@@ -29,16 +29,17 @@ from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
 from safebasin.landscape.capability import Capability
 from safebasin.landscape.truncation import Truncation
 from safebasin.plane import Plane, Point
+from safebasin.prompts.identity import shown_name
 from safebasin.protocol import peng2024
 from safebasin.reference import UNTRUSTED, scale_of, scaled, settle, unsettle
 from safebasin.report.figures import draw
 from safebasin.report.page import PAGE, write_page
 from safebasin.run import RunFolder
+from safebasin.run.folder import LEXICON as LEXICON
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.verdicts import plain_json
 from safebasin.truncation import truncation_of
 
-LEXICON = "lexicon.txt"
 LANDSCAPE = "landscape.json"
 PAID_AT_ONCE = 32
 """How many answers a judge that costs is given before its verdicts are stored."""
@@ -349,7 +350,7 @@ def collect(
     return Result(
         folder=run.path,
         model=str(run.manifest.identity["model"]["name"]),
-        prompts=f"{run.manifest.identity['prompts']['name']} ({len(ids)})",
+        prompts=f"{prompts_name(run)} ({len(ids)})",
         unmeasured=tuple(what for what, lacks in lacking.items() if lacks),
         surveys=surveys,
         summaries={name: s.summary(tolerance) for name, s in surveys.items()},
@@ -490,9 +491,22 @@ def stored_judges(run: RunFolder) -> list[Judge]:
         stored_judge(name, spec, lexicon, _measures(run, name, spec))
         for name, spec in run.judges().items()
     ]
-    last = run.read_json(LANDSCAPE) or {}
-    headline = last.get("headline") or next(iter(judge_names(run)), None)
+    headline = _last_headline(run) or next(iter(judge_names(run)), None)
     return sorted(judges, key=lambda one: (one.measures == "coherence", one.name != headline))
+
+
+def _last_headline(run: RunFolder) -> str | None:
+    """The headline judge of the last summary, or None where there is no sound one."""
+    try:
+        return str((run.read_json(LANDSCAPE) or {}).get("headline") or "") or None
+    except RunError:
+        # It is made from the records, and can be made again; `verify` says what is wrong with it.
+        return None
+
+
+def prompts_name(run: RunFolder) -> str:
+    """What the prompts of a run are called; a published set's name only where that is proven."""
+    return shown_name(run.manifest.identity["prompts"], run.manifest.content)
 
 
 def judge_names(run: RunFolder) -> list[str]:

@@ -26,8 +26,7 @@ from safebasin.report.page import PAGE, write_page
 from safebasin.report.path import draw_path
 from safebasin.report.studies import COMPARISON, read_change
 from safebasin.results import Result, look
-from safebasin.run.atomic import write_atomic
-from safebasin.run.strictjson import dumps
+from safebasin.run import sealed
 from safebasin.scanner import Observer, Silent, scan
 
 __all__ = [
@@ -76,7 +75,7 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
         tolerance=found.tolerance,
         folder=prepared.folder / "figures",
     )
-    write_atomic(prepared.folder / COMPARISON, f"{dumps(found.stored(), indent=1)}\n".encode())
+    sealed.write(prepared.folder / COMPARISON, found.stored())
     runs = [
         look(prepared.folder / PATH, scan.tolerance),
         *([] if landscape is None else [landscape]),

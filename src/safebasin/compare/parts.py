@@ -47,7 +47,7 @@ class Part:
                 **self.prompts.order(),
             },
         }
-        return Manifest({**identity, **own}, self.prompts.ids, config)
+        return Manifest({**identity, **own}, self.prompts.ids, config, content=self.prompts.content)
 
     def with_values(self, values: Collection[float]) -> Part:
         """The same line with these values beside its own."""
@@ -88,7 +88,7 @@ def measure(
     with ExitStack() as stack:
         runs = [
             stack.enter_context(
-                _opened(folder / part.name, part, identity, config, _rendered(engine))
+                _opened(folder / part.name, part, identity, config, lexicon, _rendered(engine))
             )
             for part in parts
         ]
@@ -135,13 +135,17 @@ def _opened(
     part: Part,
     identity: Mapping[str, Any],
     config: Mapping[str, Any],
+    lexicon: Lexicon,
     rendered: Mapping[str, Any],
 ) -> RunFolder:
     """The run folder of a part, given the part's points where it holds a part of them only."""
+    files = {LEXICON: lexicon.sha256}
     recorded = load_manifest(path / MANIFEST) if part.grows else None
     if recorded is None or not set(recorded.points) < set(outward(part.planes)):
-        return RunFolder.open(path, replace(part.manifest(identity, config), rendered=rendered))
+        whole = replace(part.manifest(identity, config), files=files, rendered=rendered)
+        return RunFolder.open(path, whole)
     begun = replace(part, planes=recorded.planes)
-    run = RunFolder.open(path, replace(begun.manifest(identity, config), rendered=rendered))
+    whole = replace(begun.manifest(identity, config), files=files, rendered=rendered)
+    run = RunFolder.open(path, whole)
     run.extend(part.planes)
     return run

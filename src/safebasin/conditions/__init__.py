@@ -36,10 +36,8 @@ from safebasin.report.asked_under import told
 from safebasin.report.lines import Line, draw_lines
 from safebasin.report.studies import CONDITIONS
 from safebasin.results import survey
-from safebasin.run import RunFolder
-from safebasin.run.atomic import write_atomic
+from safebasin.run import RunFolder, sealed
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
 from safebasin.system_message import TEMPLATE
 
@@ -139,7 +137,7 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
         folder=found.folder / "figures",
     )
     found = dataclasses.replace(found, figures=tuple(figures))
-    write_atomic(found.folder / CONDITIONS, f"{dumps(found.to_json(), indent=1)}\n".encode())
+    sealed.write(found.folder / CONDITIONS, found.to_json())
     return found
 
 

@@ -33,10 +33,12 @@ class Prompt:
 class PromptSet:
     """Prompts of one source, in its order.
 
-    `sha256` is that of the source file's bytes, `revision` the version its publisher gave it, and
-    `licence` the SPDX name of the licence under which a set of this layout is published; both are
-    "" where unknown. `source` says where it is published, or names the file. `skipped` counts the
-    file's empty records. `first` says that these are the first of the file, and no sample of it.
+    `sha256` is that of the source file's bytes, `content` the digest of all that the source asks
+    (see `identity.content_digest`), which a sample keeps. `revision` is the version its publisher
+    gave it, and `licence` the SPDX name of the licence of a published set; both are "" where
+    unknown, as they are for any file that is not known to be one. `source` says where it is
+    published, or names the file. `skipped` counts the file's empty records. `first` says that
+    these are the first of the file, and no sample of it.
     """
 
     name: str
@@ -47,6 +49,7 @@ class PromptSet:
     source: str = ""
     skipped: int = 0
     first: bool = False
+    content: str = ""
 
     def __post_init__(self) -> None:
         if not self.prompts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,14 +10,19 @@ from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape import Estimate
-from safebasin.run import strictjson
-from safebasin.run.folder import MANIFEST
+from safebasin.run import sealed
+from safebasin.run.kinds import STUDY_FILES, study_folder
+from safebasin.run.records import DamagedError
+from safebasin.run.verdicts import JUDGE_FILE
 from safebasin.terminal import printable
 
-TRAJECTORY, COMPARISON = "trajectory.json", "comparison.json"
-CONDITIONS = "conditions.json"
+TRAJECTORY, COMPARISON = STUDY_FILES["trajectory"], STUDY_FILES["comparison"]
+CONDITIONS = STUDY_FILES["conditions"]
 PLANE, CHECKPOINTS, PATH, LANDSCAPE = "plane", "checkpoints", "path", "landscape"
 """The run folders inside that a page shows."""
+_FINER = re.compile(r"-edge(-back)?-\d+$")
+PAGED = ("trajectory", "comparison")
+"""The kinds of study that have a page of their own."""
 
 
 @dataclass(frozen=True)
@@ -134,10 +140,15 @@ def read_study(folder: Path) -> Study | None:
         if not path.is_file():
             continue
         try:
-            study = build(strictjson.loads(path.read_bytes()))
+            study = build(sealed.read(path))
             if isinstance(study, Way) and own.is_dir():
                 return replace(study, own=own)
             return study
+        except DamagedError as error:
+            raise RunError(
+                f"{printable(str(path))} {error.what}.",
+                "Remove the file and run the same command again; it is made from the records.",
+            ) from None
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise RunError(
                 f"{printable(str(path))} is damaged ({type(error).__name__}).",
@@ -147,10 +158,16 @@ def read_study(folder: Path) -> Study | None:
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """The runs of a folder that `conditions` wrote, by their names; for any other, itself."""
-    if not (folder / CONDITIONS).is_file():
+    """The runs of a study that has no page of its own, by their names; for any other, itself.
+
+    Those that nobody judged, such as of questions with an expected answer, are left out, and so are
+    those that hold the finer places of a worst case's line alone.
+    """
+    study = study_folder(folder)
+    if study is None or study.kind in PAGED:
         return [folder]
-    return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+    judged = [run for run in study.runs if any(run.glob(f"verdicts/*/{JUDGE_FILE}"))]
+    return [run for run in judged if not _FINER.search(run.name)] or judged
 
 
 def read_way(folder: Path) -> Way:

@@ -23,7 +23,7 @@ from safebasin.errors import RunBusy, RunError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.landscape.capability import Item
 from safebasin.plane import Plane, Point
-from safebasin.run import records, strictjson
+from safebasin.run import records, sealed, strictjson
 from safebasin.run.atomic import cannot_write, read_plain, remove_leftovers, write_atomic
 from safebasin.run.lock import (
     SHARDS_WAIT,
@@ -37,6 +37,7 @@ from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manif
 from safebasin.run.names import default_folder, inner_path, slug
 from safebasin.run.no_run import no_run
 from safebasin.run.provenance import Redaction, session
+from safebasin.run.records import DamagedError
 from safebasin.run.sittings import SITTINGS, SittingLog
 from safebasin.run.verdicts import VerdictStore, in_order, make_folder
 from safebasin.terminal import printable
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CAPABILITY",
+    "LEXICON",
     "MANIFEST",
     "POINTS",
     "VERDICTS",
@@ -58,6 +60,8 @@ __all__ = [
 
 MANIFEST, POINTS, VERDICTS = "manifest.json", "points", "verdicts"
 CAPABILITY = "capability"
+LEXICON = "lexicon.txt"
+"""The words that judges of broken text know."""
 
 
 class RunFolder:
@@ -75,7 +79,8 @@ class RunFolder:
         self.prompt_ids = prompt_ids
         """The prompts asked for at this opening; the manifest may know more of them."""
         self._lock = lock
-        self._verdicts = VerdictStore(path / VERDICTS)
+        self._binding = manifest.binding
+        self._verdicts = VerdictStore(path / VERDICTS, self._binding)
         self._log = SittingLog(path / SITTINGS, time.time())
 
     @classmethod
@@ -194,7 +199,7 @@ class RunFolder:
             RunError: The record is damaged.
         """
         path = self._inside(POINTS) / f"{point.key}.jsonl"
-        loaded = records.load(path, "answers", point, records.exchange_from_json)
+        loaded = records.load(path, "answers", point, records.exchange_from_json, self._binding)
         return None if loaded is None else loaded[1]
 
     def missing(self, point: Point, prompt_ids: Iterable[str]) -> list[str]:
@@ -221,9 +226,8 @@ class RunFolder:
         ordered = in_order(merged, self.manifest.prompt_ids)
         rows = [records.exchange_to_json(merged[prompt_id]) for prompt_id in ordered]
         self._make(POINTS)
-        self._write(
-            self.path / POINTS / f"{point.key}.jsonl", records.encode("answers", point, rows)
-        )
+        data = records.encode("answers", point, rows, run=self._binding)
+        self._write(self.path / POINTS / f"{point.key}.jsonl", data)
         self._make(SITTINGS)
         try:
             self._log.add(point.key, len(exchanges))
@@ -237,7 +241,7 @@ class RunFolder:
             RunError: The record is damaged.
         """
         path = self._inside(f"{CAPABILITY}/{slug(name)}") / f"{point.key}.jsonl"
-        loaded = records.load(path, "capability", point, records.item_from_json)
+        loaded = records.load(path, "capability", point, records.item_from_json, self._binding)
         if loaded is None:
             return None
         record, items = loaded
@@ -260,7 +264,7 @@ class RunFolder:
         redaction = Redaction.of(None)
         rows = [redaction.json(records.item_to_json(item)) for item in items]
         signed = capability_digest(name, self.manifest.capabilities[name])
-        data = records.encode("capability", point, cast("list[JSON]", rows), signed)
+        data = records.encode("capability", point, cast("list[JSON]", rows), signed, self._binding)
         self._make(CAPABILITY, slug(name))
         self._write(self.path / CAPABILITY / slug(name) / f"{point.key}.jsonl", data)
 
@@ -313,12 +317,18 @@ class RunFolder:
     ) -> dict[str, Verdict]:
         """A judge's verdicts on a point by prompt id; empty where it gave none.
 
+        One on another answer than the point holds now counts as not given.
+
         Raises:
             RunMismatch: The verdicts stored under this name are by another specification.
             RunError: The record is damaged.
         """
         self._inside(VERDICTS)
-        return self._verdicts.read(judge, spec, point)
+        return self._verdicts.read(judge, spec, point, self._answered(point))
+
+    def _answered(self, point: Point) -> frozenset[str]:
+        """The digests of the answers at a point, by which verdicts name them."""
+        return records.line_digests(self._inside(POINTS) / f"{point.key}.jsonl")
 
     def write_verdicts(
         self,
@@ -340,31 +350,38 @@ class RunFolder:
         given = dict(zip(prompt_ids, verdicts, strict=True))
         self._writable()
         self._inside(VERDICTS)
+        rows = map(records.exchange_to_json, self.read_point(point) or ())
+        answers = {row["prompt_id"]: records.row_digest(row) for row in rows}
         try:
-            self._verdicts.write(judge, spec, point, given, self.manifest.prompt_ids)
+            self._verdicts.write(judge, spec, point, given, self.manifest.prompt_ids, answers)
         except OSError as error:
             raise cannot_write(self.path / VERDICTS, error) from error
 
     def write_json(self, name: str, value: object) -> None:
-        """Store a JSON value under a name such as `landscape.json`.
+        """Store a JSON value under a name such as `landscape.json`, an object with its digest.
 
         Raises:
             ValueError: It holds a number that is not finite.
             RunError: The name leaves the folder or is taken, or the file cannot be written.
         """
-        self._write_extra(name, _pretty(value))
+        self._write_extra(name, _pretty(sealed.seal(value)))
 
     def read_json(self, name: str) -> Any:
         """The value that `write_json` stored, or None where there is none.
 
         Raises:
-            RunError: The file is damaged.
+            RunError: The file is damaged, or was changed after it was written.
         """
         path = self._inside(name)
         try:
-            return strictjson.loads(read_plain(path))
+            return sealed.unseal(strictjson.loads(read_plain(path)))
         except FileNotFoundError:
             return None
+        except DamagedError as error:
+            raise RunError(
+                f"{printable(str(path))} is damaged: it {error.what}.",
+                "Remove the file and run the same command again; it is made from the records.",
+            ) from None
         except ValueError as error:
             raise RunError(
                 f"{printable(str(path))} is damaged: it is not strict JSON ({error}).",
