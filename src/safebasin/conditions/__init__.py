@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.compare.parts import measure
+from safebasin.compare.parts import finished, measure, unmeasured
 from safebasin.conditions.attacks import Attack, load_attack
 from safebasin.conditions.preparation import (
     Condition,
@@ -30,6 +30,7 @@ from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.landscape import REFUSED, Summary, Survey
 from safebasin.landscape.cells import has_verdict
 from safebasin.landscape.intervals import Estimate
+from safebasin.plane import outward
 from safebasin.report.lines import Line, draw_lines
 from safebasin.report.studies import CONDITIONS
 from safebasin.results import survey
@@ -38,6 +39,7 @@ from safebasin.run.atomic import write_atomic
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
+from safebasin.spread.shards import Shard
 
 __all__ = [
     "CONDITIONS",
@@ -50,6 +52,7 @@ __all__ = [
     "prepare",
     "stopped",
     "study",
+    "study_shard",
     "system_prompt",
 ]
 
@@ -102,19 +105,26 @@ class Found:
         }
 
 
+def study_shard(prepared: Prepared, shard: Shard, observer: Observer | None = None) -> Found | None:
+    """Measure one shard; the one that completes the study summarises it.
+
+    Shards may run at the same time, on machines that share the folder. Returns None where other
+    shards are still missing or at work.
+    """
+    observer = observer or Silent()
+    _measure(prepared, observer, shard)
+    parts = [condition.part for condition in prepared.conditions]
+    return finished(unmeasured(prepared.folder, parts), lambda: study(prepared, observer))
+
+
 def study(prepared: Prepared, observer: Observer | None = None) -> Found:
     """Measure what is missing under each condition, and write `conditions.json` and the picture.
 
     Finished points are on the disk at any moment; the same call goes on where an interrupted one
     stopped. Raises RunMismatch where a condition's folder holds another measurement.
     """
-    observer = observer or Silent()
     config = prepared.config
-    for condition in prepared.conditions:
-        measure(
-            prepared.folder, [condition.part], condition.engine, prepared.sampling,
-            prepared.lexicon, condition.identity, config.to_json(), observer,
-        )  # fmt: skip
+    _measure(prepared, observer or Silent())
     measured = tuple(_read(prepared, condition) for condition in prepared.conditions)
     found = Found(
         folder=prepared.folder,
@@ -133,6 +143,17 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
     found = dataclasses.replace(found, figures=tuple(figures))
     write_atomic(found.folder / CONDITIONS, f"{dumps(found.to_json(), indent=1)}\n".encode())
     return found
+
+
+def _measure(prepared: Prepared, observer: Observer, shard: Shard | None = None) -> None:
+    before = 0
+    for condition in prepared.conditions:
+        measure(
+            prepared.folder, [condition.part], condition.engine, prepared.sampling,
+            prepared.lexicon, condition.identity, prepared.config.to_json(), observer,
+            spread=prepared.spread(condition), shard=shard, before=before,
+        )  # fmt: skip
+        before += len(outward(condition.part.planes))
 
 
 def _line(one: Measured) -> Line:
