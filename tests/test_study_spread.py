@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import pickle
 import shutil
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -20,19 +20,22 @@ from safetensors.torch import load_file, save_file
 
 import planted
 from safebasin import compare, conditions, evaluate, trajectory, worst_case
-from safebasin.compare.parts import finished, unmeasured
+from safebasin.compare.parts import Part, finished, unmeasured
 from safebasin.compare.sharding import compare_shard
 from safebasin.config import ScanConfig
+from safebasin.engines import Sampling
 from safebasin.errors import RunBusy, UsageError
 from safebasin.exchange import Exchange
-from safebasin.plane import Point
+from safebasin.plane import Point, outward
+from safebasin.prompts import Prompt
 from safebasin.run import RunFolder
 from safebasin.run.manifest import load_manifest
 from safebasin.run.verify import verify
 from safebasin.scanner import Silent
-from safebasin.spread import workers
+from safebasin.spread import Recipe, workers
 from safebasin.spread.dealing import dealt, portions
 from safebasin.spread.shards import Shard
+from safebasin.spread.study import Spread
 
 RAY_WARNINGS = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
@@ -325,6 +328,61 @@ def test_a_search_is_not_split(models: dict[str, Path], tmp_path: Path) -> None:
     assert "scan --directions" in caught.value.hint
 
 
+def elsewhere(recipe: Recipe) -> Any:
+    """What an actor makes of a recipe."""
+    made: Recipe = pickle.loads(pickle.dumps(recipe))  # noqa: S301 (written here)
+    return made.made()
+
+
+def recipes(models: dict[str, Path], scan: ScanConfig) -> Iterator[tuple[Spread, Any, list[Part]]]:
+    """What an actor builds by, the engine that it rebuilds, and what it is asked."""
+    found = comparison(models, scan)
+    yield found.spread, found.engine, list(found.parts)
+    found = run_of(models, scan)
+    yield found.spread, found.engine, list(found.parts)
+    found = ways_of(models, scan)
+    for one in found.conditions:
+        yield found.spread(one), one.engine, [one.part]
+    found = evaluation(models, scan, samples=2, temperature=0.7)
+    for sample in (1, 2):
+        engine = found.target.engine(found.config, sample)
+        yield found.spread(sample), engine, found.parts(sample)
+
+
+def test_another_process_builds_the_same_engine(models: dict[str, Path], tmp_path: Path) -> None:
+    """As an actor does it: from a pickled recipe, which names no judge and no other process."""
+    scan = scan_of(models, tmp_path / "run", executor="ray", workers=3)
+    for spread, engine, parts in recipes(models, scan):
+        rebuilt = elsewhere(spread.recipe)
+        for part in parts:
+            points = outward(part.planes)[-2:]
+            asked = [part.prompts.prompts, Sampling(6)]
+            assert dict(rebuilt.answers(points, *asked)) == dict(engine.answers(points, *asked))
+
+
+def test_an_actor_of_a_search_reads_what_was_found(models: dict[str, Path], tmp_path: Path) -> None:
+    built: list[Any] = []
+    spread = worst_case.Spread
+
+    def noted(config: ScanConfig, recipe: Any) -> Any:
+        built.append(recipe)
+        return spread(config, recipe)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worst_case, "Spread", noted)
+        worst_case.search(worst(models, scan_of(models, tmp_path / "run")))
+    names = {recipe.arguments[1] for recipe in built}
+    assert names == {"worst-case", "gradient", "gaussian-0"}
+    for recipe in {recipe.arguments[1]: recipe for recipe in built}.values():
+        name = recipe.arguments[1]
+        run = RunFolder.read(tmp_path / "run" / name)
+        point = run.manifest.points[-1]
+        prompts = [Prompt(e.prompt_id, e.prompt) for e in run.read_point(point) or ()]
+        engine = elsewhere(recipe)
+        [(_, answers)] = engine.answers([point], prompts, Sampling(6))
+        assert answers == run.read_point(point)
+
+
 @pytest.fixture(scope="module")
 def ray() -> Iterator[Any]:
     module = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
@@ -334,11 +392,8 @@ def ray() -> Iterator[Any]:
 
 
 @RAY_WARNINGS
-@pytest.mark.parametrize("study", STUDIES)
-def test_a_study_by_ray_is_the_study(
-    study: str, models: dict[str, Path], alone: Any, tmp_path: Path, ray: Any
+def test_a_comparison_by_ray_is_the_comparison(
+    models: dict[str, Path], alone: Any, tmp_path: Path, ray: Any
 ) -> None:
-    prepare, measure = STUDIES[study]
-    spread = scan_of(models, tmp_path / "two", workers=1, executor="ray")
-    measure(prepare(models, spread))
-    assert records(tmp_path / "two") == alone(study)
+    compare.compare(comparison(models, scan_of(models, tmp_path / "two", executor="ray")))
+    assert records(tmp_path / "two") == alone("compare")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 
 def dealt(total: int, hands: int) -> list[list[int]]:
     """The indices 0 to `total` - 1 in `hands` parts, in turn there and back.
@@ -25,4 +27,4 @@ def portions(points: int, prompts: int, hands: int) -> list[slice]:
         return [slice(0, prompts)]
     count = min(-(-hands // points), prompts)
     bounds = [part * prompts // count for part in range(count + 1)]
-    return [slice(start, end) for start, end in zip(bounds, bounds[1:], strict=False)]
+    return [slice(start, end) for start, end in pairwise(bounds)]
