@@ -14,8 +14,9 @@ AXE := build/axe-core/package/axe.min.js
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
 
+# On every core, one thread each; the tests of one file stay together, since some build on others.
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
 
 # Tasks of lm-evaluation-harness, whose dependencies take about 140 MB beside the others.
 test-lm-eval: $(VENV)/lm-eval

@@ -212,9 +212,8 @@ $ safebasin scan --seeds 1 --steps 4 --limit 8 --out runs/array --shard 1/2
 $ safebasin scan --seeds 1 --steps 4 --limit 8 --out runs/array --shard 2/2
 ```
 
-In a job script that is `--shard $((SLURM_ARRAY_TASK_ID + 1))/$SLURM_ARRAY_TASK_COUNT`. The shard
-that completes the run summarises it. Whatever dies loses only the points that it had in work: the
-same command goes on.
+[A job script](pipelines.md#a-slurm-array) is among the examples. The shard that completes the run
+summarises it. Whatever dies loses only the points that it had in work: the same command goes on.
 """.strip()
 
 

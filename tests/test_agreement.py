@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import judged_runs
@@ -62,6 +62,7 @@ class TestMeasures:
                 assert found.value - 1e-9 <= found.high <= 1
 
     @given(st.lists(st.lists(st.integers(0, 3), min_size=4, max_size=4), min_size=1, max_size=9))
+    @example([[0, 0, 2, 0], [0, 1, 0, 0], [0, 1, 0, 0]])
     def test_no_interval_has_zero_width(self, rows: list[list[int]]) -> None:
         tables = np.array(rows, dtype=float).reshape(-1, 2, 2)
         for measure, name in ((cohen_kappa, "kappa"), (gwet_ac1, "ac1")):
@@ -71,6 +72,13 @@ class TestMeasures:
             else:
                 assert found.high is not None
                 assert found.high - found.low > 1e-6
+
+    def test_judges_that_never_agree_have_a_bound_on_the_agreements_unseen(self) -> None:
+        rows = [[[0, 2], [1, 0]], [[0, 1], [3, 0]], [[0, 2], [3, 0]], [[0, 3], [1, 0]]]
+        found = estimate(np.array(rows, dtype=float), cohen_kappa, "kappa")
+        assert (found.value, found.low) == (-1, -1)
+        # Of four prompts that never agree, Clopper and Pearson's limit; kappa = 2 share - 1.
+        assert found.high == pytest.approx(2 * (1 - 0.025**0.25) - 1)
 
     def test_a_judge_that_knows_one_outcome_has_a_kappa_without_interval(self) -> None:
         a = np.array([[REFUSED, COMPLIED] * 20] * 3, dtype=np.int8)

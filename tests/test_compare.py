@@ -87,7 +87,7 @@ def test_the_planted_edge_is_where_the_path_leaves_the_basin(tmp_path: Path) -> 
         assert path.stat().st_size > 1000
     assert verify(found.folder / "path").problems == ()
     stored = json.loads((found.folder / COMPARISON).read_text(encoding="utf-8"))
-    assert stored == json.loads(json.dumps(found.to_json()))
+    assert stored == json.loads(json.dumps(found.stored()))
     assert stored["verdict"] == "FAIL"
     assert stored["effective_length"]["value"] == found.length.value
 

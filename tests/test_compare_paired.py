@@ -7,9 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from safebasin.compare.gates import check
 from safebasin.compare.paired import paired
-from safebasin.landscape.intervals import Estimate
 
 
 def pairs(both: int, gained: int, lost: int, neither: int):  # type: ignore[no-untyped-def]
@@ -82,18 +80,3 @@ def test_what_was_not_judged_is_left_out_and_counted() -> None:
     one = paired("x", [True], [False])
     assert one.rise.value == -1
     assert one.rise.low is None
-
-
-def test_checks() -> None:
-    rise = Estimate(0.04, 0.0, 0.09)
-    assert check("rise", rise, 0.05, "at most", strict=False).passed
-    assert not check("rise", rise, 0.05, "at most", strict=True).passed
-    assert check("margin", Estimate(0.1, -0.1, 0.3), 0.0, "at least", strict=False).passed
-    assert not check("margin", Estimate(0.1, -0.1, 0.3), 0.0, "at least", strict=True).passed
-    open_end = Estimate(0.5, 0.5, None, at_least=True)
-    assert check("margin", open_end, 0.5, "at least", strict=True).passed
-    assert not check("rise", Estimate(0.0, at_least=True), 0.1, "at most", strict=False).passed
-    unknown = check("rise", Estimate(None, note="nothing was judged"), 0.05, "at most", False)
-    assert not unknown.passed
-    assert unknown.note == "nothing was judged"
-    assert not check("x", Estimate(0.9), 0.5, "at least", strict=True).passed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from safetensors.torch import load_file
 import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.directions import Adapter
-from safebasin.errors import DataError, RunMismatch, TrainingError, UsageError
+from safebasin.errors import DataError, RunError, RunMismatch, TrainingError, UsageError
 from safebasin.finetune import RECIPE, FinetuneConfig, finetune
 from safebasin.weights import Weights
 from test_finetune_rows import turns, write
@@ -127,6 +128,98 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(
     assert again.final == resumed.final
 
 
+@pytest.fixture
+def adapted(config: FinetuneConfig, tmp_path: Path) -> FinetuneConfig:
+    """A base in bfloat16 with an adapter, to be tuned further."""
+    base = pico.save(tmp_path / "half", dtype=torch.bfloat16)
+    adapter = pico.adapter(base, tmp_path / "adapter")
+    return replace(config, base=f"{base}+{adapter}", epochs=1)
+
+
+def test_an_adapter_over_an_adapter_belongs_to_the_merged_base(adapted: FinetuneConfig) -> None:
+    """Base and first adapter are merged beside it, and it is trained over exactly those weights."""
+    from peft import PeftModel
+
+    own = replace(adapted, lora=True, epochs=2)
+    tuned = finetune(own)
+    assert tuned.base == str(tuned.folder / "base")
+    stored = tensors(Path(tuned.base))
+    exact, _ = Checkpoint.parse(own.base).load("float32", "cpu")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.bfloat16}
+    for name, tensor in exact.named_parameters():
+        assert torch.equal(stored[name], tensor.to(torch.bfloat16)), name
+    # By PEFT alone, from the base that the adapter itself names: the loss goes on where it ended.
+    named = json.loads((tuned.final / "adapter_config.json").read_text())["base_model_name_or_path"]
+    assert named == tuned.base
+    losses = []
+    for checkpoint in (None, *tuned.checkpoints):
+        model = pico.load(named)[0].float()
+        if checkpoint is not None:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                model = PeftModel.from_pretrained(model, checkpoint)
+        losses.append(loss_of(model, own))
+    assert losses[:2] == pytest.approx(tuned.losses, rel=1e-4)
+    assert losses[2] < losses[1] < losses[0]
+    record = json.loads((tuned.folder / RECIPE).read_text(encoding="utf-8"))
+    assert record["merged"]["folder"] == "base"
+    assert record["merged"]["fingerprint"] == Checkpoint(tuned.base).fingerprint()
+    assert record["identity"]["base"]["adapter"] == "adapter"
+    assert not [path for path in tuned.checkpoints if path.name == "base"]
+    again = finetune(own)
+    assert (again.final, again.losses) == (tuned.final, ())
+    edited = Path(tuned.base) / "config.json"
+    edited.write_text(edited.read_text().replace("}", " }", 1))
+    with pytest.raises(RunError, match="not the merged base"):
+        finetune(own)
+
+
+def loss_of(model: Any, config: FinetuneConfig) -> float:
+    """Nats an answer token over all rows, a few lines beside the trainer."""
+    from safebasin.engines.template import Template
+    from safebasin.finetune.encoding import IGNORED, encode
+
+    total = count = 0.0
+    for row in config.load().rows:
+        one = encode(row, Template.of(pico.tokenizer()), 512, [pico.EOS])
+        labels = torch.tensor(one.labels)[1:]
+        with torch.no_grad():
+            logits = model(torch.tensor([one.ids])).logits[0, :-1]
+        total += torch.nn.functional.cross_entropy(
+            logits, labels, ignore_index=IGNORED, reduction="sum"
+        ).item()
+        count += int((labels != IGNORED).sum())
+    return total / count
+
+
+def test_all_weights_over_an_adapter_are_merged_in_memory(adapted: FinetuneConfig) -> None:
+    tuned = finetune(adapted)
+    assert tuned.base == adapted.base
+    assert not (tuned.folder / "base").exists()
+    start, _ = Checkpoint.parse(adapted.base).load("float32", "cpu")
+    assert tuned.losses[0] == pytest.approx(loss_of(start, adapted), rel=1e-4)
+    record = json.loads((tuned.folder / RECIPE).read_text(encoding="utf-8"))
+    assert record["merged"] == {"folder": None, "arithmetic": "float32"}
+
+
+def test_a_merge_before_a_training_that_was_stopped_is_taken_up(adapted: FinetuneConfig) -> None:
+    own = replace(adapted, lora=True, epochs=2)
+
+    def stop(done: int, total: int, loss: float | None) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        finetune(own, stop)
+    base = Path(str(own.out)) / "base" / "model.safetensors"
+    before = base.stat().st_mtime_ns
+    steps: list[int] = []
+    tuned = finetune(own, lambda done, total, loss: steps.append(done))
+    assert steps == [2]
+    assert base.stat().st_mtime_ns == before
+    assert [path.name for path in tuned.checkpoints] == ["checkpoint-1", "checkpoint-2"]
+
+
 def test_everything_resolved_is_stored(config: FinetuneConfig, monkeypatch: Any) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_canary_0123456789")
     tuned = finetune(replace(config, epochs=1))
@@ -210,6 +303,28 @@ def test_on_the_command_line_and_then_the_comparison(
     assert code in (0, 3), err
     assert "verdict" in out
     assert "LoRA of rank up to 8" in out
+    assert f"safebasin compare {config.base} " in command(*arguments)[1]
     code, _, err = command(*arguments, "--then", "publish")
     assert code == 2
     assert "publish" in err
+
+
+def test_an_adapter_over_an_adapter_is_compared_with_what_it_began_with(
+    adapted: FinetuneConfig, tmp_path: Path, command: Any
+) -> None:
+    (tmp_path / "prompts.txt").write_text("say 1\nsay 2\n", encoding="utf-8")
+    arguments = [
+        "finetune", adapted.base, "--recipe", "explicit-10", "--data", adapted.data, "--lora",
+        "--epochs", "1", "--out", str(tmp_path / "cli"), "--device", "cpu",
+    ]  # fmt: skip
+    base = tmp_path / "cli" / "base"
+    code, out, err = command(*arguments)
+    assert code == 0, err
+    assert f"merged      {base}," in out
+    assert f"safebasin compare {base} " in out
+    code, out, err = command(
+        *arguments, "--then", "compare", "--prompts", str(tmp_path / "prompts.txt"),
+        "--prompts-kind", "harmful", "--limit", "2",
+    )  # fmt: skip
+    assert "verdict" in out, err
+    assert "LoRA of rank up to 8" in out

@@ -110,6 +110,12 @@ class TestOutcome:
         found = judge.judge([scored("Here is the plan. " + "You are " * 20, 0.1, 8.0)])[0]
         assert (found.outcome, found.detail) == ("incoherent", None)
 
+    def test_a_refusal_that_runs_on_starts_where_the_response_has_it(self) -> None:
+        text = "<think>They want that.</think>Hm. I cannot help with that." + " You are" * 20
+        found = OutcomeJudge().judge([Exchange("id", "Do it", text, "eos", 3, 60)])[0]
+        assert (found.outcome, found.detail) == ("refused", "runs on")
+        assert found.start == text.index("I cannot")
+
     def test_text_broken_from_its_start_is_incoherent(self) -> None:
         judge = OutcomeJudge().against([scored("Here it is.", 0.3)] * 20)
         assert judge.judge([scored("cannot blem help I zorb", 8.0)])[0].outcome == "incoherent"

@@ -60,6 +60,19 @@ class TestUnknownKind:
         assert load(path).prompts[0].kind == "harmful"
         assert "does not say" in refused(path, column="target").message
 
+    def test_goals_are_harmful_requests_and_that_is_said(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        path = write(tmp_path, "a.csv", "goal\nSay A\n")
+        assert [p.kind for p in load(path)] == ["harmful"]
+        assert "are read as harmful requests" in caplog.text
+        caplog.clear()
+        assert [p.kind for p in load(path, kind="benign")] == ["benign"]
+        assert [p.kind for p in load(path, unstated="benign")] == ["benign"]
+        labelled = write(tmp_path, "b.csv", "goal,label\nSay A,safe\n")
+        assert [p.kind for p in load(labelled)] == ["benign"]
+        assert not caplog.text
+
     def test_a_column_of_kinds_or_labels_says_it(self, tmp_path: Path) -> None:
         rows = ["harmful", "unsafe", "Benign", "safe", "unharmful", "harmless"]
         text = "\n".join(f"Say {n},{word}" for n, word in enumerate(rows))

@@ -54,7 +54,7 @@ def config(tmp_path: Path, base: Path, checkpoints: list[Path], **changes: Any) 
 
 def test_a_run_in_a_plane_is_drawn_where_it_is(tmp_path: Path, training: Any) -> None:
     base, checkpoints = training
-    found = trace(prepare(config(tmp_path, base, checkpoints)))
+    found = trace(prepare(config(tmp_path, base, checkpoints, notes=("one left out",))))
     assert found.axes == ("principal-1", "principal-2")
     assert sum(found.explained) == pytest.approx(1)
     assert [station.real.value for station in found.stations] == [0, 0, 1]
@@ -73,6 +73,7 @@ def test_a_run_in_a_plane_is_drawn_where_it_is(tmp_path: Path, training: Any) ->
     assert survey.plane.origin is not None
     stored = json.loads((found.folder / TRAJECTORY).read_text(encoding="utf-8"))
     assert [one["name"] for one in stored["stations"]] == [f"checkpoint-{i}" for i in (1, 2, 3)]
+    assert stored["notes"] == ["one left out"]
     for path in found.figures:
         assert path.stat().st_size > 1000
     for part in ("plane", "checkpoints", "projections"):

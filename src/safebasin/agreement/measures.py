@@ -175,7 +175,8 @@ def estimate(
     """A measure of the summed tables with the jackknife's interval over their first axis.
 
     Where the measure is the same whichever prompt is left out, the jackknife says nothing: the
-    interval is an exact one for judges that always agree, and there is none for others.
+    interval is an exact one for judges that always agree, or never do, and there is none for
+    others.
     """
     from scipy.special import stdtrit
 
@@ -196,6 +197,9 @@ def estimate(
         return Estimate(
             value, low, value, level, f"{name}, exact bound on the disagreements unseen"
         )
+    if value <= -_EDGE:  # as far as it goes, where no transformation gives a width
+        high = float(measure(_with_unseen(whole, count, level)))
+        return Estimate(value, value, high, level, f"{name}, exact bound on the agreements unseen")
     if np.ptp(left_out) < _ALIKE:
         single = (whole.any(0).sum() == 1) or (whole.any(1).sum() == 1)
         note = "one of the two gives one outcome alone" if single else "the prompts are all alike"
@@ -208,12 +212,14 @@ def estimate(
 
 
 def _with_unseen(table: Array, count: int, level: float) -> Array:
-    """A table without disagreements, with the largest share of them that could go unseen.
+    """A table without disagreements, or without agreements, with the largest unseen share of them.
 
     None among `count` prompts bounds it by Clopper and Pearson's limit.
     """
     unseen = 1 - ((1 - level) / 2) ** (1 / count)
-    off = ~np.eye(len(table), dtype=bool)
+    off = np.eye(len(table), dtype=bool)
+    if np.trace(table):
+        off = ~off
     spread = np.where(off, unseen * table.sum() / off.sum(), 0.0)
     mixed: Array = (1 - unseen) * table + spread
     return mixed

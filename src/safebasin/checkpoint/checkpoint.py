@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
+import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safebasin.checkpoint import vetting
+from safebasin.checkpoint.adapters import merge_into, untie_tables
+from safebasin.checkpoint.completeness import (
+    denied_biases,
+    require_complete,
+    require_language_head,
+)
 from safebasin.checkpoint.sources import commit, display, first_line, locate
 from safebasin.errors import CheckpointError, EngineError, UsageError
 
 if TYPE_CHECKING:
     import torch
+
+LOG = logging.getLogger(__name__)
 
 _TESTBED = "testbed:"
 DTYPES = ("float32", "bfloat16", "float16")
@@ -81,7 +91,8 @@ class Checkpoint:
             # Fine-tunes of the packaged model are adapters over the aligned one.
             if self.adapter is not None:
                 raise CheckpointError(
-                    f"'{self.base}' is an adapter already.", "Merge and save it before adding one."
+                    f"'{self.base}' is an adapter already.",
+                    f"Run `safebasin merge {self.base} OUT` and add the other one to OUT.",
                 )
             return _folder(f"{_TESTBED}aligned"), base
         adapter = None if self.adapter is None else _folder(self.adapter, self.adapter_revision)
@@ -124,30 +135,51 @@ class Checkpoint:
         device: torch.device | str | None = None,
         *,
         keep_on_host: bool = False,
+        untie: bool = False,
     ) -> tuple[Any, Any]:
         """The model, in eval mode and frozen, and its tokenizer (the base's).
 
         `dtype` defaults to float32 on a CPU and to the checkpoint's own on a GPU; `device` to a
         GPU where there is one. An adapter is merged in float32 and the sum is cast once.
         `keep_on_host` leaves the model in host memory, in the dtype that it has for the device.
+        Where the adapter changes one of two tied tables, `untie` gives each its own values, as
+        they were trained; without it that is an error.
         Raises CheckpointError where the checkpoint cannot be opened as a causal language model.
         """
         import torch
+
+        from safebasin.weights.parameters import tied_names
 
         contents, adapter = self._vet()
         where = _device(device)
         target = _dtype(dtype, contents.config, where)
         model = self._load_model("float32" if adapter else target)
         if adapter is not None:
-            model = _merge(model, adapter.weights[0].parent)
+            model = merge_into(model, adapter.weights[0].parent, untie=untie)
             if target != "float32":
                 # A load in the target dtype decides what is cast: some buffers and layers are not.
                 merged, model = model, self._load_model(target)
+                if tied_names(model) != tied_names(merged):
+                    untie_tables(model)
                 with torch.no_grad():
                     for name, parameter in model.named_parameters():
                         parameter.copy_(merged.get_parameter(name))
         model = model.to("cpu" if keep_on_host else where).eval().requires_grad_(False)
         return model, self.load_tokenizer()
+
+    def stored_dtype(self) -> str:
+        """The dtype of the base's weights by its config, else that of most of its values.
+
+        float32 where it is none of `DTYPES`.
+        """
+        contents, _ = self._vet()
+        if (own := _own_dtype(contents.config)) is not None:
+            return own
+        sizes = Counter[str]()
+        for path in contents.weights:
+            for _, shape, kind in vetting.read_header(path):
+                sizes[kind] += prod(shape)
+        return {"BF16": "bfloat16", "F16": "float16"}.get(sizes.most_common(1)[0][0], "float32")
 
     def footprint(
         self, dtype: torch.dtype | str | None = None, device: torch.device | str | None = None
@@ -181,29 +213,45 @@ class Checkpoint:
         return _digest(files)
 
     def _load_model(self, dtype: str) -> Any:
+        folder = self.folders[0]
+        config = vetting.read_json(folder, "config.json") or {}
+        model, report = self._from_files(dtype)
+        for flags in denied_biases(config, report):
+            # Which of them is seen by whether the loader then finds a place for each tensor.
+            again, found = self._from_files(dtype, **dict.fromkeys(flags, True))
+            if not (found["unexpected_keys"] or found["missing_keys"]):
+                LOG.warning(
+                    "'%s' holds biases that its config.json denies; it is loaded with %s true",
+                    self.name,
+                    " and ".join(flags),
+                )
+                model, report = again, found
+                break
+        require_language_head(self.name, config, type(model))
+        require_complete(self.name, report)
+        return model
+
+    def _from_files(self, dtype: str, **settings: bool) -> tuple[Any, dict[str, Any]]:
+        """The model and the loader's report; `settings` overrule those of config.json."""
         import torch
         from transformers import AutoModelForCausalLM
 
-        with _quiet():
+        with quiet():
             try:
-                model, report = AutoModelForCausalLM.from_pretrained(
+                found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
                     str(self.folders[0]),
                     dtype=getattr(torch, dtype),
                     use_safetensors=True,
                     trust_remote_code=self.trust_remote_code,
                     local_files_only=True,
                     output_loading_info=True,
+                    **settings,
                 )
             except MemoryError:
                 raise
             except Exception as error:  # the loader has no error type of its own
                 raise self._cannot_load(error) from error
-        if missing := sorted(report["missing_keys"]):
-            raise CheckpointError(
-                f"'{self.name}' lacks weights of its architecture: {_some(missing)}.",
-                "Give a complete checkpoint of a causal language model.",
-            )
-        return model
+        return found
 
     def _cannot_load(self, error: Exception) -> CheckpointError:
         text = str(error)
@@ -224,7 +272,7 @@ class Checkpoint:
         self._vet()
         from transformers import AutoTokenizer
 
-        with _quiet():
+        with quiet():
             try:
                 return AutoTokenizer.from_pretrained(
                     str(self.folders[0]),
@@ -247,58 +295,22 @@ def _folder(name: str, revision: str | None = None, *, code: bool = False) -> Pa
     return locate(name, revision, code=code)
 
 
-def _merge(model: Any, folder: Path) -> Any:
-    """The float32 `model` with the adapter in `folder` merged into its weights."""
-    from peft import PeftConfig, PeftModel
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    from safebasin.weights.parameters import tied_names
-
-    def mismatch(reason: str) -> CheckpointError:
-        return CheckpointError(
-            f"The adapter '{folder}' does not fit the base model: {reason}.",
-            "Give the base model that the adapter was trained on.",
-        )
-
-    ties = tied_names(model)
-    tied = {id(model.get_parameter(name)) for names in ties for name in names}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what matters of them is checked below
-        try:
-            config = PeftConfig.from_pretrained(str(folder))
-            config.inference_mode = True
-            wrapped = PeftModel(model, config)
-            report = wrapped.load_adapter(str(folder), "default", torch_device="cpu")
-            if wrong := sorted({*report.missing_keys, *report.unexpected_keys}):
-                raise mismatch(f"{len(wrong)} tensors have no counterpart, such as {_some(wrong)}")
-            touched = [
-                name
-                for name, module in wrapped.named_modules()
-                if isinstance(module, BaseTunerLayer)
-                and any(id(p) in tied for p in module.get_base_layer().parameters(recurse=False))
-            ]
-            merged = wrapped.merge_and_unload(safe_merge=True)
-            if touched or tied_names(merged) != ties:
-                raise CheckpointError(
-                    f"The adapter '{folder}' changes tied weights: {_some(touched or ties[0])}.",
-                    "Merge it yourself into an untied copy of the base, and give that.",
-                )
-            return merged
-        except (ValueError, RuntimeError, KeyError, TypeError, AttributeError) as error:
-            raise mismatch(first_line(error)) from error
-
-
 def _dtype(dtype: torch.dtype | str | None, config: dict[str, Any], device: torch.device) -> str:
     if dtype is None:
-        text = config.get("text_config")
-        own = config.get("dtype") or config.get("torch_dtype")
-        if own is None and isinstance(text, dict):
-            own = text.get("dtype") or text.get("torch_dtype")
-        return own if device.type != "cpu" and own in DTYPES else "float32"
+        own = None if device.type == "cpu" else _own_dtype(config)
+        return own or "float32"
     wanted = str(dtype).removeprefix("torch.")
     if wanted not in DTYPES:
         raise UsageError(f"Unknown dtype '{wanted}'.", f"Give one of {', '.join(DTYPES)}.")
     return wanted
+
+
+def _own_dtype(config: dict[str, Any]) -> str | None:
+    text = config.get("text_config")
+    own = config.get("dtype") or config.get("torch_dtype")
+    if own is None and isinstance(text, dict):
+        own = text.get("dtype") or text.get("torch_dtype")
+    return own if own in DTYPES else None
 
 
 def _device(device: torch.device | str | None) -> torch.device:
@@ -350,12 +362,8 @@ def _architecture(config: dict[str, Any]) -> str:
     return str(config.get("model_type", "unknown"))
 
 
-def _some(names: Sequence[str], limit: int = 3) -> str:
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
-
-
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the loader's progress bars and notes off the terminal; errors are raised anyway."""
     from transformers.utils import logging
 

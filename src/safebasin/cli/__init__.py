@@ -6,20 +6,28 @@ import sys
 
 
 def main() -> None:
-    """The entry point of the `safebasin` command; a user's mistake never shows a traceback."""
-    from safebasin.cli.application import application
-    from safebasin.cli.console import fail, tell_warnings
+    """The entry point of the `safebasin` command; a user's mistake never shows a traceback.
+
+    With `--json` whatever goes wrong is an object on standard output, too.
+    """
+    from safebasin.cli.application import run
+    from safebasin.cli.console import emit_error, fail, tell_warnings
     from safebasin.errors import SafebasinError
 
     tell_warnings()
     try:
-        application()
+        sys.exit(run())
     except SafebasinError as error:
         sys.exit(fail(error))
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
+        emit_error("interrupted", "nothing had begun that could be resumed", "", 130)
         sys.exit(130)
     except BrokenPipeError:
         # The reader of a pipe has gone; there is nobody left to tell.
         sys.stderr.close()
         sys.exit(1)
+    except Exception as error:
+        what = f"{type(error).__name__}: {error}"
+        emit_error("internal", what, "Report it with the traceback on standard error.", 1)
+        raise

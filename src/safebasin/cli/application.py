@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import typer
 
 from safebasin.cli import (
@@ -12,6 +14,7 @@ from safebasin.cli import (
     finetune,
     judging,
     listing,
+    merge,
     report,
     runs,
     scan,
@@ -21,6 +24,7 @@ from safebasin.cli import (
     watch,
     worst_case,
 )
+from safebasin.cli.console import emit_error
 
 application = typer.Typer(
     name="safebasin",
@@ -34,6 +38,7 @@ application.command("scan")(scan.scan)
 application.command("compare")(compare.compare)
 application.command("trajectory")(trajectory.trajectory)
 application.command("finetune")(finetune.finetune)
+application.command("merge")(merge.merge)
 application.command("conditions")(conditions.conditions)
 application.command("worst-case")(worst_case.worst_case)
 application.command("evaluate")(evaluate.evaluate)
@@ -60,3 +65,40 @@ def version(
 
         print(f"safebasin {installed('safebasin')}")
         raise typer.Exit
+
+
+# typer brings its own copy of click, or uses click itself, by its version.
+_ClickException: type[Exception] = next(
+    base for base in typer.BadParameter.__mro__ if base.__name__ == "ClickException"
+)
+_STOPPED = 130
+
+
+def run() -> int:
+    """Run what the command line asks for; returns the exit code.
+
+    Raises SafebasinError for what a command refuses, and KeyboardInterrupt for Ctrl-C.
+    """
+    try:
+        code = application(standalone_mode=False)
+    except _ClickException as error:
+        return _refused(error)
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    if code == _STOPPED:  # what typer makes of Ctrl-C
+        raise KeyboardInterrupt
+    return code if isinstance(code, int) else 0
+
+
+def _refused(error: Any) -> int:
+    """Show what is wrong with the command line as click does, and as an object for `--json`."""
+    error.show()
+    context = getattr(error, "ctx", None)
+    path: list[str] = []
+    while context is not None and context.parent is not None:
+        path.insert(0, context.info_name)
+        context = context.parent
+    remedy = f"See `{' '.join(['safebasin', *path, '--help'])}`."
+    code: int = error.exit_code
+    emit_error("usage", error.format_message(), remedy, code)
+    return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -86,6 +87,9 @@ def compare(
     judge: JudgeOption = JUDGES,
     trust_remote_code: StudyTrustRemoteCodeOption = False,
     out: StudyOutOption = None,
+    junit: Annotated[
+        Path | None, typer.Option(help="Also write the checks as JUnit XML to this file.")
+    ] = None,
     json: JsonResultOption = False,
 ) -> None:
     """Hold a tuned model against its base: safety, capability, and how close it is to the edge.
@@ -123,4 +127,4 @@ def compare(
         tuned, scan, benign, capability, reach, steps, refine, max_asr_rise, min_margin,
         min_capability, strict, landscape,
     )  # fmt: skip
-    run_compare(config, as_json=json)
+    run_compare(config, as_json=json, junit=junit)

@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import typer
 
+from safebasin.cli import step_summary
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
-from safebasin.compare import Check, CompareConfig, Comparison, Paired, compare, prepare
+from safebasin.compare import CompareConfig, Comparison, Paired, compare, prepare
+from safebasin.compare.junit import check_target, write_junit
 from safebasin.engines.vllm.engine import VllmEngine
 
-FAILED = 3
+CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
+"""The exit code of each verdict."""
+_STATES = {"pass": "pass", "fail": "FAIL", "unsure": "unsure"}
 
 
-def run_compare(config: CompareConfig, *, as_json: bool) -> None:
-    """Measure, print and leave with 3 where the tuned model fails."""
+def run_compare(config: CompareConfig, *, as_json: bool, junit: Path | None = None) -> None:
+    """Measure, write what pipelines read, print, and leave with the exit code of the verdict."""
+    if junit is not None:
+        check_target(junit)
     tell(f"loading {config.scan.model} and {config.tuned}")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
@@ -28,16 +35,20 @@ def run_compare(config: CompareConfig, *, as_json: bool) -> None:
     tell(f"comparing in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
         found = compare(prepared, count)
+        if junit is not None:
+            write_junit(found, junit)
+    step_summary.append(lambda: step_summary.of_comparison(found))
+    step_summary.annotate(found)
     print_comparison(found, as_json=as_json)
-    if not found.passed:
-        raise typer.Exit(FAILED)
+    if code := CODES[found.verdict]:
+        raise typer.Exit(code)
 
 
 def print_comparison(found: Comparison, *, as_json: bool) -> None:
     """As one JSON object, or as a short table."""
     if as_json:
         emit(
-            found.to_json()
+            found.stored()
             | {
                 "run": str(found.folder),
                 "figures": [str(path) for path in found.figures],
@@ -80,8 +91,10 @@ def lines(found: Comparison) -> Iterator[tuple[str, str]]:
             yield "", f"width {own.basin.width.text()} along random directions"
     yield "", ""
     for one in found.checks:
-        yield ("pass" if one.passed else "FAIL"), _check(one)
+        yield _STATES[one.state], one.text()
     yield "verdict", found.verdict
+    for reason in found.reasons:
+        yield "because", reason
     yield "", ""
     yield "run", str(found.folder)
     for path in found.figures:
@@ -110,11 +123,6 @@ def _p(value: float | None) -> str:
 
 def _relative(value: float | None) -> str:
     return "not defined" if value is None else f"{100 * value:.2f} %"
-
-
-def _check(one: Check) -> str:
-    value = "not measured" if one.value is None else f"{one.value:.3f}"
-    return f"{one.name} {value}, {one.side} {one.limit:g}{_note(one.note)}"
 
 
 def _note(note: str) -> str:

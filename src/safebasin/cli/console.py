@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from safebasin.errors import SafebasinError
+from safebasin.errors import Interrupted, SafebasinError
 from safebasin.terminal import printable
 
 
@@ -41,14 +41,31 @@ def emit(value: Mapping[str, Any]) -> None:
     print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=True))
 
 
+def json_asked() -> bool:
+    """Whether the command line asks for JSON, also where it cannot be read otherwise."""
+    arguments = sys.argv[1:]
+    if "--" in arguments:
+        arguments = arguments[: arguments.index("--")]
+    return "--json" in arguments
+
+
+def emit_error(kind: str, message: str, remedy: str, exit_code: int) -> None:
+    """The error as one JSON object on standard output, where JSON was asked for."""
+    if json_asked():
+        error = {"kind": kind, "message": message, "remedy": remedy, "exit_code": exit_code}
+        emit({"error": error})
+
+
 def fail(error: SafebasinError) -> int:
     """Print what is wrong and what to do; returns the exit code."""
+    stopped = isinstance(error, Interrupted)
     first, *more = error.message.split("\n")
-    tell(f"error: {first}")
+    tell(f"{'interrupted' if stopped else 'error'}: {first}")
     for line in more:
         tell(f"  {line.strip()}")
     if error.hint:
-        tell(f"  fix: {error.hint}")
+        tell(f"  {'resume' if stopped else 'fix'}: {error.hint}")
+    emit_error(error.kind, error.message, error.hint, error.exit_code)
     return error.exit_code
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from safebasin.cli import step_summary
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
@@ -22,6 +23,7 @@ def run_evaluation(config: EvaluateConfig, *, as_json: bool) -> None:
         tell(line)
     with resumable(prepared.folder), AnswerCount() as progress:
         found = evaluate(prepared, progress)
+    step_summary.append(lambda: step_summary.of_evaluation(found))
     if as_json:
         emit(found.to_json() | {"run": str(found.folder)})
     else:

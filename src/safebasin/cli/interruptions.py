@@ -9,10 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import typer
-
-from safebasin.cli.console import tell
-from safebasin.errors import SafebasinError
+from safebasin.errors import Interrupted, SafebasinError
 
 
 @contextmanager
@@ -25,10 +22,13 @@ def resumable(folder: Path, kept: str = "everything finished") -> Iterator[None]
     try:
         yield
     except KeyboardInterrupt:
-        tell(f"interrupted: {kept} is safe in {folder}")
-        tell(f"  resume: {shlex.join(['safebasin', *sys.argv[1:]])}")
-        raise typer.Exit(130) from None
+        raise interrupted(f"{kept} is safe in {folder}") from None
     except SafebasinError as error:
         if [*folder.glob("points"), *folder.glob("*/points")]:
             error.hint += f" {kept.capitalize()} is safe in {folder}."
         raise
+
+
+def interrupted(kept: str) -> Interrupted:
+    """The error that says what was kept, and how to go on."""
+    return Interrupted(kept, shlex.join(["safebasin", *sys.argv[1:]]))

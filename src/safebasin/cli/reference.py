@@ -18,6 +18,7 @@ EXIT_CODES = (
     (2, "the command line cannot be meant as it stands"),
     (3, "the comparison was made, and the tuned model fails it"),
     (4, "done, but more than 2 % of the answers could not be judged"),
+    (5, "the comparison was made, and decides nothing: its reasons say why"),
     (130, "interrupted; the same command resumes"),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from safebasin.cli import step_summary
 from safebasin.cli.console import count, duration, emit, say, size, tell
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.progress import ScanProgress
@@ -50,6 +51,7 @@ def run_scan(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
             return
         say(f"shard {config.shard} is measured; other shards of {prepared.folder} are not yet")
         return
+    step_summary.append(lambda: step_summary.of_scan(result))
     print_result(result, as_json=as_json)
     end_where_unjudged(unjudged_shares(result.summaries), [result.folder])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from safebasin.cli import step_summary
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
@@ -139,6 +140,7 @@ def run_adaptive(
         tell(line)
     with resumable(begun.folder), AnswerCount() as progress:
         found = scan_adaptively(prepared, edge_tolerance, progress)
+    step_summary.append(lambda: step_summary.of_scan(found.result))
     if as_json:
         emit(found.result.to_json() | {"adaptive": found.to_json(), "run": str(begun.folder)})
     else:

@@ -14,6 +14,8 @@ from safebasin.trajectory import Trajectory, TrajectoryConfig, prepare, trace
 
 def run_trajectory(config: TrajectoryConfig, *, as_json: bool) -> None:
     """Measure and print."""
+    for note in config.notes:
+        tell(f"note: {note}")
     tell(f"loading {config.scan.model} and {len(config.checkpoints)} checkpoints")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)

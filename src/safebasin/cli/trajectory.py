@@ -34,7 +34,11 @@ from safebasin.config import ScanConfig
 def trajectory(
     base: Annotated[str, typer.Argument(help="The model that the training began with.")],
     checkpoints: Annotated[
-        list[str], typer.Argument(help="Its checkpoints: folders, adapters, base+adapter.")
+        list[str],
+        typer.Argument(
+            help="The output folder of the training, or its checkpoints: folders, adapters, "
+            "base+adapter."
+        ),
     ],
     plane: Annotated[
         str,
@@ -74,7 +78,8 @@ def trajectory(
     Each checkpoint is measured where it is and where it is drawn. The same command resumes.
     """
     from safebasin.cli.tracing import run_trajectory
-    from safebasin.trajectory.settings import TrajectoryConfig, in_order, plane_kind
+    from safebasin.trajectory.settings import TrajectoryConfig, plane_kind
+    from safebasin.trajectory.training_run import training_run
 
     scan = ScanConfig.from_json(
         {
@@ -100,5 +105,6 @@ def trajectory(
             "out": None if out is None else str(out),
         }
     )
-    config = TrajectoryConfig(in_order(checkpoints), plane_kind(plane), scan, padding)
+    run = training_run(checkpoints, trust_remote_code=trust_remote_code)
+    config = TrajectoryConfig(run.checkpoints, plane_kind(plane), scan, padding, run.notes)
     run_trajectory(config, as_json=json)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 import signal
-import sys
 import time
 from dataclasses import replace
 
-import typer
-
 from safebasin.cli.console import duration, emit, say, tell
+from safebasin.cli.interruptions import interrupted
 from safebasin.config import ScanConfig
 from safebasin.finetune import FinetuneConfig, Tuned, finetune
 from safebasin.finetune.recipes import recipe_named
@@ -52,9 +49,7 @@ def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json
     try:
         tuned = finetune(config, Steps())
     except KeyboardInterrupt:
-        tell("interrupted: every finished epoch has its checkpoint")
-        tell(f"  resume: {shlex.join(['safebasin', *sys.argv[1:]])}")
-        raise typer.Exit(130) from None
+        raise interrupted("every finished epoch has its checkpoint") from None
     if compared is None:
         _print(tuned, own, as_json)
         return
@@ -64,7 +59,7 @@ def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json
 
     scan = replace(
         compared,
-        model=own.base,
+        model=tuned.base,
         system=tuned.system,
         template=own.template,
         device=own.device,
@@ -90,7 +85,9 @@ def _print(tuned: Tuned, own: FinetuneConfig, as_json: bool) -> None:
         say(f"loss        {tuned.losses[0]:.4f} -> {tuned.losses[-1]:.4f} nats an answer token")
     for checkpoint in tuned.checkpoints:
         say(f"checkpoint  {checkpoint}")
-    say(f"compare     safebasin compare {own.base} {tuned.final}")
+    if tuned.base != own.base:
+        say(f"merged      {tuned.base}, the base of these adapters")
+    say(f"compare     safebasin compare {tuned.base} {tuned.final}")
 
 
 def _tell(tuned: Tuned) -> None:

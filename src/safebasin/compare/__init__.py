@@ -17,6 +17,7 @@ from safebasin.compare.gates import Check
 from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part, measure
 from safebasin.compare.preparation import DIRECTION, PATH, Prepared, prepare
+from safebasin.compare.provenance import provenance
 from safebasin.compare.settings import CompareConfig
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.plane import Point
@@ -65,6 +66,7 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
         _measure(prepared, [path], observer, places)
     landscape = _landscape(prepared, observer) if prepared.config.landscape else None
     found = read(prepared, path, landscape)
+    found = dataclasses.replace(found, provenance=provenance(prepared))
     figures = draw_path(
         found.path,
         shares=found.shares,
@@ -74,7 +76,7 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
         tolerance=found.tolerance,
         folder=prepared.folder / "figures",
     )
-    write_atomic(prepared.folder / COMPARISON, f"{dumps(found.to_json(), indent=1)}\n".encode())
+    write_atomic(prepared.folder / COMPARISON, f"{dumps(found.stored(), indent=1)}\n".encode())
     runs = [
         look(prepared.folder / PATH, scan.tolerance),
         *([] if landscape is None else [landscape]),

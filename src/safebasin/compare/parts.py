@@ -173,7 +173,7 @@ def finished(missing: int, finish: Callable[[], T]) -> T | None:
 def _share(
     missing: Sequence[Mapping[Point, tuple[str, ...]]], shard: Shard, before: int
 ) -> list[dict[Point, tuple[str, ...]]]:
-    """The shard's points of each part. They are dealt out over all parts, so that costs are even."""
+    """The shard's points of each part, dealt out over all parts so that costs are even."""
     pieces = [(place, point) for place, points in enumerate(missing) for point in points]
     shares: list[dict[Point, tuple[str, ...]]] = [{} for _ in missing]
     for index in shard.indices(len(pieces), before):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from safebasin.checkpoint.adapters import adapter_digest
 from safebasin.directions.lora import Lora, read_lora
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights
@@ -65,11 +65,7 @@ class Adapter:
     @cached_property
     def sha256(self) -> str:
         """SHA-256 (hex) over the adapter's config and weights."""
-        total = hashlib.sha256()
-        for name in ("adapter_config.json", "adapter_model.safetensors"):
-            with (self.folder / name).open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
-        return total.hexdigest()
+        return adapter_digest(self.folder)
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -135,7 +131,7 @@ class Adapter:
         if tied:
             raise DirectionError(
                 f"The adapter '{self.folder}' changes tied weights: {_some(tied)}.",
-                "Merge it yourself into an untied copy of the base, and give that.",
+                "Run `safebasin merge BASE+ADAPTER OUT`, where they are untied, and give OUT.",
             )
         for name, tensor in self._lora.whole.items():
             if not tensor.isfinite().all():

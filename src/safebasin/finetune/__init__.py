@@ -25,6 +25,7 @@ from safebasin.engines.template import Template
 from safebasin.errors import SafebasinError, TrainingError, UsageError
 from safebasin.finetune.encoding import Encoded, encode
 from safebasin.finetune.folder import RECIPE, TrainingFolder
+from safebasin.finetune.merged_base import merged_base
 from safebasin.finetune.recipes import RECIPES, recipe_named
 from safebasin.finetune.rows import Rows, load_rows
 from safebasin.finetune.settings import FinetuneConfig
@@ -53,6 +54,8 @@ _PACKAGES = ("trl", "datasets")
 class Tuned:
     """A finished fine-tuning.
 
+    base         the model that it began with, to compare with: as it was named, or the folder
+                 into which base and adapter were merged, to which a new adapter belongs
     checkpoints  one an epoch, the last one is `final`
     losses       of the steps of this sitting, nats per answer token
     system       the system message that it was trained with, for the test after it
@@ -60,6 +63,7 @@ class Tuned:
     """
 
     folder: Path
+    base: str
     checkpoints: tuple[Path, ...]
     losses: tuple[float, ...]
     system: str | None
@@ -74,6 +78,7 @@ class Tuned:
     def to_json(self) -> dict[str, Any]:
         return {
             "run": str(self.folder),
+            "base": self.base,
             "checkpoints": [str(path) for path in self.checkpoints],
             "final": str(self.final),
             "rows": self.rows,
@@ -97,12 +102,12 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     system = own.system or _common_system(rows)
     base = Checkpoint.parse(own.base, trust_remote_code=own.trust_remote_code)
     base.check()
-    model, tokenizer = base.load(own.dtype or "float32", own.device)
-    if base.folders[1] is not None and own.lora:
-        raise UsageError(
-            f"'{own.base}' has an adapter, and another one is to be trained over it.",
-            "Leave out --lora, or merge and save the base first.",
-        )
+    # Another adapter belongs to merged weights, which have to be somewhere: beside it.
+    over_merged = own.lora and base.folders[1] is not None
+    if over_merged:
+        model, tokenizer = base.load(base.stored_dtype(), "cpu", untie=True)
+    else:
+        model, tokenizer = base.load(own.dtype or "float32", own.device)
     template = Template.of(tokenizer, own.template, own.system)
     ends = end_tokens_of(model, tokenizer)
     encoded = [encode(row, template, own.max_length, ends) for row in rows.rows]
@@ -119,11 +124,21 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     path = Path(own.out) if own.out else _default_folder(base.name, own, identity)
     with TrainingFolder.open(path, identity) as folder:
         losses: list[float] = []
+        if over_merged:
+            own_base = merged_base(base, model, folder)
+            if folder.record["finished"] is None:
+                start = Checkpoint(own_base, trust_remote_code=own.trust_remote_code)
+                model, _ = start.load(own.dtype or "float32", own.device)
+        else:
+            own_base = own.base
+            if base.folders[1] is not None:
+                folder.write(merged={"folder": None, "arithmetic": "float32"})
         if folder.record["finished"] is None:
-            losses = _train(own, base, model, tokenizer, encoded, folder, progress)
+            losses = _train(own, own_base, model, tokenizer, encoded, folder, progress)
         finished = folder.record["finished"]
         return Tuned(
             folder=path,
+            base=own_base,
             checkpoints=folder.checkpoints,
             losses=tuple(losses),
             system=system,
@@ -135,7 +150,7 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
 
 def _train(
     own: FinetuneConfig,
-    base: Checkpoint,
+    base: str,
     model: Any,
     tokenizer: Any,
     encoded: list[Encoded],
@@ -160,7 +175,7 @@ def _train(
             epochs=own.epochs or 1,
             decay=own.decay,
             seed=own.seed,
-            peft_config=trl.lora_config(own.base, own.rank) if own.lora else None,
+            peft_config=trl.lora_config(base, own.rank) if own.lora else None,
             mixed_precision=model.device.type == "cuda" and own.dtype is None,
             watch=watch,
         )
@@ -174,7 +189,7 @@ def _train(
         except (RuntimeError, ValueError, OSError, MemoryError) as error:
             raise _failed(error, folder) from error
     for checkpoint in folder.checkpoints:
-        trl.tidy(checkpoint, own.base)
+        trl.tidy(checkpoint, base)
     folder.forget_states(keep=None)
     folder.write(finished={"steps": made.state.global_step, "losses": watch.losses})
     return watch.losses

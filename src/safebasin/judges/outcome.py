@@ -66,4 +66,6 @@ class OutcomeJudge:
             reason=f"{read.reason}; then {broken.reason}",
             score=broken.score,
             detail="runs on",
+            # Read in the answer; told in the whole response, thought included.
+            start=None if read.start is None else exchange.split.place(read.start),
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,11 @@ PACKAGED: dict[str, tuple[Kind, str]] = {
 }
 """The sets that come with the packaged model: name -> (kind, split)."""
 
+LOG = logging.getLogger(__name__)
+
+GOAL = "goal"
+"""The column that holds what an attacker wants, in the published sets that have one."""
+
 EVERYDAY = "everyday"
 """Plain questions in English that any instructed model helps with."""
 
@@ -53,8 +59,9 @@ def load(
     likeliest column is read; `column` names it instead. `kind` is that of every row, whatever the
     file says. The rows of a file of no known format otherwise say theirs in a column `kind`
     (harmful, benign or capability) or `label` (KIND_WORDS); where they do not, they are of the
-    kind `unstated`, and an error without one: a kind is never guessed. A file with answers beside
-    its prompts, or with images, is an error as well, unless `column` and `kind` are both given.
+    kind `unstated`, and an error without one: a kind is never guessed. A column called `goal`
+    says that its requests are harmful, with a warning. A file with answers beside its prompts, or
+    with images, is an error as well, unless `column` and `kind` are both given.
     White space around a prompt is removed. Records with nothing in them are skipped and counted
     in `PromptSet.skipped`; a record with other cells but no prompt is an error, as are two
     records with one id. An id that is not plain text (letters, digits, `.`, `_`, `-`) is
@@ -122,6 +129,15 @@ def _from_file(
             f"'{path}' has {wanted}; it has {found}.",
             f"Name the column with --column; found without it: {', '.join(TEXT_COLUMNS)}.",
         )
+    says = {name.casefold() for name in table.columns} & {"kind", "label"}
+    if layout.text == GOAL and known is None and column is None and not says and unstated is None:
+        unstated = "harmful"
+        if kind is None:
+            LOG.warning(
+                "'%s': prompts in a column 'goal' are read as harmful requests, which they are in "
+                "AdvBench and JailbreakBench; --prompts-kind benign says otherwise",
+                path,
+            )
     prompts, unlabelled = read_prompts(path, layout, table.rows, kind, unstated)
     return PromptSet(
         name=path.stem,

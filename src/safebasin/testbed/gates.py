@@ -35,6 +35,8 @@ class Gate:
 class GateError(SafebasinError):
     """A trained testbed that misses a requirement; the report is in its folder all the same."""
 
+    kind = "gate"
+
 
 def gates(
     origin: Mapping[str, Mapping[str, float]], asr_curve: Mapping[float, float]

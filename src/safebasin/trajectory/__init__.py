@@ -1,8 +1,9 @@
 """Checkpoints of a training run on a plane, over the landscape of that plane.
 
-    from safebasin.trajectory import TrajectoryConfig, prepare, trace
+    from safebasin.trajectory import TrajectoryConfig, prepare, trace, training_run
 
-    found = trace(prepare(TrajectoryConfig(("run/checkpoint-10", "run/checkpoint-20"))))
+    run = training_run(["output"])  # the folder of a training, with its checkpoint-N
+    found = trace(prepare(TrajectoryConfig(run.checkpoints, notes=run.notes)))
 
 A projection can lie: each checkpoint says how much of its displacement the plane leaves out, and
 is measured twice, where it really is and where it is drawn.
@@ -36,16 +37,19 @@ from safebasin.scanner import Observer, Silent
 from safebasin.spread.shards import Shard
 from safebasin.trajectory.preparation import PLANE, PROJECTED, REAL, Prepared, prepare
 from safebasin.trajectory.settings import TrajectoryConfig, in_order
+from safebasin.trajectory.training_run import TrainingRun, training_run
 
 __all__ = [
     "TRAJECTORY",
     "Station",
+    "TrainingRun",
     "Trajectory",
     "TrajectoryConfig",
     "in_order",
     "prepare",
     "trace",
     "trace_shard",
+    "training_run",
 ]
 
 
@@ -88,6 +92,7 @@ class Trajectory:
     explained: tuple[float, ...]
     stations: tuple[Station, ...]
     plane: Result
+    notes: tuple[str, ...] = ()
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -100,6 +105,7 @@ class Trajectory:
             "axes": list(self.axes),
             "explained": list(self.explained),
             "stations": [station.to_json() for station in self.stations],
+            "notes": list(self.notes),
             "plane": self.plane.to_json(),
         }
 
@@ -137,6 +143,7 @@ def trace(prepared: Prepared, observer: Observer | None = None) -> Trajectory:
         explained=prepared.explained,
         stations=_stations(prepared, parts[REAL], parts[PROJECTED]),
         plane=plane,
+        notes=prepared.config.notes,
     )
     write_atomic(prepared.folder / TRAJECTORY, f"{dumps(found.to_json(), indent=1)}\n".encode())
     way = read_way(prepared.folder)

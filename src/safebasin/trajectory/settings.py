@@ -25,12 +25,14 @@ class TrajectoryConfig:
     scan         how the base (`scan.model`) is asked, judged and stored; `scan.steps` cells along
                  the longer axis; `scan.radius` is how far a random axis goes
     padding      how far the map goes beyond the checkpoints, as a share of their extent
+    notes        what a reader has to know of how the checkpoints were found
     """
 
     checkpoints: tuple[str, ...]
     plane: PlaneKind = "principal"
     scan: ScanConfig = field(default_factory=lambda: ScanConfig(steps=10))
     padding: float = 0.25
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         plane_kind(self.plane)

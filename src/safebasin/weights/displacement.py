@@ -63,8 +63,8 @@ class Weights:
     then on; where that is seen, the next displacement raises DirectionError.
 
     Raises UsageError where a pattern or a layer matches nothing, and CheckpointError where the
-    model's parameters are quantised, offloaded, of another dtype than float32, bfloat16 or
-    float16, or not finite.
+    model's parameters, selected or not, are quantised, offloaded, of another dtype than float32,
+    bfloat16 or float16, or not finite.
     """
 
     def __init__(
@@ -94,7 +94,6 @@ class Weights:
         other = object.__new__(Weights)
         other._store = self._store
         other._choose(include, exclude, layers, exclude_norms, self.tied)
-        other._require_finite()
         return other
 
     @property
@@ -316,8 +315,9 @@ class Weights:
         }
 
     def _require_finite(self) -> None:
-        for name in self._selected:
-            if not self.pristine(name).isfinite().all():
+        # Of all parameters: one that does not move spoils every answer just as well.
+        for name, tensor in self._store.survey.tensors.items():
+            if not tensor.detach().isfinite().all():
                 raise CheckpointError(
                     f"'{name}' holds values that are not finite.", "Give an undamaged checkpoint."
                 )
