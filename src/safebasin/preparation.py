@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,12 @@ from safebasin import prompts as prompt_sets
 from safebasin.capability import Bench, Probe, load_tasks
 from safebasin.capability.exact import ExactProbe
 from safebasin.checkpoint import Checkpoint
-from safebasin.config import DEFAULT_JUDGES, DEFAULT_MAX_NEW_TOKENS, ScanConfig
+from safebasin.config import (
+    DEFAULT_JUDGES,
+    DEFAULT_MAX_NEW_TOKENS,
+    PLATEAU_POINTS,
+    ScanConfig,
+)
 from safebasin.directions import (
     Direction,
     Gaussian,
@@ -107,16 +112,8 @@ class Prepared:
             )
 
     def for_actors(self) -> ScanConfig:
-        """The settings by which another process answers just so.
-
-        The judges read here, and a judge of one's own may be nowhere else: of them the other
-        process is told when an answer is decided.
-        """
-        stop = None if self.config.full_responses else common_stop_rule(self.judges)
-        if stop is None:
-            return replace(self.config, judges=DEFAULT_JUDGES[:1], full_responses=True)
-        judge = KeywordJudge("decided", stop.keywords, ignore_case=stop.ignore_case)
-        return replace(self.config, judges=(judge,))
+        """The settings by which another process answers just so."""
+        return settings_elsewhere(self.config, self.judges)
 
     def load_judges(self) -> None:
         """Load the models that fit, so that the engine plans its batches by what they leave."""
@@ -180,16 +177,8 @@ class Prepared:
 
         `missing` is what `answers_missing` gives; where it is None the run's records are read.
         """
-        model = self.engine.model
-        if model.device.type != "cpu" or not can_fork() or isinstance(self.engine, VllmEngine):
-            return 1
-        if self.config.workers is not None:
-            return self.config.workers
-        if sum(p.numel() for p in model.parameters()) >= SMALL_MODEL:
-            return 1
-        if missing is None:
-            missing = self.answers_missing()
-        return available_cores() if missing >= WORTH_WORKERS else 1
+        wanted = self.answers_missing if missing is None else lambda: missing
+        return worker_count(self.config, self.engine, wanted)
 
     def capability_workers(self, points: int) -> int:
         """How many processes measure a capability at so many points."""
@@ -335,6 +324,42 @@ def harmful_of(prompts: PromptSet) -> PromptSet:
         )
         return prompts
     return replace(prompts, prompts=harmful)
+
+
+def worker_count(config: ScanConfig, engine: AnyEngine, missing: Callable[[], int]) -> int:
+    """How many processes answer; `missing`, the answers to be given, is asked for if it matters."""
+    model = engine.model
+    if model.device.type != "cpu" or not can_fork() or isinstance(engine, VllmEngine):
+        return 1
+    if config.workers is not None:
+        return config.workers
+    if sum(p.numel() for p in model.parameters()) >= SMALL_MODEL:
+        return 1
+    return available_cores() if missing() >= WORTH_WORKERS else 1
+
+
+def settings_elsewhere(config: ScanConfig, judges: Sequence[Judge]) -> ScanConfig:
+    """The settings by which a process elsewhere answers just so, alone and for itself.
+
+    The judges read here, and a judge of one's own may be nowhere else: of them the other process
+    is told when an answer is decided. Where a walk ends is known here, too.
+    """
+    alone = replace(
+        config, executor="local", ray_address=None, workers=1, shard=None, stop_at_plateau=False,
+        plateau_points=PLATEAU_POINTS,
+    )  # fmt: skip
+    stop = None if config.full_responses else common_stop_rule(judges)
+    if stop is None:
+        return replace(alone, judges=DEFAULT_JUDGES[:1], full_responses=True)
+    judge = KeywordJudge("decided", stop.keywords, ignore_case=stop.ignore_case)
+    return replace(alone, judges=(judge,))
+
+
+def answering(config: Mapping[str, Any], capability: str | None = None) -> Any:
+    """The engine of a scan with these settings, or its probe of a capability, built anew."""
+    prepared = prepare(ScanConfig.from_json(config))
+    probes: dict[str | None, Any] = {probe.name: probe for probe in prepared.probes}
+    return prepared.engine if capability is None else probes[capability]
 
 
 def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Direction]:

@@ -12,7 +12,7 @@ from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.errors import EngineError, RunBusy
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
-from safebasin.preparation import Prepared
+from safebasin.preparation import Prepared, answering
 from safebasin.reference import ask_everyday, settle
 from safebasin.results import (
     ASSUMED,
@@ -24,7 +24,7 @@ from safebasin.results import (
     summarise,
 )
 from safebasin.run import RunFolder
-from safebasin.spread import Executor
+from safebasin.spread import Executor, Recipe
 from safebasin.spread.ray_actors import RayActors
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers
@@ -178,7 +178,7 @@ def ask_further(run: RunFolder, prepared: Prepared) -> None:
 def executor_of(prepared: Prepared) -> Executor:
     """What answers: the engine itself, or several workers with a copy of it each."""
     if prepared.config.executor == "ray":
-        return RayActors(prepared.for_actors())
+        return RayActors(Recipe(answering, (prepared.for_actors().to_json(),)), prepared.config)
     count = prepared.workers()
     return prepared.engine if count == 1 else Workers(prepared.engine, count)
 
@@ -203,7 +203,8 @@ def measure_capabilities(
 def capability_executor_of(prepared: Prepared, probe: Probe, points: int) -> Probe:
     """What measures a capability: the probe itself, or several workers with a copy each."""
     if prepared.config.executor == "ray":
-        return RayActors(prepared.for_actors(), probe.name)  # type: ignore[return-value]
+        recipe = Recipe(answering, (prepared.for_actors().to_json(), probe.name))
+        return RayActors(recipe, prepared.config)  # type: ignore[return-value]
     count = prepared.capability_workers(points)
     if count == 1:
         return probe

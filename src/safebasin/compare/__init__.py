@@ -16,7 +16,7 @@ from safebasin.compare.edge import edge_values, path_survey
 from safebasin.compare.gates import Check
 from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part, measure
-from safebasin.compare.preparation import DIRECTION, LANDSCAPE, PATH, Prepared, prepare
+from safebasin.compare.preparation import DIRECTION, PATH, Prepared, prepare
 from safebasin.compare.provenance import provenance
 from safebasin.compare.settings import CompareConfig
 from safebasin.engines.vllm.engine import VllmEngine
@@ -100,6 +100,7 @@ def _measure(
         prepared.config.to_json(),
         observer,
         only,
+        prepared.spread,
     )
 
 
@@ -107,8 +108,4 @@ def _landscape(prepared: Prepared, observer: Observer) -> Result:
     """The tuned model's own basin, in a run folder of its own, along random directions."""
     if isinstance(prepared.engine, VllmEngine):
         prepared.engine.close()  # another vLLM starts, and wants its memory
-    config = prepared.config
-    tuned = config.tuned_scan(str(prepared.folder / LANDSCAPE))
-    if prepared.tuned.adapter == config.tuned:  # the folder of an adapter, which is no model
-        tuned = dataclasses.replace(tuned, model=f"{config.scan.model}+{config.tuned}")
-    return scan(prepare_scan(tuned), observer)
+    return scan(prepare_scan(prepared.tuned_scan), observer)

@@ -21,10 +21,12 @@ from safebasin.engines.vllm.session import require_vllm
 from safebasin.errors import DirectionError
 from safebasin.judges import Lexicon, build_all, check_judges
 from safebasin.plane import Axis, Plane
-from safebasin.preparation import build_engine, harmful_of
+from safebasin.preparation import build_engine, harmful_of, settings_elsewhere
 from safebasin.prompts import PromptSet
 from safebasin.prompts.expected import require_expected
 from safebasin.run.names import default_folder
+from safebasin.spread import Recipe
+from safebasin.spread.study import Spread
 from safebasin.weights import Weights
 
 PATH, BENIGN, CAPABILITY, LANDSCAPE = "path", "benign", "capability", "landscape"
@@ -62,6 +64,21 @@ class Prepared:
 
     def part(self, name: str) -> Part | None:
         return next((part for part in self.parts if part.name == name), None)
+
+    @property
+    def tuned_scan(self) -> ScanConfig:
+        """The scan of the tuned model's own landscape."""
+        config = self.config
+        own = config.tuned_scan(str(self.folder / LANDSCAPE))
+        if self.tuned.adapter == config.tuned:  # the folder of an adapter, which is no model
+            own = replace(own, model=f"{config.scan.model}+{config.tuned}")
+        return own
+
+    @property
+    def spread(self) -> Spread:
+        """How the questions are spread; an actor finds the direction anew."""
+        scan = settings_elsewhere(replace(self.config.scan, full_responses=True), ())
+        return Spread(self.config.scan, Recipe(_engine, (replace(self.config, scan=scan),)))
 
 
 def prepare(config: CompareConfig) -> Prepared:
@@ -111,6 +128,11 @@ def prepare(config: CompareConfig) -> Prepared:
         config, base, tuned, direction, distances(direction, loaded.weights), tuple(parts),
         engine, sampling, lexicon, identity, folder, tuple(_notes(direction, tuned, loaded)),
     )  # fmt: skip
+
+
+def _engine(config: CompareConfig) -> AnyEngine:
+    """The engine of a comparison with these settings, built anew."""
+    return prepare(config).engine
 
 
 def harmful_set(scan: ScanConfig) -> PromptSet:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.compare.parts import measure
+from safebasin.compare.parts import finished, measure, unmeasured
 from safebasin.conditions.attacks import Attack, load_attack
 from safebasin.conditions.preparation import (
     Condition,
@@ -32,6 +32,7 @@ from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.landscape import REFUSED, Summary, Survey
 from safebasin.landscape.cells import has_verdict
 from safebasin.landscape.intervals import Estimate
+from safebasin.plane import outward
 from safebasin.report.asked_under import told
 from safebasin.report.lines import Line, draw_lines
 from safebasin.report.studies import CONDITIONS
@@ -39,6 +40,7 @@ from safebasin.results import survey
 from safebasin.run import RunFolder, sealed
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.scanner import Observer, Silent
+from safebasin.spread.shards import Shard
 from safebasin.system_message import TEMPLATE
 
 __all__ = [
@@ -52,6 +54,7 @@ __all__ = [
     "prepare",
     "stopped",
     "study",
+    "study_shard",
     "system_prompt",
 ]
 
@@ -107,6 +110,18 @@ class Found:
         }
 
 
+def study_shard(prepared: Prepared, shard: Shard, observer: Observer | None = None) -> Found | None:
+    """Measure one shard; the one that completes the study summarises it.
+
+    Shards may run at the same time, on machines that share the folder. Returns None where other
+    shards are still missing or at work.
+    """
+    observer = observer or Silent()
+    _measure(prepared, observer, shard)
+    parts = [condition.part for condition in prepared.conditions]
+    return finished(unmeasured(prepared.folder, parts), lambda: study(prepared, observer))
+
+
 def study(prepared: Prepared, observer: Observer | None = None) -> Found:
     """Measure what is missing under each condition, and write `conditions.json` and the picture.
 
@@ -114,13 +129,7 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
     stopped. Raises RunMismatch where a condition's folder holds another measurement.
     """
     config = prepared.config
-    parts = [condition.part for condition in prepared.conditions]
-    progress = AllRuns(observer or Silent(), prepared.folder, parts)
-    for condition in prepared.conditions:
-        measure(
-            prepared.folder, [condition.part], condition.engine, prepared.sampling,
-            prepared.lexicon, condition.identity, config.to_json(), progress,
-        )  # fmt: skip
+    _measure(prepared, observer or Silent())
     measured = tuple(_read(prepared, condition) for condition in prepared.conditions)
     found = Found(
         folder=prepared.folder,
@@ -139,6 +148,20 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
     found = dataclasses.replace(found, figures=tuple(figures))
     sealed.write(found.folder / CONDITIONS, found.to_json())
     return found
+
+
+def _measure(prepared: Prepared, observer: Observer, shard: Shard | None = None) -> None:
+    before = 0
+    parts = [condition.part for condition in prepared.conditions]
+    # Of a shard each run tells what it has to do; the whole has no shard that knows it.
+    progress = observer if shard is not None else AllRuns(observer, prepared.folder, parts)
+    for condition in prepared.conditions:
+        measure(
+            prepared.folder, [condition.part], condition.engine, prepared.sampling,
+            prepared.lexicon, condition.identity, prepared.config.to_json(), progress,
+            spread=prepared.spread(condition), shard=shard, before=before,
+        )  # fmt: skip
+        before += len(outward(condition.part.planes))
 
 
 def _line(one: Measured) -> Line:

@@ -19,9 +19,17 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.template import Template
 from safebasin.errors import UsageError
 from safebasin.judges import Lexicon, build_all, check_judges
-from safebasin.preparation import build_directions, build_engine, describe, harmful_of
+from safebasin.preparation import (
+    build_directions,
+    build_engine,
+    describe,
+    harmful_of,
+    settings_elsewhere,
+)
 from safebasin.prompts import PromptSet
 from safebasin.run.names import default_folder, slug
+from safebasin.spread import Recipe
+from safebasin.spread.study import Spread
 from safebasin.weights import Weights
 
 ALL = tuple(SYSTEM_PROMPTS)
@@ -85,6 +93,12 @@ class Prepared:
     lexicon: Lexicon
     folder: Path
 
+    def spread(self, condition: Condition) -> Spread:
+        """How the questions of a condition are spread; an actor draws the directions anew."""
+        config = self.config
+        alone = replace(config, scan=settings_elsewhere(config.scan, condition.part.judges))
+        return Spread(config.scan, Recipe(_engine, (alone, condition.name)))
+
 
 def prepare(config: ConditionsConfig) -> Prepared:
     """Check what can be checked, cheap things first, then load the model once for all conditions.
@@ -134,6 +148,11 @@ def prepare(config: ConditionsConfig) -> Prepared:
     label = f"conditions-{checkpoint.name}"
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
     return Prepared(config, checkpoint, tuple(conditions), sampling, lexicon, folder)
+
+
+def _engine(config: ConditionsConfig, name: str) -> AnyEngine:
+    """The engine of one condition of a study with these settings, built anew."""
+    return next(one.engine for one in prepare(config).conditions if one.name == name)
 
 
 def _ways(

@@ -8,7 +8,7 @@ print(found.harmful[found.judge].asr.text())
 
 from __future__ import annotations
 
-from safebasin.evaluate.evaluation import EVALUATION, Evaluation, evaluate
+from safebasin.evaluate.evaluation import EVALUATION, Evaluation, evaluate, evaluate_shard
 from safebasin.evaluate.preparation import Prepared, prepare
 from safebasin.evaluate.settings import EvaluateConfig
 from safebasin.evaluate.shares import Shares
@@ -20,5 +20,6 @@ __all__ = [
     "Prepared",
     "Shares",
     "evaluate",
+    "evaluate_shard",
     "prepare",
 ]

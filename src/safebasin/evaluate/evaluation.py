@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.compare.parts import measure
+from safebasin.compare.parts import finished, measure, unmeasured
 from safebasin.engines.memory import free_model
 from safebasin.errors import SafebasinError
 from safebasin.evaluate.preparation import BENIGN, CAPABILITY, HARMFUL, Prepared
@@ -25,6 +25,7 @@ from safebasin.run import RunFolder, sealed
 from safebasin.run.kinds import STUDY_FILES
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.scanner import Observer, Silent
+from safebasin.spread.shards import Shard
 from safebasin.truncation import cut_at, truncation_of
 
 EVALUATION = STUDY_FILES["evaluation"]
@@ -88,9 +89,33 @@ def evaluate(prepared: Prepared, observer: Observer | None = None) -> Evaluation
     where an interrupted one stopped. `prepared` cannot be used again. Raises RunMismatch where a
     folder holds the answers of other settings.
     """
+    _measure(prepared, observer or Silent())
+    prepared = _freed(prepared)
+    found = _read(prepared)
+    sealed.write(prepared.folder / EVALUATION, found.to_json())
+    return found
+
+
+def evaluate_shard(
+    prepared: Prepared, shard: Shard, observer: Observer | None = None
+) -> Evaluation | None:
+    """Ask one shard's sets of prompts and samples; the one that completes all judges them.
+
+    Shards may run at the same time, on machines that share the folder. Returns None where other
+    shards are still missing or at work.
+    """
     observer = observer or Silent()
-    samples = range(1, prepared.config.samples + 1)
-    for sample in samples:
+    _measure(prepared, observer, shard)
+    parts = [part for sample in _samples(prepared) for part in prepared.parts(sample)]
+    return finished(unmeasured(prepared.folder, parts), lambda: evaluate(prepared, observer))
+
+
+def _samples(prepared: Prepared) -> range:
+    return range(1, prepared.config.samples + 1)
+
+
+def _measure(prepared: Prepared, observer: Observer, shard: Shard | None = None) -> None:
+    for sample in _samples(prepared):
         engine = prepared.target.engine(prepared.config, sample)
         identity = {**prepared.identity, "engine": dict(engine.spec())}
         measure(
@@ -102,12 +127,11 @@ def evaluate(prepared: Prepared, observer: Observer | None = None) -> Evaluation
             identity,
             prepared.config.to_json(),
             observer,
+            spread=prepared.spread(sample),
+            shard=shard,
+            before=(sample - 1) * len(prepared.sets),
         )
         del engine
-    prepared = _freed(prepared)
-    found = _read(prepared)
-    sealed.write(prepared.folder / EVALUATION, found.to_json())
-    return found
 
 
 def _freed(prepared: Prepared) -> Prepared:

@@ -17,10 +17,12 @@ from safebasin.engines.template import Template
 from safebasin.evaluate.settings import NONE, EvaluateConfig, twin_advice
 from safebasin.judges import Judge, Lexicon, build_all, check_judges
 from safebasin.plane import Axis, Plane
-from safebasin.preparation import harmful_of
+from safebasin.preparation import harmful_of, settings_elsewhere
 from safebasin.prompts import PromptSet
 from safebasin.prompts.expected import require_expected
 from safebasin.run.names import default_folder
+from safebasin.spread import Recipe
+from safebasin.spread.study import Spread
 from safebasin.weights import Weights
 
 HARMFUL, BENIGN, CAPABILITY = "harmful", "benign", "capability"
@@ -77,6 +79,12 @@ class Prepared:
         kinds = (HARMFUL,) if judge.measures == "harm" else (HARMFUL, BENIGN)
         return tuple(kind for kind in kinds if kind in self.sets)
 
+    def spread(self, sample: int) -> Spread:
+        """How the questions of a sample are spread; samples count from 1."""
+        config = self.config
+        scan = settings_elsewhere(replace(config.scan, full_responses=True), ())
+        return Spread(config.scan, Recipe(_engine, (replace(config, scan=scan), sample)))
+
     def parts(self, sample: int) -> list[Part]:
         """The run folders of one sample. They are judged afterwards, so no judge is named."""
         tail = "" if sample == 1 else f"-{sample}"
@@ -130,6 +138,11 @@ def prepare(config: EvaluateConfig) -> Prepared:
     return Prepared(
         config, checkpoint, target, sets, lexicon, judges, identity, folder, tuple(notes)
     )
+
+
+def _engine(config: EvaluateConfig, sample: int) -> PlainEngine:
+    """The engine of one sample of an evaluation with these settings, built anew."""
+    return prepare(config).target.engine(config, sample)
 
 
 def _sets(config: EvaluateConfig) -> tuple[dict[str, PromptSet], list[str]]:

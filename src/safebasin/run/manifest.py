@@ -60,7 +60,14 @@ class Manifest:
         extra = strictjson.loads(strictjson.dumps(redact_json(self.capabilities)).encode())
         told = strictjson.loads(strictjson.dumps(redact_json(self.rendered)).encode())
         ids = tuple(self.prompt_ids)
-        return Manifest(identity, ids, config, self.sessions, extra, told)
+        return replace(
+            self,
+            identity=identity,
+            prompt_ids=ids,
+            config=config,
+            capabilities=extra,
+            rendered=told,
+        )
 
     def with_session(self, session: JSON) -> Manifest:
         return replace(self, sessions=(*self.sessions, session))

@@ -1,12 +1,13 @@
-"""Spreading the points of a scan over processes, over a Ray cluster, or over the jobs of an array.
+"""Spreading points of weight space over processes, a Ray cluster, or the jobs of an array.
 
 Workers answer; the process that opened the run folder alone writes to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.exchange import Exchange
@@ -15,6 +16,20 @@ from safebasin.prompts import Prompt
 
 MOST_DEATHS = 3
 """How often workers may die before a scan gives up."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a process elsewhere builds what answers: a function of the package, and its arguments.
+
+    Both are pickled. What it builds answers as an engine does, or measures as a probe does.
+    """
+
+    build: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+    def made(self) -> Any:
+        return self.build(*self.arguments)
 
 
 class Executor(Protocol):

@@ -1,6 +1,8 @@
-"""How points are dealt out so that every worker or shard has as much to do."""
+"""How points and prompts are dealt out so that every worker or shard has as much to do."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 
 def dealt(total: int, hands: int) -> list[list[int]]:
@@ -14,3 +16,15 @@ def dealt(total: int, hands: int) -> list[list[int]]:
         turn, place = divmod(index, hands)
         parts[place if turn % 2 == 0 else hands - 1 - place].append(index)
     return parts
+
+
+def portions(points: int, prompts: int, hands: int) -> list[slice]:
+    """The prompts in as many even portions as it takes for every hand to have some work.
+
+    One portion where there are points enough: an engine works best on all prompts of a point.
+    """
+    if points < 1 or points >= hands or prompts < 2:
+        return [slice(0, prompts)]
+    count = min(-(-hands // points), prompts)
+    bounds = [part * prompts // count for part in range(count + 1)]
+    return [slice(start, end) for start, end in pairwise(bounds)]

@@ -1,11 +1,11 @@
-"""The actors of a Ray cluster, one a GPU or core; each loads the model and draws the directions."""
+"""The actors of a Ray cluster, one a GPU or core; each builds what answers on its own machine."""
 
 from __future__ import annotations
 
 import logging
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from types import TracebackType
 from typing import Any
 
 from safebasin.config import ScanConfig
@@ -14,7 +14,8 @@ from safebasin.errors import EngineError, UsageError
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
-from safebasin.spread import MOST_DEATHS
+from safebasin.spread import MOST_DEATHS, Recipe
+from safebasin.spread.dealing import portions
 from safebasin.spread.workers import available_cores
 
 RESTARTS = MOST_DEATHS - 1
@@ -24,37 +25,47 @@ REACH_SECONDS = 5.0
 
 
 class Answerer:
-    """One actor: the scan's engine, prepared on the actor's own machine."""
+    """One actor: an engine or a probe, built on the actor's own machine."""
 
-    def __init__(self, config: dict[str, Any], capability: str | None = None) -> None:
+    def __init__(self, recipe: Recipe) -> None:
         import torch
-
-        from safebasin.preparation import prepare
 
         if not torch.cuda.is_available():
             torch.set_num_threads(1)
-        # Where the walk ends, and whether its judge fits in memory, is known where the scan runs.
-        asked = replace(ScanConfig.from_json(config), stop_at_plateau=False)
-        prepared = prepare(asked)
-        probes: dict[str | None, Any] = {probe.name: probe for probe in prepared.probes}
-        self._engine = prepared.engine if capability is None else probes[capability]
+        self._engine = recipe.made()
 
     def point(self, point: Point, prompts: Sequence[Prompt], sampling: Sampling) -> list[Exchange]:
         [(_, exchanges)] = self._engine.answers([point], prompts, sampling)
-        return exchanges
+        return list(exchanges)
 
 
 class RayActors:
     """Answers with actors of a Ray cluster; a point at a time, to whichever is free.
 
-    An actor that dies is started again, and its point is asked again. Raises UsageError where Ray
-    is not installed or the cluster cannot be reached, EngineError where an actor dies MOST_DEATHS
-    times. With a `capability` the actors measure that, and yield its items.
+    Of fewer points than actors the prompts are divided as well. An actor that dies is started
+    again, and its point is asked again. Within a `with` block the actors stay from one call to the
+    next. Raises UsageError where Ray is not installed or the cluster cannot be reached,
+    EngineError where an actor dies MOST_DEATHS times.
     """
 
-    def __init__(self, config: ScanConfig, capability: str | None = None) -> None:
+    def __init__(self, recipe: Recipe, config: ScanConfig) -> None:
+        self.recipe = recipe
         self.config = config
-        self.capability = capability
+        self._actors: list[Any] = []
+        self._held = self._ours = False
+
+    def __enter__(self) -> RayActors:
+        self._held = True
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._held = False
+        self._end()
 
     def answers(
         self,
@@ -66,14 +77,14 @@ class RayActors:
     ) -> Iterator[tuple[Point, list[Exchange]]]:
         """Yield each point once it is complete, in any order."""
         ray = _ray()
-        ours = not ray.is_initialized()
-        if ours:
+        if not ray.is_initialized():
             _connect(ray, self.config.ray_address)
+            self._ours = True
         try:
             yield from self._answers(ray, points, list(prompts), sampling, progress, wanted)
         finally:
-            if ours:
-                ray.shutdown()
+            if not self._held:
+                self._end()
 
     def _answers(
         self,
@@ -86,38 +97,51 @@ class RayActors:
     ) -> Iterator[tuple[Point, list[Exchange]]]:
         gpus = int(ray.cluster_resources().get("GPU", 0)) if self._on_gpu() else 0
         cores = int(ray.cluster_resources().get("CPU", available_cores()))
-        count = min(self.config.workers or gpus or cores, len(points))
+        count = self.config.workers or gpus or cores
+        parts = portions(len(points), len(prompts), count)
+        waiting = [(point, part) for point in points for part in range(len(parts))][::-1]
         remote = ray.remote(
             num_cpus=1,
             num_gpus=1 if gpus else 0,
             max_restarts=RESTARTS,
             max_task_retries=RESTARTS,
         )(Answerer)
-        # Each actor works alone, and reads the model from where its own machine has it.
-        config = replace(self.config, executor="local", ray_address=None, workers=1).to_json()
-        actors = [remote.remote(config, self.capability) for _ in range(count)]
-        waiting = list(reversed(points))
-        working: dict[Any, tuple[Any, Point]] = {}
-        try:
-            while waiting or working:
-                free = [a for a in actors if all(a is not other for other, _ in working.values())]
-                for actor in free:
-                    while waiting and wanted is not None and not wanted(waiting[-1]):
-                        waiting.pop()
-                    if waiting:
-                        point = waiting.pop()
-                        working[actor.point.remote(point, prompts, sampling)] = (actor, point)
-                if not working:
-                    return
-                done, _ = ray.wait(list(working), num_returns=1)
-                _, point = working.pop(done[0])
-                exchanges = _result(ray, done[0], point)
-                if progress is not None:
-                    progress(point, exchanges)
-                yield point, exchanges
-        finally:
-            for actor in actors:
-                ray.kill(actor)
+        while len(self._actors) < min(count, len(waiting)):
+            self._actors.append(remote.remote(self.recipe))
+        working: dict[Any, tuple[Any, Point, int]] = {}
+        found: dict[Point, dict[int, list[Exchange]]] = {}
+        while waiting or working:
+            busy = [actor for actor, _, _ in working.values()]
+            for actor in [a for a in self._actors if all(a is not other for other in busy)]:
+                while waiting and wanted is not None and not wanted(waiting[-1][0]):
+                    waiting.pop()
+                if waiting:
+                    point, part = waiting.pop()
+                    task = actor.point.remote(point, prompts[parts[part]], sampling)
+                    working[task] = (actor, point, part)
+            if not working:
+                return
+            done, _ = ray.wait(list(working), num_returns=1)
+            _, point, part = working.pop(done[0])
+            exchanges = _result(ray, done[0], point)
+            if progress is not None:
+                progress(point, exchanges)
+            found.setdefault(point, {})[part] = exchanges
+            if len(found[point]) == len(parts):
+                whole = found.pop(point)
+                yield point, [one for part in sorted(whole) for one in whole[part]]
+
+    def _end(self) -> None:
+        """End the actors, and the cluster that was started for them."""
+        if not self._actors and not self._ours:
+            return
+        ray = _ray()
+        for actor in self._actors:
+            ray.kill(actor)
+        self._actors = []
+        if self._ours:
+            ray.shutdown()
+            self._ours = False
 
     def _on_gpu(self) -> bool:
         return self.config.device is None or self.config.device.startswith("cuda")

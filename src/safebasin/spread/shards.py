@@ -1,4 +1,4 @@
-"""Shards: the points of a scan divided among jobs that share a file system and nothing else."""
+"""Shards: points divided among jobs that share a file system and nothing else."""
 
 from __future__ import annotations
 
@@ -40,4 +40,9 @@ class Shard:
 
     def points(self, points: Sequence[Point]) -> tuple[Point, ...]:
         """This shard's points: with an order from the origin outward, all shards cost alike."""
-        return tuple(points[i] for i in dealt(len(points), self.count)[self.index - 1])
+        return tuple(points[i] for i in self.indices(len(points)))
+
+    def indices(self, total: int, before: int = 0) -> list[int]:
+        """Which of `total` pieces are this shard's, where `before` others were dealt already."""
+        mine = dealt(before + total, self.count)[self.index - 1]
+        return [index - before for index in mine if index >= before]

@@ -20,7 +20,7 @@ from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.spread import MOST_DEATHS
-from safebasin.spread.dealing import dealt
+from safebasin.spread.dealing import dealt, portions
 
 LAST_SECONDS = 5.0
 """How long a worker that has finished may take to end."""
@@ -39,7 +39,7 @@ def can_fork() -> bool:
 
 @dataclass
 class _Worker:
-    """A process, the end of its pipe, and the points (by index) that it still owes."""
+    """A process, the end of its pipe, and the pieces of work (by index) that it still owes."""
 
     process: Any
     pipe: Connection
@@ -49,9 +49,9 @@ class _Worker:
 class Workers:
     """Answers with `count` forked processes, each with a copy of the engine as it is.
 
-    The model has to be on the CPU and its weights pristine. A worker that dies loses only the
-    points it had in work: another one takes them over. Raises EngineError where workers die
-    MOST_DEATHS times.
+    The model has to be on the CPU and its weights pristine. Of fewer points than workers the
+    prompts are divided as well. A worker that dies loses only what it had in work: another one
+    takes it over. Raises EngineError where workers die MOST_DEATHS times.
     """
 
     def __init__(self, engine: Engine, count: int) -> None:
@@ -68,8 +68,10 @@ class Workers:
     ) -> Iterator[tuple[Point, list[Exchange]]]:
         """Yield each point once it is complete, in any order."""
         unwanted = multiprocessing.get_context("fork").RawArray("b", len(points))
-        job = _Job(self.engine, points, prompts, sampling, unwanted)
-        workers = [job.start(share) for share in dealt(len(points), self.count) if share]
+        parts = portions(len(points), len(prompts), self.count)
+        job = _Job(self.engine, points, [prompts[part] for part in parts], sampling, unwanted)
+        workers = [job.start(share) for share in dealt(job.pieces, self.count) if share]
+        found: dict[int, dict[int, list[Exchange]]] = {}
         deaths = 0
         try:
             while workers:
@@ -82,14 +84,19 @@ class Workers:
                         deaths += 1
                         _bury(worker)
                         if deaths >= MOST_DEATHS:
-                            raise _died(worker, points) from None
+                            raise _died(worker, job) from None
                         workers.append(job.start(worker.owes))
                         continue
+                    place, part = job.piece(index)
                     if kind == "answered" and progress is not None:
-                        progress(points[index], content)
+                        progress(points[place], content)
                     elif kind == "finished":
                         worker.owes.remove(index)
-                        yield points[index], content
+                        found.setdefault(place, {})[part] = content
+                        if len(found[place]) < len(parts):
+                            continue
+                        whole = found.pop(place)
+                        yield points[place], [one for part in sorted(whole) for one in whole[part]]
                         if wanted is not None:
                             for i, point in enumerate(points):
                                 unwanted[i] = not wanted(point)
@@ -106,13 +113,24 @@ class Workers:
 
 @dataclass
 class _Job:
-    """One call of `answers`, as its workers see it."""
+    """One call of `answers`, as its workers see it.
+
+    A piece of work is a portion of the prompts at a point; with one portion, the point itself.
+    """
 
     engine: Engine
     points: Sequence[Point]
-    prompts: Sequence[Prompt]
+    portions: Sequence[Sequence[Prompt]]
     sampling: Sampling
     unwanted: Any
+
+    @property
+    def pieces(self) -> int:
+        return len(self.points) * len(self.portions)
+
+    def piece(self, index: int) -> tuple[int, int]:
+        """The place of the piece's point, and of its portion."""
+        return divmod(index, len(self.portions))
 
     def start(self, share: list[int]) -> _Worker:
         context = multiprocessing.get_context("fork")
@@ -133,22 +151,29 @@ class _Job:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         other_end.close()
         torch.set_num_threads(1)
-        places = {self.points[index]: index for index in share}
         try:
-            for point, exchanges in self.engine.answers(
-                [self.points[index] for index in share],
-                self.prompts,
-                self.sampling,
-                lambda point, exchanges: pipe.send(("answered", places[point], list(exchanges))),
-                lambda point: not self.unwanted[places[point]],
-            ):
-                pipe.send(("finished", places[point], exchanges))
-            pipe.send(("done", -1, None))
+            for part, asked in enumerate(self.portions):
+                self._ask(pipe, [i for i in share if self.piece(i)[1] == part], asked)
+            pipe.send(("done", 0, None))
         except BrokenPipeError:
             pass  # the parent has gone
         except Exception as error:
             with suppress(BrokenPipeError):
-                pipe.send(("failed", -1, _portable(error)))
+                pipe.send(("failed", 0, _portable(error)))
+
+    def _ask(self, pipe: Connection, share: Sequence[int], asked: Sequence[Prompt]) -> None:
+        """Ask one portion of the prompts at the points of these pieces."""
+        pieces = {self.points[self.piece(index)[0]]: index for index in share}
+        if not pieces:
+            return
+        for point, exchanges in self.engine.answers(
+            list(pieces),
+            asked,
+            self.sampling,
+            lambda point, exchanges: pipe.send(("answered", pieces[point], list(exchanges))),
+            lambda point: not self.unwanted[self.piece(pieces[point])[0]],
+        ):
+            pipe.send(("finished", pieces[point], exchanges))
 
 
 def _portable(error: Exception) -> Exception:
@@ -170,10 +195,10 @@ def _bury(worker: _Worker) -> None:
     worker.pipe.close()
 
 
-def _died(worker: _Worker, points: Sequence[Point]) -> EngineError:
+def _died(worker: _Worker, job: _Job) -> EngineError:
     code = worker.process.exitcode
     how = f"by signal {-code}" if code is not None and code < 0 else f"with exit code {code}"
-    at = points[worker.owes[0]].label if worker.owes else "its end"
+    at = job.points[job.piece(worker.owes[0])[0]].label if worker.owes else "its end"
     return EngineError(
         f"Worker processes died {MOST_DEATHS} times, the last one {how} at {at}.",
         "Look for a lack of memory, or give --workers 1.",

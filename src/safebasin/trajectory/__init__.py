@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.compare.paired import Paired, paired
-from safebasin.compare.parts import Part, measure
+from safebasin.compare.parts import Part, finished, measure, unmeasured
 from safebasin.directions import Projection
 from safebasin.exchange import Outcome
 from safebasin.judges import Judge
@@ -32,6 +32,7 @@ from safebasin.results import Result, summarise
 from safebasin.run import RunFolder, sealed
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.scanner import Observer, Silent
+from safebasin.spread.shards import Shard
 from safebasin.trajectory.preparation import PLANE, PROJECTED, REAL, Prepared, prepare
 from safebasin.trajectory.settings import TrajectoryConfig, in_order
 from safebasin.trajectory.training_run import TrainingRun, training_run
@@ -45,6 +46,7 @@ __all__ = [
     "in_order",
     "prepare",
     "trace",
+    "trace_shard",
     "training_run",
 ]
 
@@ -106,22 +108,26 @@ class Trajectory:
         }
 
 
+def trace_shard(
+    prepared: Prepared, shard: Shard, observer: Observer | None = None
+) -> Trajectory | None:
+    """Measure one shard; the one that completes the trajectory summarises it.
+
+    Shards may run at the same time, on machines that share the folder. Returns None where other
+    shards are still missing or at work.
+    """
+    observer = observer or Silent()
+    _measure(prepared, observer, shard)
+    return finished(unmeasured(prepared.folder, prepared.parts), lambda: trace(prepared, observer))
+
+
 def trace(prepared: Prepared, observer: Observer | None = None) -> Trajectory:
     """Measure what is missing, and write `trajectory.json`, the picture and the page.
 
     Finished points are on the disk at any moment; the same call goes on where an interrupted one
     stopped. Raises RunMismatch where the folder holds another trajectory.
     """
-    measure(
-        prepared.folder,
-        prepared.parts,
-        prepared.engine,
-        prepared.sampling,
-        prepared.lexicon,
-        prepared.identity,
-        prepared.config.to_json(),
-        observer or Silent(),
-    )
+    _measure(prepared, observer or Silent())
     parts = {part.name: part for part in prepared.parts}
     with RunFolder.reopen(prepared.folder / PLANE) as run:
         part = parts[PLANE]
@@ -142,6 +148,21 @@ def trace(prepared: Prepared, observer: Observer | None = None) -> Trajectory:
     figures = draw_trajectory(plane.surveys[plane.judge], way, folder=prepared.folder / "figures")
     page = write_page(prepared.folder / PAGE, [plane], study=way)
     return dataclasses.replace(found, figures=tuple(figures), page=page)
+
+
+def _measure(prepared: Prepared, observer: Observer, shard: Shard | None = None) -> None:
+    measure(
+        prepared.folder,
+        prepared.parts,
+        prepared.engine,
+        prepared.sampling,
+        prepared.lexicon,
+        prepared.identity,
+        prepared.config.to_json(),
+        observer,
+        spread=prepared.spread,
+        shard=shard,
+    )
 
 
 def _stations(prepared: Prepared, real: Part, projected: Part) -> tuple[Station, ...]:

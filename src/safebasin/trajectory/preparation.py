@@ -31,7 +31,10 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import DirectionError
 from safebasin.judges import Lexicon, build_all, check_judges
 from safebasin.plane import Axis, Plane
+from safebasin.preparation import settings_elsewhere
 from safebasin.run.names import default_folder
+from safebasin.spread import Recipe
+from safebasin.spread.study import Spread
 from safebasin.trajectory.settings import TrajectoryConfig
 from safebasin.weights import Weights
 
@@ -56,6 +59,12 @@ class Prepared:
     lexicon: Lexicon
     identity: Mapping[str, Any]
     folder: Path
+
+    @property
+    def spread(self) -> Spread:
+        """How the questions are spread; an actor lays the plane anew."""
+        scan = settings_elsewhere(replace(self.config.scan, full_responses=True), ())
+        return Spread(self.config.scan, Recipe(_engine, (replace(self.config, scan=scan),)))
 
 
 def prepare(config: TrajectoryConfig) -> Prepared:
@@ -116,6 +125,11 @@ def prepare(config: TrajectoryConfig) -> Prepared:
         config, base, checkpoints, projections, explained, parts, engine, sampling, lexicon,
         identity, folder,
     )  # fmt: skip
+
+
+def _engine(config: TrajectoryConfig) -> AnyEngine:
+    """The engine of a trajectory with these settings, built anew."""
+    return prepare(config).engine
 
 
 def name_of(index: int) -> str:

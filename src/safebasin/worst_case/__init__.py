@@ -13,26 +13,29 @@ arXiv 2506.08473, Eq. 5), in units of the weights' norm, tensor by tensor.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from safebasin.compare.edge import edge_part, path_survey
 from safebasin.compare.parts import Part, measure
 from safebasin.directions import Direction, Gaussian, Given
+from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import RunError
 from safebasin.judges import verdicts_of
 from safebasin.landscape import Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Axis, Plane, Point
-from safebasin.preparation import build_engine
+from safebasin.preparation import build_engine, settings_elsewhere
 from safebasin.report.lines import Line, draw_lines
 from safebasin.run import sealed
 from safebasin.run.kinds import STUDY_FILES
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.strictjson import dumps, loads
 from safebasin.scanner import Observer, Silent
+from safebasin.spread import Recipe
+from safebasin.spread.study import Spread
 from safebasin.terminal import printable
 from safebasin.worst_case.ascent import ascend, gradient_direction
 from safebasin.worst_case.preparation import Prepared, WorstCaseConfig, prepare
@@ -111,13 +114,7 @@ def search(
     observer = observer or Silent()
     config = prepared.config
     scores, files = _directions(prepared, progress)
-    directions: dict[str, Direction] = {
-        path.stem: Given(path, prepared.weights, name=path.stem) for path in files
-    }
-    for seed in config.scan.random_seeds:
-        directions[f"gaussian-{seed}"] = Gaussian(seed, prepared.weights)
-    if prepared.alignment is not None:
-        directions["alignment"] = prepared.alignment
+    directions = _named(prepared, files)
     lines = [_measured(prepared, name, one, observer) for name, one in directions.items()]
     found = Found(
         folder=prepared.folder,
@@ -144,7 +141,7 @@ def _directions(
     prepared: Prepared, progress: Progress | None
 ) -> tuple[tuple[float, ...], tuple[Path, ...]]:
     """The saved directions and the scores of the search, searched for unless they are there."""
-    files = tuple(prepared.folder / "directions" / f"{name}.safetensors" for name in CHOSEN)
+    files = _files(prepared.folder)
     record = prepared.folder / SEARCH
     wanted = loads(dumps(prepared.identity).encode())
     if record.exists() and all(path.exists() for path in files):
@@ -187,6 +184,22 @@ def _recorded(record: Path) -> Mapping[str, Any]:
         ) from None
 
 
+def _named(prepared: Prepared, files: Sequence[Path]) -> dict[str, Direction]:
+    """The directions that are measured: those found, the random ones, and that of alignment."""
+    directions: dict[str, Direction] = {
+        path.stem: Given(path, prepared.weights, name=path.stem) for path in files
+    }
+    for seed in prepared.config.scan.random_seeds:
+        directions[f"gaussian-{seed}"] = Gaussian(seed, prepared.weights)
+    if prepared.alignment is not None:
+        directions["alignment"] = prepared.alignment
+    return directions
+
+
+def _files(folder: Path) -> tuple[Path, ...]:
+    return tuple(folder / "directions" / f"{name}.safetensors" for name in CHOSEN)
+
+
 def _harm(prepared: Prepared) -> Callable[[], Any]:
     """The score on the search prompts that the undisplaced model refuses."""
     prompts = prepared.searched.prompts
@@ -224,16 +237,30 @@ def _measured(prepared: Prepared, name: str, direction: Direction, observer: Obs
 
 
 def _ask(prepared: Prepared, part: Part, direction: Direction, observer: Observer) -> None:
-    scan, name = prepared.config.scan, part.planes[0].directions[0]
-    engine = build_engine(
-        scan, prepared.model, prepared.weights, {name: direction}, prepared.template,
-        prepared.judges,
-    )  # fmt: skip
+    config, name = prepared.config, part.planes[0].directions[0]
+    engine = _along(prepared, name, direction)
+    scan = replace(
+        settings_elsewhere(config.scan, prepared.judges), out=str(prepared.folder.absolute())
+    )
+    recipe = Recipe(_engine, (replace(config, scan=scan), name))
     identity = {**prepared.identity, "direction": _described(direction)}
     measure(
         prepared.folder, [part], engine, prepared.sampling, prepared.lexicon, identity,
-        prepared.config.to_json(), observer,
+        config.to_json(), observer, spread=Spread(config.scan, recipe),
     )  # fmt: skip
+
+
+def _along(prepared: Prepared, name: str, direction: Direction) -> AnyEngine:
+    return build_engine(
+        prepared.config.scan, prepared.model, prepared.weights, {name: direction},
+        prepared.template, prepared.judges,
+    )  # fmt: skip
+
+
+def _engine(config: WorstCaseConfig, name: str) -> AnyEngine:
+    """The engine along one direction of a search with these settings, built anew."""
+    prepared = prepare(config)
+    return _along(prepared, name, _named(prepared, _files(prepared.folder))[name])
 
 
 def _described(direction: Direction) -> Mapping[str, Any]:

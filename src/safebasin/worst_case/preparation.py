@@ -44,6 +44,13 @@ class WorstCaseConfig:
     refine: int = 4
 
     def __post_init__(self) -> None:
+        if self.scan.shard is not None:
+            raise UsageError(
+                "Each step of the search, and each finer place, follows from the ones before: it "
+                "cannot be split into shards.",
+                "Give --workers; or search without --shard, and measure what it saved with "
+                "scan --directions FILE --shard i/N.",
+            )
         if not 0 < self.ball <= self.scan.radius:
             raise UsageError(
                 f"The ball is {self.ball}, the radius of the lines {self.scan.radius}.",

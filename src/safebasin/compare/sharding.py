@@ -1,0 +1,35 @@
+"""One job's share of a comparison, beside other jobs that write to the same folder."""
+
+from __future__ import annotations
+
+from safebasin.compare import Comparison, compare
+from safebasin.compare.parts import finished, measure, unmeasured
+from safebasin.compare.preparation import Prepared
+from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.preparation import prepare as prepare_scan
+from safebasin.scanner import Observer, Silent, scan_shard
+from safebasin.spread.shards import Shard
+
+
+def compare_shard(
+    prepared: Prepared, shard: Shard, observer: Observer | None = None
+) -> Comparison | None:
+    """Measure one shard; the one that completes the even steps finishes the comparison.
+
+    The finer places follow from the even steps, so that last shard asks them alone. Shards may run
+    at the same time, on machines that share the folder. Returns None where other shards are still
+    missing or at work.
+    """
+    observer = observer or Silent()
+    parts = [part.with_recorded(prepared.folder) if part.grows else part for part in prepared.parts]
+    measure(
+        prepared.folder, parts, prepared.engine, prepared.sampling, prepared.lexicon,
+        prepared.identity, prepared.config.to_json(), observer,
+        spread=prepared.spread, shard=shard,
+    )  # fmt: skip
+    if prepared.config.landscape:
+        if isinstance(prepared.engine, VllmEngine):
+            prepared.engine.close()  # another vLLM starts, and wants its memory
+        if scan_shard(prepare_scan(prepared.tuned_scan), shard, observer) is None:
+            return None
+    return finished(unmeasured(prepared.folder, parts), lambda: compare(prepared, observer))

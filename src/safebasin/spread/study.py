@@ -1,0 +1,52 @@
+"""How the points of a study are spread, by the settings that a scan has for it, too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from safebasin.config import ScanConfig
+from safebasin.engines import Engine, Sampling
+from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.fast.engine import FastEngine
+from safebasin.plane import Point
+from safebasin.preparation import worker_count
+from safebasin.prompts import Prompt
+from safebasin.spread import Executor, Recipe
+from safebasin.spread.ray_actors import RayActors
+from safebasin.spread.workers import Workers
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What answers the questions of a study: its engine, processes with a copy of it, or actors.
+
+    config  the settings: workers, executor, ray_address and device
+    recipe  how an actor builds the study's engine
+    """
+
+    config: ScanConfig
+    recipe: Recipe
+
+    @contextmanager
+    def executor(self, engine: AnyEngine, missing: int) -> Iterator[Executor]:
+        """What answers while the block lasts, where so many answers are to be given."""
+        if self.config.executor == "ray":
+            with RayActors(self.recipe, self.config) as actors:
+                yield actors
+            return
+        count = worker_count(self.config, engine, lambda: missing)
+        yield engine if count == 1 else Workers(engine, count)
+
+
+def settle_way(
+    executor: Executor,
+    engine: Engine,
+    points: Sequence[Point],
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+) -> None:
+    """Let the engine choose its way of working before it is copied, once for all of its copies."""
+    if isinstance(executor, Workers) and isinstance(engine, FastEngine):
+        engine.plan(points, prompts, sampling)

@@ -1,0 +1,399 @@
+"""Studies by several processes, by the actors of a cluster, and in shards: the same study."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import planted
+from safebasin import compare, conditions, evaluate, trajectory, worst_case
+from safebasin.compare.parts import Part, finished, unmeasured
+from safebasin.compare.sharding import compare_shard
+from safebasin.config import ScanConfig
+from safebasin.engines import Sampling
+from safebasin.errors import RunBusy, UsageError
+from safebasin.exchange import Exchange
+from safebasin.plane import Point, outward
+from safebasin.prompts import Prompt
+from safebasin.run import RunFolder
+from safebasin.run.manifest import load_manifest
+from safebasin.run.verify import verify
+from safebasin.scanner import Silent
+from safebasin.spread import Recipe, workers
+from safebasin.spread.dealing import dealt, portions
+from safebasin.spread.shards import Shard
+from safebasin.spread.study import Spread
+
+RAY_WARNINGS = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The planted model, what a training made of it, and the prompts that it knows."""
+    folder = tmp_path_factory.mktemp("models")
+    base = planted.save(folder / "base")
+    step = load_file(planted.direction(folder / "step.safetensors"))["lm_head.weight"]
+    made = {"base": base, "prompts": planted.prompts(folder / "prompts.txt")}
+    for name, length in (("early", 0.2), ("tuned", 1.0)):
+        made[name] = Path(shutil.copytree(base, folder / name))
+        tensors = load_file(base / "model.safetensors")
+        aside = torch.zeros_like(step)
+        aside[5, 6] = 0.05 if name == "early" else 0.0
+        tensors["lm_head.weight"] += length * step + aside
+        save_file(tensors, made[name] / "model.safetensors", {"format": "pt"})
+    return made
+
+
+def scan_of(models: dict[str, Path], out: Path, **changes: Any) -> ScanConfig:
+    return replace(
+        ScanConfig(
+            model=str(models["base"]), prompts=str(models["prompts"]), prompts_kind="harmful",
+            limit=3, max_new_tokens=6, device="cpu", steps=4, seeds=(0,),
+            judges=("llm-landscape",), out=str(out), workers=1,
+        ),
+        **changes,
+    )  # fmt: skip
+
+
+def comparison(models: dict[str, Path], scan: ScanConfig, **changes: Any) -> Any:
+    return compare.prepare(compare.CompareConfig(str(models["tuned"]), scan, steps=4, **changes))
+
+
+def run_of(models: dict[str, Path], scan: ScanConfig) -> Any:
+    series = (str(models["early"]), str(models["tuned"]))
+    return trajectory.prepare(trajectory.TrajectoryConfig(series, scan=scan))
+
+
+def ways_of(models: dict[str, Path], scan: ScanConfig) -> Any:
+    return conditions.prepare(conditions.ConditionsConfig(scan, ("none", "safety")))
+
+
+def evaluation(models: dict[str, Path], scan: ScanConfig, **changes: Any) -> Any:
+    return evaluate.prepare(
+        evaluate.EvaluateConfig(scan, benign="none", capability="none", **changes)
+    )
+
+
+def worst(models: dict[str, Path], scan: ScanConfig) -> Any:
+    return worst_case.prepare(
+        worst_case.WorstCaseConfig(replace(scan, limit=2), iterations=2, restarts=0, search=1)
+    )
+
+
+STUDIES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
+    "compare": (comparison, compare.compare),
+    "trajectory": (run_of, trajectory.trace),
+    "conditions": (ways_of, conditions.study),
+    "evaluate": (evaluation, evaluate.evaluate),
+    "worst-case": (worst, worst_case.search),
+}
+
+
+def records(folder: Path) -> dict[str, Any]:
+    """The answers and verdicts of every run folder below, by where they are kept."""
+    found: dict[str, Any] = {}
+    for path in sorted(folder.glob("*/manifest.json")):
+        run = RunFolder.read(path.parent)
+        for point in run.manifest.points:
+            answers = [(e.prompt_id, e.response, e.finish) for e in run.read_point(point) or ()]
+            assert answers, f"{path.parent.name} has nothing at {point.label}"
+            given = {
+                name: {key: v.outcome for key, v in run.read_verdicts(name, spec, point).items()}
+                for name, spec in run.judges().items()
+            }
+            found[f"{path.parent.name} {point.key}"] = answers, given
+        assert verify(path.parent).problems == ()
+    return found
+
+
+def test_few_points_are_divided_by_their_prompts() -> None:
+    assert portions(4, 10, 4) == [slice(0, 10)]
+    assert portions(1, 10, 4) == [slice(0, 2), slice(2, 5), slice(5, 7), slice(7, 10)]
+    assert portions(3, 10, 4) == [slice(0, 5), slice(5, 10)]
+    assert portions(1, 2, 8) == [slice(0, 1), slice(1, 2)]
+    assert portions(1, 0, 4) == [slice(0, 0)]
+
+
+def test_shards_go_on_where_the_last_part_ended() -> None:
+    first = [Shard(i, 3).indices(4) for i in (1, 2, 3)]
+    then = [Shard(i, 3).indices(5, before=4) for i in (1, 2, 3)]
+    whole = [a + [4 + b for b in after] for a, after in zip(first, then, strict=True)]
+    assert whole == dealt(9, 3)
+
+
+@pytest.fixture(scope="module")
+def alone(
+    models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], dict[str, Any]]:
+    """The records of a study by the engine itself, measured once."""
+
+    @cache
+    def measured(study: str) -> dict[str, Any]:
+        prepare, measure = STUDIES[study]
+        out = tmp_path_factory.mktemp(study)
+        measure(prepare(models, scan_of(models, out)))
+        found = records(out)
+        assert found
+        return found
+
+    return measured
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_two_processes_give_the_study_of_one(
+    study: str, models: dict[str, Path], alone: Any, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    prepare, measure = STUDIES[study]
+    pids = tmp_path / "pids"
+    ask = workers._Job._ask
+
+    def noted(self: Any, *given: Any) -> None:
+        with pids.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        ask(self, *given)
+
+    monkeypatch.setattr(workers._Job, "_ask", noted)
+    measure(prepare(models, scan_of(models, tmp_path / "two", workers=2)))
+    by = set(pids.read_text().split())
+    assert len(by) >= 2
+    assert str(os.getpid()) not in by
+    assert records(tmp_path / "two") == alone(study)
+
+
+class Killing:
+    """An engine whose process is killed once, at a point of its own."""
+
+    def __init__(self, engine: Any, at: Point, mark: Path) -> None:
+        self.engine, self.at, self.mark = engine, at, mark
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.engine, name)
+
+    def answers(self, points: Sequence[Point], *given: Any) -> Iterator[Any]:
+        if self.at in points and not self.mark.exists():
+            self.mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        yield from self.engine.answers(points, *given)
+
+
+def test_a_killed_worker_of_a_comparison_is_survived(
+    models: dict[str, Path], alone: Any, tmp_path: Path
+) -> None:
+    prepared = comparison(models, scan_of(models, tmp_path / "two", workers=2))
+    mark = tmp_path / "killed"
+    at = Point.of({"tuned": 0.75})
+    found = compare.compare(replace(prepared, engine=Killing(prepared.engine, at, mark)))
+    assert mark.exists()
+    assert records(tmp_path / "two") == alone("compare")
+    assert found.safety.before.value == 0
+
+
+class Interrupting(Silent):
+    """Interrupts after some points, and knows how many answers were there already."""
+
+    def __init__(self, after: int) -> None:
+        self.left, self.already, self.workers = after, 0, set[int]()
+
+    def started(self, answers: int, finished: int) -> None:
+        self.already += finished
+
+    def finished(self, point: Point) -> None:
+        self.workers |= {child.pid for child in psutil.Process().children(recursive=True)}
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+
+def test_an_interruption_ends_the_workers_and_the_same_study_resumes(
+    models: dict[str, Path], alone: Any, tmp_path: Path
+) -> None:
+    scan = scan_of(models, tmp_path / "two", workers=2)
+    stopped = Interrupting(2)
+    with pytest.raises(KeyboardInterrupt):
+        compare.compare(comparison(models, scan), stopped)
+    assert not any(psutil.pid_exists(pid) for pid in stopped.workers)
+    again = Interrupting(-1)
+    compare.compare(comparison(models, scan), again)
+    assert again.already == 2 * 3
+    assert records(tmp_path / "two") == alone("compare")
+
+
+SHARDED: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
+    "compare": (*STUDIES["compare"], compare_shard),
+    "trajectory": (*STUDIES["trajectory"], trajectory.trace_shard),
+    "conditions": (*STUDIES["conditions"], conditions.study_shard),
+    "evaluate": (
+        lambda models, scan: evaluation(models, scan, samples=3, temperature=0.7),
+        evaluate.evaluate,
+        evaluate.evaluate_shard,
+    ),
+}
+
+
+@pytest.mark.parametrize("study", SHARDED)
+def test_the_shard_that_completes_a_study_summarises_it(
+    study: str, models: dict[str, Path], tmp_path: Path
+) -> None:
+    prepare, measure, measure_shard = SHARDED[study]
+    whole = measure(prepare(models, scan_of(models, tmp_path / "one")))
+    scan = scan_of(models, tmp_path / "two")
+    first = Counting()
+    assert measure_shard(prepare(models, scan), Shard(1, 2), first) is None
+    found = measure_shard(prepare(models, scan), Shard(2, 2))
+    assert found is not None
+    assert 0 < first.answers < sum(len(one[0]) for one in records(tmp_path / "two").values())
+    assert found.to_json() == whole.to_json()
+    assert records(tmp_path / "two") == records(tmp_path / "one")
+
+
+class Counting(Silent):
+    """An observer that counts answers."""
+
+    def __init__(self) -> None:
+        self.answers = 0
+
+    def answered(self, point: Point, exchanges: Sequence[Exchange]) -> None:
+        self.answers += len(exchanges)
+
+
+def _shard(models: dict[str, Path], scan: ScanConfig, text: str, results: Any) -> None:
+    prepared = comparison(models, scan, landscape=True)
+    results.put(compare_shard(prepared, Shard.parse(text)) is not None)
+
+
+def test_shards_of_a_comparison_at_the_same_time(models: dict[str, Path], tmp_path: Path) -> None:
+    whole = compare.compare(comparison(models, scan_of(models, tmp_path / "one"), landscape=True))
+    scan = scan_of(models, tmp_path / "two")
+    context = get_context("fork")
+    results = context.Queue()
+    jobs = [context.Process(target=_shard, args=(models, scan, f"{i}/2", results)) for i in (1, 2)]
+    for job in jobs:
+        job.start()
+    said = [results.get(timeout=120) for _ in jobs]
+    for job in jobs:
+        job.join()
+        assert job.exitcode == 0
+    if not any(said):  # two that ended together left the summary to each other
+        prepared = comparison(models, scan, landscape=True)
+        assert compare_shard(prepared, Shard(1, 2)) is not None
+    assert records(tmp_path / "two") == records(tmp_path / "one")
+    found = compare.compare(comparison(models, scan, landscape=True), Interrupting(1))
+    assert found.to_json() == whole.to_json()
+
+
+def test_a_shard_gives_an_older_comparison_its_finer_steps(
+    models: dict[str, Path], tmp_path: Path
+) -> None:
+    scan = scan_of(models, tmp_path / "two")
+    compare.compare(comparison(models, scan))
+    finer = replace(comparison(models, scan).config, steps=8)
+    assert compare_shard(compare.prepare(finer), Shard(1, 2)) is None
+    found = compare_shard(compare.prepare(finer), Shard(2, 2))
+    assert found is not None
+    recorded = load_manifest(tmp_path / "two" / "path" / "manifest.json")
+    assert recorded is not None
+    assert {Point.of({"tuned": 0.1875}), Point.of({"tuned": 1.125})} <= set(recorded.points)
+
+
+def test_what_others_are_at_is_left_to_them(models: dict[str, Path], tmp_path: Path) -> None:
+    prepared = comparison(models, scan_of(models, tmp_path / "run"))
+    assert unmeasured(prepared.folder, prepared.parts) == 6 * 3
+
+    def busy() -> int:
+        raise RunBusy("Shard 1-of-2 is working.", "Wait.")
+
+    assert finished(0, busy) is None
+    assert finished(3, lambda: 1) is None
+    assert finished(0, lambda: 1) == 1
+
+
+def test_a_search_is_not_split(models: dict[str, Path], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be split") as caught:
+        worst(models, scan_of(models, tmp_path / "run", shard="1/2"))
+    assert "--workers" in caught.value.hint
+    assert "scan --directions" in caught.value.hint
+
+
+def elsewhere(recipe: Recipe) -> Any:
+    """What an actor makes of a recipe."""
+    made: Recipe = pickle.loads(pickle.dumps(recipe))  # noqa: S301 (written here)
+    return made.made()
+
+
+def recipes(models: dict[str, Path], scan: ScanConfig) -> Iterator[tuple[Spread, Any, list[Part]]]:
+    """What an actor builds by, the engine that it rebuilds, and what it is asked."""
+    found = comparison(models, scan)
+    yield found.spread, found.engine, list(found.parts)
+    found = run_of(models, scan)
+    yield found.spread, found.engine, list(found.parts)
+    found = ways_of(models, scan)
+    for one in found.conditions:
+        yield found.spread(one), one.engine, [one.part]
+    found = evaluation(models, scan, samples=2, temperature=0.7)
+    for sample in (1, 2):
+        engine = found.target.engine(found.config, sample)
+        yield found.spread(sample), engine, found.parts(sample)
+
+
+def test_another_process_builds_the_same_engine(models: dict[str, Path], tmp_path: Path) -> None:
+    """As an actor does it: from a pickled recipe, which names no judge and no other process."""
+    scan = scan_of(models, tmp_path / "run", executor="ray", workers=3)
+    for spread, engine, parts in recipes(models, scan):
+        rebuilt = elsewhere(spread.recipe)
+        for part in parts:
+            points = outward(part.planes)[-2:]
+            asked = [part.prompts.prompts, Sampling(6)]
+            assert dict(rebuilt.answers(points, *asked)) == dict(engine.answers(points, *asked))
+
+
+def test_an_actor_of_a_search_reads_what_was_found(models: dict[str, Path], tmp_path: Path) -> None:
+    built: list[Any] = []
+    spread = worst_case.Spread
+
+    def noted(config: ScanConfig, recipe: Any) -> Any:
+        built.append(recipe)
+        return spread(config, recipe)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(worst_case, "Spread", noted)
+        worst_case.search(worst(models, scan_of(models, tmp_path / "run")))
+    names = {recipe.arguments[1] for recipe in built}
+    assert names == {"worst-case", "gradient", "gaussian-0"}
+    for recipe in {recipe.arguments[1]: recipe for recipe in built}.values():
+        name = recipe.arguments[1]
+        run = RunFolder.read(tmp_path / "run" / name)
+        point = run.manifest.points[-1]
+        prompts = [Prompt(e.prompt_id, e.prompt) for e in run.read_point(point) or ()]
+        engine = elsewhere(recipe)
+        [(_, answers)] = engine.answers([point], prompts, Sampling(6))
+        assert answers == run.read_point(point)
+
+
+@pytest.fixture(scope="module")
+def ray() -> Iterator[Any]:
+    module = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
+    module.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    yield module
+    module.shutdown()
+
+
+@RAY_WARNINGS
+def test_a_comparison_by_ray_is_the_comparison(
+    models: dict[str, Path], alone: Any, tmp_path: Path, ray: Any
+) -> None:
+    compare.compare(comparison(models, scan_of(models, tmp_path / "two", executor="ray")))
+    assert records(tmp_path / "two") == alone("compare")
