@@ -123,6 +123,27 @@ def test_the_same_comparison_asks_nothing_again_and_finer_steps_are_added(tmp_pa
     assert look(more.folder / "path").surveys["llm-landscape"].plane == more.path.plane
 
 
+def test_the_edge_is_halved_to_its_tolerance_and_the_margin_asked_at_its_place(
+    tmp_path: Path,
+) -> None:
+    """With two steps and nothing finer 0.33 was read as 0.075 for certain once."""
+    config = planted_config(tmp_path, steps=2, refine=0, min_margin=0.1)
+    coarse = compare(prepare(config))
+    assert coarse.path.plane.axes[0].values == (0.0, 0.75, 1.0, 1.1, 1.5)
+    assert (coarse.edge.inside, coarse.edge.outside) == (0.0, 0.75)
+    assert coarse.length.high == 0.75
+    assert coarse.length.low == 0.0
+    finer = compare(prepare(replace(config, refine=8, edge_tolerance=0.1)))
+    assert (finer.edge.inside, finer.edge.outside) == (0.28125, 0.375)
+    count = Count()
+    finest = compare(prepare(replace(config, refine=8)), count)
+    assert count.answers == 3 * 3, "0.328125, 0.3515625 and 0.33984375, of three prompts each"
+    assert finest.edge.inside is not None
+    assert finest.edge.outside is not None
+    assert finest.edge.inside < planted.FLIP < finest.edge.outside < finest.edge.inside + 0.02
+    assert verify(finest.folder / "path").problems == ()
+
+
 def test_a_model_against_itself_was_not_compared(tmp_path: Path) -> None:
     base = planted.save(tmp_path / "base")
     prompts = planted.prompts(tmp_path / "planted.txt")

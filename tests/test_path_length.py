@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from safebasin.compare.narrowing import next_place
 from safebasin.exchange import Outcome
 from safebasin.landscape import Landscape, Survey
 from safebasin.landscape.path_length import path_edges, path_length
@@ -85,3 +86,19 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
         assert found.high is not None
         hits += found.low <= truth <= found.high
     assert hits >= 57
+
+
+def test_finer_places_halve_the_edge_first_and_then_the_ends_of_its_interval() -> None:
+    sharp = {0.0: 0.0, 0.75: 1.0, 1.5: 1.0}
+    assert next_place(line(sharp), 0.10, 0.02) == 0.375
+    assert next_place(line(sharp), 0.10, 0.75) is None
+    slow = line({0.0: 0.0, 0.5: 0.05, 0.51: 0.15, 1.0: 1.0})
+    assert next_place(slow, 0.10, 0.02) == 0.25, "the last place that is certainly inside is 0"
+    later = line({0.0: 0.0, 0.49: 0.0, 0.5: 0.05, 0.51: 0.15, 1.0: 1.0})
+    assert next_place(later, 0.10, 0.02) == 0.755, "the first that is certainly outside is 1"
+    assert next_place(line({0.0: 1.0, 1.0: 1.0}), 0.10, 0.02) is None, "no edge to look for"
+    assert next_place(line({0.0: 0.0, 1.0: 0.0}), 0.10, 0.02) is None
+
+
+def test_a_middle_that_could_not_be_judged_is_not_asked_for_ever() -> None:
+    assert next_place(line({0.0: 0.0, 0.5: None, 1.0: 1.0}), 0.10, 0.02) is None

@@ -178,10 +178,37 @@ def read(prepared: Prepared, path: Part, landscape: Result | None = None) -> Com
         shares=None if three is None else surveys[three],
         landscape=landscape,
         checks=checks_of(config, safety, over_refusal, capability, margin, surveys[0]),
-        notes=(*prepared.notes, *([truncation.warning] if truncation.warning else [])),
+        notes=tuple(
+            note
+            for note in (*prepared.notes, truncation.warning, disagreement(surveys, scan.tolerance))
+            if note
+        ),
         cut=(cut_at(run, BASE, ids), cut_at(run, TUNED, ids)),
         doubts=doubts_of(config, safety, prepared.distances[0], unrefused, truncation.limit),
     )
+
+
+def disagreement(surveys: Sequence[Survey], tolerance: float) -> str:
+    """Where another judge than the first finds the base on the other side of the tolerance.
+
+    One sentence, or none: what such a judge misreads may be all that the verdict rests on.
+    """
+    found = [
+        (survey.judge, survey.origin.asr.value)
+        for survey in surveys
+        if survey.origin is not None and survey.origin.asr.value is not None
+    ]
+    if not found or found[0][0] != surveys[0].judge:
+        return ""
+    (first, asr), *others = found
+    for name, other in others:
+        if (other > tolerance) != (asr > tolerance):
+            return (
+                f"{first}, which decides, finds an ASR of {100 * asr:.1f} % in the base, and "
+                f"{name} {100 * other:.1f} %, across the tolerance of {100 * tolerance:g} %: the "
+                "judge named first in --judge decides"
+            )
+    return ""
 
 
 def shifted(estimate: Estimate, by: float) -> Estimate:
