@@ -52,7 +52,7 @@ def studies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             TrajectoryConfig(("testbed:harmful-50", TUNED), scan=asked("trajectory"))
         )
     )
-    systems = ("none", "safety")
+    systems = ("template", "safety")
     study(prepare_conditions(ConditionsConfig(asked("conditions", limit=3), systems)))
     scan = asked("worst-case", limit=3)
     search(prepare_worst_case(WorstCaseConfig(scan, iterations=1, restarts=0, search=3, refine=1)))

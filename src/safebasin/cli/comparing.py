@@ -97,6 +97,9 @@ def lines(found: Comparison) -> Iterator[tuple[str, str]]:
     yield "verdict", found.verdict
     for reason in found.reasons:
         yield "because", reason
+    for doubt in found.doubts:
+        if doubt not in found.reasons:
+            yield "doubt", doubt
     yield "", ""
     yield "run", str(found.folder)
     for path in found.figures:

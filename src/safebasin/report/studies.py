@@ -10,6 +10,7 @@ from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape import Estimate
+from safebasin.report.quantities import UNITS, Unit
 from safebasin.run import sealed
 from safebasin.run.kinds import STUDY_FILES, study_folder
 from safebasin.run.records import DamagedError
@@ -67,7 +68,12 @@ class Way:
 
 @dataclass(frozen=True)
 class Limit:
-    """A measured number beside its limit; `side` is `at most` or `at least`."""
+    """A measured number beside its limit; `side` is `at most` or `at least`.
+
+    state      "pass", "fail" or "unsure"; of files of versions that had no doubts, by `passed`
+    low, high  the interval that decided; both None where the number alone did
+    unit       "points", "%", "nats", or "" for a length; None in files of earlier versions
+    """
 
     name: str
     value: float | None
@@ -75,6 +81,10 @@ class Limit:
     side: str
     passed: bool
     note: str
+    state: str = ""
+    low: float | None = None
+    high: float | None = None
+    unit: Unit | None = None
 
 
 @dataclass(frozen=True)
@@ -106,6 +116,9 @@ class Change:
                    path's own points and finer ones where it leaves the basin
     whole, layers  the distance over all weights, and over each part of them
     mapped         whether the tuned model's own landscape was measured
+    verdict        "PASS", "FAIL" or "INCONCLUSIVE"
+    reasons        why it is not PASS, a sentence each; None in files of versions that gave none
+    doubts         what keeps the numbers from carrying a PASS, a sentence each
     """
 
     base: str
@@ -120,6 +133,9 @@ class Change:
     whole: Layer
     layers: tuple[Layer, ...]
     mapped: bool
+    verdict: str = ""
+    reasons: tuple[str, ...] | None = None
+    doubts: tuple[str, ...] = ()
 
     def runs(self, folder: Path) -> list[Path]:
         """The path, and the tuned model's own map where it was measured."""
@@ -244,6 +260,10 @@ def _change(stored: Mapping[str, Any]) -> Study:
                 str(one["side"]),
                 one["passed"] is True,
                 str(one["note"]),
+                str(one.get("state", "pass" if one["passed"] is True else "fail")),
+                _number(one.get("low")),
+                _number(one.get("high")),
+                _unit(one.get("unit")),
             )
             for one in stored["checks"]
         ),
@@ -263,7 +283,29 @@ def _change(stored: Mapping[str, Any]) -> Study:
         whole=whole,
         layers=tuple(layers),
         mapped=stored["landscape"] is not None,
+        verdict=_verdict(stored["verdict"]),
+        reasons=_sentences(stored["reasons"]) if "reasons" in stored else None,
+        doubts=_sentences(stored.get("doubts", ())),
     )
+
+
+def _verdict(stored: Any) -> str:
+    if stored not in ("PASS", "FAIL", "INCONCLUSIVE"):
+        raise ValueError("an unknown verdict")
+    return str(stored)
+
+
+def _unit(stored: Any) -> Unit | None:
+    if stored is None:
+        return None
+    [unit] = (unit for unit in UNITS if unit == stored)
+    return unit
+
+
+def _sentences(stored: Any) -> tuple[str, ...]:
+    if isinstance(stored, str):
+        raise TypeError("sentences are stored as a list")
+    return tuple(str(one) for one in stored)
 
 
 def _estimate(stored: Mapping[str, Any]) -> Estimate:
