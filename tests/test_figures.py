@@ -104,13 +104,15 @@ def test_curve_shows_the_numbers_of_the_survey() -> None:
     lines = {str(one.get_label()): one for one in top.get_lines()}  # the right edge comes last
     np.testing.assert_allclose(lines["mean"].get_ydata(), 100 * survey.mean_asr().value)
     edge = survey.basin(0.2).positive.width.value
-    assert lines["edge of the basin"].get_xdata() == pytest.approx([edge])
+    assert lines["mean of edges |"].get_xdata() == pytest.approx([edge])
+    strokes = [list(one.get_xdata()) for one in top.get_lines() if one.get_marker() == "|"]
+    assert strokes[1] == pytest.approx(survey.basin(0.2).positive.width.each)
     assert sum(one.get_linewidth() == 0.8 for one in top.get_lines()) >= 3
     legend = top.get_legend()
     assert legend is not None
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels == [
-        "mean", "95 % interval", "each direction", "tolerance 20 %", "edge of the basin",
+        "mean", "95 % interval", "each direction", "tolerance 20 %", "mean of edges |",
     ]  # fmt: skip
     areas = {str(a.get_label()): a for a in bottom.collections}
     assert list(areas) == ["refused", "complied", "incoherent"]
