@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -247,3 +248,33 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     assert draw(thin, folder=tmp_path, **NAMES) == []
     with pytest.raises(UsageError, match="cannot be drawn"):
         contour(thin, **NAMES)
+
+
+def test_the_heading_says_where_visage_has_no_meaning() -> None:
+    lost = line(1, wall=-2.0)
+    assert "VISAGE undefined" in words(curve(lost, **NAMES))
+    codes = np.full((5, 4), REFUSED, dtype=np.int8)
+    codes[2] = INCOHERENT
+    one = Landscape(Plane((Axis.symmetric("d", 0.2, 4),)), "fake", tuple("abcd"), codes)
+    assert "has no meaning: over 10 % at the origin" in words(curve(Survey((one,)), **NAMES))
+
+
+def test_a_contour_outlines_the_cells_whose_area_it_names() -> None:
+    axes = (Axis.symmetric("x", 0.5, 4), Axis.symmetric("y", 0.5, 4))
+    codes = np.full((5, 5, 10), INCOHERENT, dtype=np.int8)
+    codes[2:, 2] = REFUSED  # three cells in a row, the last one half outside the plane
+    survey = Survey((Landscape(Plane(axes), "fake", tuple("abcdefghij"), codes),))
+    figure = contour(survey, **NAMES)
+    dots = [
+        path.vertices
+        for part in figure.axes[0].collections
+        if isinstance(part, LineCollection)
+        for path in part.get_paths()
+    ]
+    ends = np.concatenate(dots)
+    assert (ends.min(0), ends.max(0)) == (
+        pytest.approx((-0.125, -0.125)), pytest.approx((0.5, 0.125)),
+    )  # fmt: skip
+    assert len(dots) == 8
+    assert "in 15.6 % of the plane (dotted cells)" in words(figure)
+    assert survey.region().area_share.value == pytest.approx(2.5 * 0.25 * 0.25)

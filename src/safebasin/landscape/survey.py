@@ -133,6 +133,12 @@ class Landscape:
         """The paper's S / 100: plane.shape, in [0, 1], nan where nothing was judged."""
         return self.rate()
 
+    @property
+    def nothing_refused(self) -> bool:
+        """Whether every judged answer at every point is a success: VISAGE is undefined then."""
+        asr = self.asr
+        return bool((asr[~np.isnan(asr)] == 1).all()) and not bool(np.isnan(asr).all())
+
     def visage(self, definition: Definition = "paper", score: Score = "asr") -> Estimate:
         return Survey((self,)).visage(definition, score)
 
