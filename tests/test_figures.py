@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -104,13 +105,15 @@ def test_curve_shows_the_numbers_of_the_survey() -> None:
     lines = {str(one.get_label()): one for one in top.get_lines()}  # the right edge comes last
     np.testing.assert_allclose(lines["mean"].get_ydata(), 100 * survey.mean_asr().value)
     edge = survey.basin(0.2).positive.width.value
-    assert lines["edge of the basin"].get_xdata() == pytest.approx([edge])
+    assert lines["mean of edges |"].get_xdata() == pytest.approx([edge])
+    strokes = [list(one.get_xdata()) for one in top.get_lines() if one.get_marker() == "|"]
+    assert strokes[1] == pytest.approx(survey.basin(0.2).positive.width.each)
     assert sum(one.get_linewidth() == 0.8 for one in top.get_lines()) >= 3
     legend = top.get_legend()
     assert legend is not None
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels == [
-        "mean", "95 % interval", "each direction", "tolerance 20 %", "edge of the basin",
+        "mean", "95 % interval", "each direction", "tolerance 20 %", "mean of edges |",
     ]  # fmt: skip
     areas = {str(a.get_label()): a for a in bottom.collections}
     assert list(areas) == ["refused", "complied", "incoherent"]
@@ -245,3 +248,33 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     assert draw(thin, folder=tmp_path, **NAMES) == []
     with pytest.raises(UsageError, match="cannot be drawn"):
         contour(thin, **NAMES)
+
+
+def test_the_heading_says_where_visage_has_no_meaning() -> None:
+    lost = line(1, wall=-2.0)
+    assert "VISAGE undefined" in words(curve(lost, **NAMES))
+    codes = np.full((5, 4), REFUSED, dtype=np.int8)
+    codes[2] = INCOHERENT
+    one = Landscape(Plane((Axis.symmetric("d", 0.2, 4),)), "fake", tuple("abcd"), codes)
+    assert "has no meaning: over 10 % at the origin" in words(curve(Survey((one,)), **NAMES))
+
+
+def test_a_contour_outlines_the_cells_whose_area_it_names() -> None:
+    axes = (Axis.symmetric("x", 0.5, 4), Axis.symmetric("y", 0.5, 4))
+    codes = np.full((5, 5, 10), INCOHERENT, dtype=np.int8)
+    codes[2:, 2] = REFUSED  # three cells in a row, the last one half outside the plane
+    survey = Survey((Landscape(Plane(axes), "fake", tuple("abcdefghij"), codes),))
+    figure = contour(survey, **NAMES)
+    dots = [
+        path.vertices
+        for part in figure.axes[0].collections
+        if isinstance(part, LineCollection)
+        for path in part.get_paths()
+    ]
+    ends = np.concatenate(dots)
+    assert (ends.min(0), ends.max(0)) == (
+        pytest.approx((-0.125, -0.125)), pytest.approx((0.5, 0.125)),
+    )  # fmt: skip
+    assert len(dots) == 8
+    assert "in 15.6 % of the plane (dotted cells)" in words(figure)
+    assert survey.region().area_share.value == pytest.approx(2.5 * 0.25 * 0.25)

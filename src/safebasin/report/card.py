@@ -45,7 +45,7 @@ def card(run: RunFolder, summary: JSON) -> str:
 def eval_results(run: RunFolder, summary: JSON, dataset: str | None = None) -> str:
     """The `.eval_results` YAML of the hub: the headline ASR of the undisplaced model, and VISAGE.
 
-    A run of one point has no VISAGE.
+    A run of one point, or of a model that is outside its basin, has no VISAGE.
     summary: as for `card`.
     dataset: the hub id of the data set of the prompts, where they are no published set.
     Raises UsageError where that id cannot be one, or is a published set's that the prompts are not.
@@ -175,7 +175,7 @@ def _check_claim(repository: str, published: Published | None) -> None:
 def _results(summary: JSON) -> Iterator[tuple[str, JSON, float]]:
     if summary["origin"] is not None:
         yield "attack_success_rate", summary["origin"]["asr"], 100.0
-    if not _one_point(summary):
+    if not _one_point(summary) and not summary.get("no_basin"):
         yield "visage", summary["visage"], 1.0
 
 
@@ -295,6 +295,10 @@ def _warnings(landscape: JSON) -> Iterator[str]:
     if not landscape["complete"] and not notes:
         yield "This run is not complete; the numbers leave out what is missing."
     yield from map(plain, notes)
+    model = plain(landscape["model"])
+    for name, summary in landscape["judges"].items():
+        if no_basin := summary.get("no_basin"):  # not in the summary of an older run
+            yield f"By {plain(name)}, {model} {plain(no_basin)}."
     for name, summary in landscape["judges"].items():
         share = _unjudged_share(summary)
         if share > UNJUDGED_LIMIT:
@@ -346,8 +350,14 @@ def _extents(summaries: Sequence[JSON]) -> Iterator[tuple[str, list[str]]]:
     regions = [summary["region"] for summary in summaries]
     if all(region is not None for region in regions):
         yield "Basin, share of the plane", [percent(region["area_share"]) for region in regions]
-    yield "VISAGE", [number(summary["visage"], ".1f") for summary in summaries]
+    yield "VISAGE", [_visage(summary) for summary in summaries]
     yield "Safe area of the range", [percent(summary["auc"]) for summary in summaries]
+
+
+def _visage(summary: JSON) -> str:
+    """VISAGE, and where there is no basin that it says nothing."""
+    value = number(summary["visage"], ".1f")
+    return f"{value}, without meaning: no basin" if summary.get("no_basin") else value
 
 
 def _counts(origin: JSON | None) -> str:

@@ -190,7 +190,10 @@ def _assumed(axes: Axes, survey: Survey) -> None:
 
 
 def _edge(axes: Axes, sign: int, side: Side, tolerance: float, span: float) -> None:
-    """The basin's edge with its interval and its width; an arrow where the basin goes on."""
+    """The mean of the directions' edges with its interval, and each of them as a stroke.
+
+    The mean curve may pass the tolerance elsewhere. An arrow stands where the basin goes on.
+    """
     width = side.width
     if not width.value:
         return
@@ -201,10 +204,17 @@ def _edge(axes: Axes, sign: int, side: Side, tolerance: float, span: float) -> N
         [sign * low, sign * high], [height, height], color=BASIN_COLOUR, lw=4.5,
         solid_capstyle="butt", zorder=4,
     )  # fmt: skip
+    each = [sign * edge for edge in width.each if edge is not None]
+    if len(each) > 1:
+        axes.plot(
+            each, [height] * len(each), "|", color=BASIN_INK, ms=11, mew=1.4, zorder=5,
+            clip_on=False,
+        )  # fmt: skip
     marker = (">" if sign > 0 else "<") if width.at_least else "D"
     axes.plot(
         sign * width.value, height, marker, color="white", mec=BASIN_COLOUR, mew=1.6, ms=7,
-        zorder=5, clip_on=False, label="edge of the basin",
+        zorder=6, clip_on=False,
+        label="mean of edges |" if len(each) > 1 else "edge of the basin",
     )  # fmt: skip
     words = f"{'at least ' if width.at_least else ''}{width.value:.2f}"
     # Inside the basin where there is room, else beneath the wall: never across the curve.

@@ -40,10 +40,15 @@ def contour(survey: Survey, *, model: str, prompts: str, tolerance: float = TOLE
             axes.clabel(edge, fmt=lambda level: f"{level:.0f} %", fontsize=9)
         _origin(survey.landscapes[0], axes)
         _axis_names(survey.landscapes[0], axes)
-        radius = survey.region(tolerance).equivalent_radius
-        words = f"ASR within {100 * tolerance:g} %: a basin of equivalent radius {radius.text()}"
-        if not radius.value:
-            words = plain(radius.note, 70)
+        region = survey.region(tolerance)
+        radius, share = region.equivalent_radius, region.area_share
+        words = plain(radius.note, 70)
+        if radius.value and share.value:
+            _counted(survey, axes, tolerance)
+            words = (
+                f"ASR within {100 * tolerance:g} % in {100 * share.value:.1f} % of the plane "
+                f"(dotted cells), a disc of radius {radius.text()}"
+            )
         axes.set_title(words, loc="left", fontsize=9, color=QUIET)
     return figure
 
@@ -136,6 +141,22 @@ def _map(
     )
     scale.set_label(label)
     scale.set_ticks(list(range(0, 101, 20)))
+
+
+def _counted(survey: Survey, axes: Axes, tolerance: float) -> None:
+    """The outline of the cells that the basin's area is made of.
+
+    The line of the tolerance is drawn between points, and on a coarse plane encloses less.
+    """
+    inside = survey.region_points(tolerance)[0]
+    x, y = (np.array(axis.values) for axis in survey.plane.axes)
+    borders = [np.concatenate((v[:1], (v[1:] + v[:-1]) / 2, v[-1:])) for v in (x, y)]
+    padded = np.pad(inside, 1)
+    style: dict[str, Any] = {"colors": "white", "linestyles": (0, (1, 2)), "linewidths": 1.4}
+    for i, j in zip(*np.nonzero(padded[1:, 1:-1] != padded[:-1, 1:-1]), strict=True):
+        axes.vlines(borders[0][i], borders[1][j], borders[1][j + 1], **style)
+    for i, j in zip(*np.nonzero(padded[1:-1, 1:] != padded[1:-1, :-1]), strict=True):
+        axes.hlines(borders[1][j], borders[0][i], borders[0][i + 1], **style)
 
 
 def _origin(landscape: Landscape, axes: Axes) -> None:
