@@ -12,9 +12,11 @@ from matplotlib.patches import Rectangle
 
 import hostile_runs
 import study_folders
+import test_figures
 from safebasin.errors import RunError, UsageError
 from safebasin.report.layers import layers_figure
 from safebasin.report.page import changes, document, study
+from safebasin.report.sheet import Sheet
 from safebasin.report.studies import (
     COMPARISON,
     TRAJECTORY,
@@ -220,6 +222,21 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     )
     with styled():
         drawn.savefig(tmp_path / "hostile.png")
+
+
+@pytest.mark.parametrize("sheet", [Sheet(3.25), Sheet(3.25, 7.0, "Mine"), Sheet(6.75)])
+def test_a_column_of_a_paper_holds_the_pictures_of_studies(
+    way: Path, change: Path, sheet: Sheet
+) -> None:
+    where = read_way(way)
+    map_of = look(way / "plane").surveys["llm-landscape"]
+    for figure in (
+        trajectory_figure(map_of, where, sheet), layers_figure(read_change(change), sheet)
+    ):  # fmt: skip
+        with sheet.styled():
+            assert test_figures.clipped(figure) == []
+        assert figure.get_figwidth() == sheet.inches
+        assert ("Mine" in test_figures.words(figure)) == (sheet.title is not None)
 
 
 def test_the_layers_are_bars_and_many_still_fit(change: Path, tmp_path: Path) -> None:
