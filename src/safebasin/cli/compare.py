@@ -11,9 +11,14 @@ from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
     BaseTemplateOption,
+    DryRunOption,
+    ExecutorOption,
     JsonResultOption,
     JudgeOption,
+    NoProbeOption,
     PromptsKindOption,
+    RayAddressOption,
+    ShardOption,
     StudyBatchOption,
     StudyColumnOption,
     StudyDeviceOption,
@@ -25,7 +30,10 @@ from safebasin.cli.options import (
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
+    WorkersOption,
+    begin,
     parse_prompts_kind,
+    spread_over,
 )
 from safebasin.config import ScanConfig
 
@@ -85,8 +93,14 @@ def compare(
     batch: StudyBatchOption = None,
     engine: StudyEngineOption = DEFAULTS.engine,
     judge: JudgeOption = JUDGES,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = DEFAULTS.executor,
+    ray_address: RayAddressOption = None,
+    shard: ShardOption = None,
     trust_remote_code: StudyTrustRemoteCodeOption = False,
     out: StudyOutOption = None,
+    dry_run: DryRunOption = False,
+    no_probe: NoProbeOption = False,
     junit: Annotated[
         Path | None, typer.Option(help="Also write the checks as JUnit XML to this file.")
     ] = None,
@@ -96,6 +110,7 @@ def compare(
 
     Exit code 3 where it fails, so that it can gate a release. The same command resumes.
     """
+    begin()
     from safebasin.cli.comparing import run_compare
     from safebasin.cli.scan import parse_seeds
     from safebasin.compare.settings import CompareConfig
@@ -123,8 +138,9 @@ def compare(
             "out": None if out is None else str(out),
         }
     )
+    scan = spread_over(scan, workers, executor, ray_address, shard)
     config = CompareConfig(
         tuned, scan, benign, capability, reach, steps, refine, max_asr_rise, min_margin,
         min_capability, strict, landscape,
     )  # fmt: skip
-    run_compare(config, as_json=json, junit=junit)
+    run_compare(config, as_json=json, junit=junit, dry_run=dry_run, no_probe=no_probe)
