@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -52,6 +53,8 @@ def command(
             main()
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        finally:
+            logging.getLogger("safebasin").setLevel(logging.NOTSET)
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 

@@ -106,7 +106,10 @@ def test_a_users_mistake_is_one_sentence_and_a_remedy(  # type: ignore[no-untype
     assert found == code, err
     assert "Traceback" not in err
     assert out == ""
-    lines = [line for line in err.splitlines() if not line.startswith("loading")]
+    told = err.splitlines()
+    [place] = [i for i, line in enumerate(told) if line.startswith("error: ")]
+    lines = told[place:]  # after the steps that went well
+    assert len(lines) == 2
     assert complaint in lines[0]
     assert lines[0].startswith("error: ")
     assert lines[1].startswith("  fix: ")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pickle
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
@@ -20,10 +22,13 @@ from safetensors.torch import load_file, save_file
 
 import planted
 from safebasin import compare, conditions, evaluate, trajectory, worst_case
+from safebasin.cli.options import begin
 from safebasin.compare.parts import Part, finished, unmeasured
 from safebasin.compare.sharding import compare_shard
 from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
+from safebasin.engines.fast.engine import FastEngine
+from safebasin.engines.plain import PlainEngine
 from safebasin.errors import RunBusy, UsageError
 from safebasin.exchange import Exchange
 from safebasin.plane import Point, outward
@@ -381,6 +386,98 @@ def test_an_actor_of_a_search_reads_what_was_found(models: dict[str, Path], tmp_
         engine = elsewhere(recipe)
         [(_, answers)] = engine.answers([point], prompts, Sampling(6))
         assert answers == run.read_point(point)
+
+
+def options(models: dict[str, Path], study: str, out: Path) -> list[object]:
+    """The command line of a study of the planted model, as small as it can be."""
+    series = [models["early"], models["tuned"]]
+    own: dict[str, list[object]] = {
+        "scan": [models["base"], "--seeds", 1, "--steps", 2],
+        "compare": [models["base"], models["tuned"], "--steps", 2, "--refine", 0],
+        "trajectory": [models["base"], *series, "--steps", 2],
+        "conditions": [models["base"], "--system", "none", "--seeds", 1, "--steps", 2,
+                       "--radius", 0.5],
+        "evaluate": [models["base"]],
+        "worst-case": [models["base"], "--steps", 2, "--search", 1, "--iterations", 1],
+    }  # fmt: skip
+    common = ["--prompts", models["prompts"], "--prompts-kind", "harmful", "--limit", 2]
+    return [
+        study, *own[study], *common, "--max-new-tokens", 4, "--device", "cpu",
+        "--judge", "llm-landscape", "--out", out,
+    ]  # fmt: skip
+
+
+ANSWERS = {"scan": 3 * 2, "compare": 4 * 2, "conditions": 3 * 2, "evaluate": 2, "worst-case": 12}
+"""By hand: points times prompts; a search has two prompts left and three lines of two points."""
+
+
+@pytest.mark.parametrize("study", ["scan", *STUDIES])
+def test_a_plan_without_a_probe_asks_nothing_and_says_so(
+    study: str, models: dict[str, Path], tmp_path: Path, command: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def asked(*given: Any, **named: Any) -> None:
+        raise AssertionError("a prompt was asked")
+
+    monkeypatch.setattr(FastEngine, "answers", asked)
+    monkeypatch.setattr(FastEngine, "plan", asked)
+    monkeypatch.setattr(PlainEngine, "answers", asked)
+    given = [*options(models, study, tmp_path / "run"), "--dry-run", "--no-probe"]
+    code, out, err = command(*given)
+    assert code == 0, err
+    assert "time     not estimated, as no batch is measured (--no-probe)" in out
+    assert "nothing written (dry run)" in out
+    for step in ("loading ", "reading base", "measuring the weights"):
+        assert step in err
+    code, out, err = command(*given, "--json")
+    assert code == 0, err
+    plan = json.loads(out)["plan"]
+    assert plan["seconds"] is None
+    assert plan["answers"] == plan["answers_missing"] == ANSWERS.get(study, plan["answers"])
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_a_dry_run_measures_a_batch(
+    study: str, models: dict[str, Path], tmp_path: Path, command: Any
+) -> None:
+    code, out, err = command(*options(models, study, tmp_path / "run"), "--dry-run")
+    assert code == 0, err
+    assert "by a measured batch" in out
+    assert "probing the speed" in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_array_on_the_command_line(
+    models: dict[str, Path], tmp_path: Path, command: Any
+) -> None:
+    given = options(models, "compare", tmp_path / "run")
+    code, out, err = command(*given, "--shard", "1/2", "--json")
+    assert code == 0, err
+    assert json.loads(out) == {"shard": "1/2", "complete": False, "run": str(tmp_path / "run")}
+    assert "asking for 4 answers" in err
+    code, out, err = command(*given, "--shard", "2/2")
+    assert "verdict" in out, err
+    assert (tmp_path / "run" / "comparison.json").exists()
+    for study, wrong, complaint in (
+        ("compare", "3/2", "Shard 3 of 2"),
+        ("evaluate", "x", "not of the form"),
+        ("worst-case", "1/2", "cannot be split"),
+    ):
+        code, _, err = command(*options(models, study, tmp_path / "other"), "--shard", wrong)
+        assert code == 2
+        assert complaint in err
+
+
+def test_something_is_said_before_anything_heavy_is_imported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "torch")
+    begin()
+    assert "starting" in capsys.readouterr().err
+    monkeypatch.undo()
+    begin()
+    assert capsys.readouterr().err == ""
 
 
 @pytest.fixture(scope="module")

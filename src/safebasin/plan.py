@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,6 +19,8 @@ from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.thought_plan import ThoughtPlan
+
+LOG = logging.getLogger(__name__)
 
 PROBE_TOKENS = 16
 """How many tokens the measured batch generates at most."""
@@ -44,9 +47,10 @@ class Plan:
 
     `seconds` is a range: the low end if every answer is as long as those of the measured batch at
     the undisplaced model, the high end if every answer runs to the token limit, as broken models
-    do. Memory is in bytes. `answers_missing` counts what the run folder does not hold yet. `way`
-    says how the answers will be made, and why so, by how many `workers`. The time of
-    `capabilities` is not in `seconds`. Of the judges that are models, `judges_beside` are loaded
+    do; None where nothing was measured, and then `memory` is that of the weights alone, and the
+    batch is not known. Memory is in bytes. `answers_missing` counts what the run folder does not
+    hold yet. `way` says how the answers will be made, and why so, by how many `workers`. The time
+    of `capabilities` is not in `seconds`. Of the judges that are models, `judges_beside` are loaded
     beside the model that is asked, `judges_last` once all is answered and that one is freed.
     `thinks` says that answers of the measured batch begin with a thought, `thought` how many
     tokens they need.
@@ -58,8 +62,8 @@ class Plan:
     answers_missing: int
     prompt_tokens: int
     new_tokens: int
-    batch_size: int
-    seconds: tuple[float, float]
+    batch_size: int | None
+    seconds: tuple[float, float] | None
     memory: int
     memory_free: int
     way: str
@@ -72,11 +76,38 @@ class Plan:
 
     def by_workers(self, count: int) -> Plan:
         """The same work done by so many processes, each with its own rows."""
+        if self.seconds is None:
+            return replace(self, workers=count)
         low, high = (seconds / count for seconds in self.seconds)
         return replace(self, seconds=(low, high), workers=count)
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def outline(
+    engine: AnyEngine,
+    prompts: Sequence[Prompt],
+    sampling: Sampling,
+    points: Sequence[Point],
+    missing: int,
+) -> Plan:
+    """The size of a scan alone: nothing is measured, tried out or asked."""
+    answers = len(points) * len(prompts)
+    weights = sum(p.numel() * p.element_size() for p in engine.model.parameters())
+    return Plan(
+        points=len(points),
+        prompts=len(prompts),
+        answers=answers,
+        answers_missing=missing,
+        prompt_tokens=len(points) * sum(len(engine.template.encode(p)) for p in prompts),
+        new_tokens=answers * sampling.max_new_tokens,
+        batch_size=None,
+        seconds=None,
+        memory=weights,
+        memory_free=free_bytes(engine.model.device),
+        way=f"{engine.name}; how it works is chosen when it begins",
+    )
 
 
 def estimate(
@@ -87,6 +118,7 @@ def estimate(
     missing: int,
 ) -> Plan:
     """Measure one batch at the undisplaced model and extrapolate to the whole scan."""
+    LOG.info("probing the speed by a measured batch")
     if isinstance(engine, FastEngine):
         memory = engine.plan(points, prompts, sampling)
         if memory.mode != "plain":

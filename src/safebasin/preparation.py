@@ -48,7 +48,7 @@ from safebasin.judges import (
     common_stop_rule,
 )
 from safebasin.judges.placement import waiting
-from safebasin.plan import CapabilityPlan, Plan, estimate
+from safebasin.plan import CapabilityPlan, Plan, estimate, outline
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
 from safebasin.results import LEXICON, assumed_points
@@ -119,6 +119,7 @@ class Prepared:
         """Load the models that fit, so that the engine plans its batches by what they leave."""
         for judge in self.beside:
             if isinstance(judge, HoldsModel):
+                LOG.info("loading the judge %s", judge.name)
                 judge.load()
 
     def make_room(self) -> None:
@@ -138,15 +139,17 @@ class Prepared:
         """The distinct points of all planes, the origin first and then outward."""
         return outward(self.planes)
 
-    def plan(self) -> Plan:
-        """What the scan will cost, by a measured batch. Writes nothing."""
+    def plan(self, *, probe: bool = True) -> Plan:
+        """What the scan will cost, by a measured batch unless `probe` is off. Writes nothing."""
         missing = self.answers_missing()
-        plan = estimate(self.engine, self.prompts.prompts, self.sampling, self.points, missing)
-        if plan.thinks or self.engine.template.thinks:
+        size = estimate if probe else outline
+        plan = size(self.engine, self.prompts.prompts, self.sampling, self.points, missing)
+        if probe and (plan.thinks or self.engine.template.thinks):
+            LOG.info("looking at the length of thoughts")
             known = self._at_origin()
             thought = thought_plan(self.engine, self.prompts.prompts, self.sampling, known)
             plan = replace(plan, thought=thought)
-        capabilities = tuple(self._plan_of(probe) for probe in self.probes)
+        capabilities = tuple(self._plan_of(one, measure=probe) for one in self.probes)
         return replace(
             plan.by_workers(self.workers(missing)),
             capabilities=capabilities,
@@ -164,8 +167,12 @@ class Prepared:
         asked = {prompt.id for prompt in self.prompts}
         return [e for e in run.read_point(Point()) or () if e.prompt_id in asked]
 
-    def _plan_of(self, probe: Probe) -> CapabilityPlan:
+    def _plan_of(self, probe: Probe, *, measure: bool) -> CapabilityPlan:
         points = self.capability_points(probe)
+        if points and not measure:
+            return CapabilityPlan(probe.name, len(points), None)
+        if points:
+            LOG.info("probing the speed of %s", probe.name)
         seconds = probe.seconds(points) if points else (0.0, 0.0)
         if seconds is not None:
             count = self.capability_workers(len(points))
@@ -430,6 +437,7 @@ def describe(
     """For the manifest: what rebuilds each direction, its digest, and the cosine of each pair."""
     described = []
     names = list(directions)
+    LOG.info("drawing %d %s", len(names), "direction" if len(names) == 1 else "directions")
     for i, name in enumerate(names):
         entry = dict(directions[name].spec())
         entry.pop("path", None)  # where a file lies does not matter; its digest does

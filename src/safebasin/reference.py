@@ -7,6 +7,7 @@ folder alone. Refusals are left out: a model is sure of them, and broken text is
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,8 @@ from safebasin.plane import Point
 from safebasin.prompts import EVERYDAY, PromptSet, load
 from safebasin.run import RunFolder
 from safebasin.run.records import exchange_from_json, exchange_to_json
+
+LOG = logging.getLogger(__name__)
 
 REFERENCE = "reference.json"
 
@@ -57,6 +60,7 @@ def ask_everyday(
     found: dict[str, Any] = {"questions": questions.name, "sha256": questions.sha256}
     try:
         if (questions.name, limit) not in known:
+            LOG.info("asking the undisplaced model everyday questions")
             shorter = replace(sampling, max_new_tokens=limit)
             [(_, answers)] = engine.answers([Point()], questions.prompts, shorter)
             known[questions.name, limit] = answers

@@ -51,7 +51,7 @@ class ExactProbe:
             "engine": self.engine.spec(),
         }
 
-    def seconds(self, points: Sequence[Point]) -> tuple[float, float]:
+    def seconds(self, points: Sequence[Point]) -> tuple[float, float] | None:
         asked = self.questions.prompts
         plan = estimate(self.engine, asked, self.sampling, points, len(points) * len(asked))
         return plan.seconds

@@ -153,6 +153,7 @@ class Checkpoint:
         contents, adapter = self._vet()
         where = _device(device)
         target = _dtype(dtype, contents.config, where)
+        LOG.info("reading %s", self.name)
         model = self._load_model("float32" if adapter else target)
         if adapter is not None:
             model = merge_into(model, adapter.weights[0].parent, untie=untie)

@@ -7,20 +7,36 @@ from collections.abc import Iterator
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
+from safebasin.cli.planning import ends_with_plan, whole_or_share
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
-from safebasin.conditions import ConditionsConfig, Found, prepare, study
+from safebasin.conditions import ConditionsConfig, Found, prepare, study, study_shard
 from safebasin.report.asked_under import told
 
 
-def run_conditions(config: ConditionsConfig, *, as_json: bool) -> None:
+def run_conditions(
+    config: ConditionsConfig, *, as_json: bool, dry_run: bool = False, no_probe: bool = False
+) -> None:
     """Measure and print."""
     tell(f"loading {config.scan.model}")
     prepared = prepare(config)
     spare_threads(prepared.conditions[0].engine.model)
+    if ends_with_plan(
+        lambda probe: prepared.plan(probe=probe), config.scan, prepared.folder,
+        dry_run=dry_run, no_probe=no_probe, as_json=as_json,
+    ):  # fmt: skip
+        return
     tell(f"measuring {len(prepared.conditions)} conditions in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
-        found = study(prepared, count)
+        found = whole_or_share(
+            config.scan,
+            lambda: study(prepared, count),
+            lambda shard: study_shard(prepared, shard, count),
+            prepared.folder,
+            as_json=as_json,
+        )
+    if found is None:
+        return
     if as_json:
         emit(
             found.to_json()

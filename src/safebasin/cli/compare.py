@@ -12,10 +12,15 @@ from safebasin.cli.options import (
     JUDGES,
     LIMIT,
     BaseTemplateOption,
+    DryRunOption,
     EachLimitOption,
+    ExecutorOption,
     JsonResultOption,
     JudgeOption,
+    NoProbeOption,
     PromptsKindOption,
+    RayAddressOption,
+    ShardOption,
     StudyBatchOption,
     StudyColumnOption,
     StudyDeviceOption,
@@ -28,9 +33,12 @@ from safebasin.cli.options import (
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
+    WorkersOption,
+    begin,
     parse_limit,
     parse_prompts_kind,
     parse_system,
+    spread_over,
 )
 from safebasin.config import ScanConfig
 
@@ -101,8 +109,14 @@ def compare(
     batch: StudyBatchOption = None,
     engine: StudyEngineOption = DEFAULTS.engine,
     judge: JudgeOption = JUDGES,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = DEFAULTS.executor,
+    ray_address: RayAddressOption = None,
+    shard: ShardOption = None,
     trust_remote_code: StudyTrustRemoteCodeOption = False,
     out: StudyOutOption = None,
+    dry_run: DryRunOption = False,
+    no_probe: NoProbeOption = False,
     junit: Annotated[
         Path | None, typer.Option(help="Also write the checks as JUnit XML to this file.")
     ] = None,
@@ -113,6 +127,7 @@ def compare(
     Exit code 0 where it passes, 3 where it fails and 5 where nothing can be decided, so that it can
     gate a release. The same command resumes.
     """
+    begin()
     from safebasin.cli.comparing import run_compare
     from safebasin.cli.scan import parse_seeds
     from safebasin.compare.settings import CompareConfig
@@ -146,6 +161,7 @@ def compare(
             "out": None if out is None else str(out),
         }
     )
+    scan = spread_over(scan, workers, executor, ray_address, shard)
     config = CompareConfig(
         tuned, scan, benign, capability, reach, steps, refine,
         max_asr_rise=_limit("--max-asr-rise", max_asr_rise),
@@ -157,7 +173,7 @@ def compare(
         point_values=point_values,
         landscape=landscape,
     )  # fmt: skip
-    run_compare(config, as_json=json, junit=junit)
+    run_compare(config, as_json=json, junit=junit, dry_run=dry_run, no_probe=no_probe)
 
 
 def _limit(option: str, text: str) -> float | None:

@@ -11,10 +11,12 @@ from safebasin.cli import step_summary
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
+from safebasin.cli.planning import ends_with_plan, whole_or_share
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.compare import CompareConfig, Comparison, Paired, compare, prepare
 from safebasin.compare.junit import check_target, write_junit
+from safebasin.compare.sharding import compare_shard, plan
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.report.asked_under import told
 
@@ -23,7 +25,14 @@ CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
 _STATES = {"pass": "pass", "fail": "FAIL", "unsure": "unsure"}
 
 
-def run_compare(config: CompareConfig, *, as_json: bool, junit: Path | None = None) -> None:
+def run_compare(
+    config: CompareConfig,
+    *,
+    as_json: bool,
+    junit: Path | None = None,
+    dry_run: bool = False,
+    no_probe: bool = False,
+) -> None:
     """Measure, write what pipelines read, print, and leave with the exit code of the verdict."""
     if junit is not None:
         check_target(junit)
@@ -34,9 +43,22 @@ def run_compare(config: CompareConfig, *, as_json: bool, junit: Path | None = No
         for line in prepared.engine.plan_text().splitlines():
             tell(line.strip())
     tell(f"system message: {told(prepared.engine.template.rendered.to_json())}")
+    if ends_with_plan(
+        lambda probe: plan(prepared, probe=probe), config.scan, prepared.folder,
+        dry_run=dry_run, no_probe=no_probe, as_json=as_json,
+    ):  # fmt: skip
+        return
     tell(f"comparing in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
-        found = compare(prepared, count)
+        found = whole_or_share(
+            config.scan,
+            lambda: compare(prepared, count),
+            lambda shard: compare_shard(prepared, shard, count),
+            prepared.folder,
+            as_json=as_json,
+        )
+        if found is None:
+            return
         if junit is not None:
             write_junit(found, junit)
     step_summary.append(lambda: step_summary.of_comparison(found))

@@ -11,10 +11,15 @@ from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
     LIMIT,
+    DryRunOption,
+    ExecutorOption,
     JsonResultOption,
     JudgeOption,
+    NoProbeOption,
     PromptsKindOption,
     RadiusOption,
+    RayAddressOption,
+    ShardOption,
     StudyBatchOption,
     StudyColumnOption,
     StudyDeviceOption,
@@ -28,8 +33,11 @@ from safebasin.cli.options import (
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
+    WorkersOption,
+    begin,
     parse_limit,
     parse_prompts_kind,
+    spread_over,
 )
 from safebasin.config import ScanConfig
 
@@ -70,14 +78,21 @@ def conditions(
     batch: StudyBatchOption = None,
     engine: StudyEngineOption = DEFAULTS.engine,
     judge: JudgeOption = JUDGES,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = DEFAULTS.executor,
+    ray_address: RayAddressOption = None,
+    shard: ShardOption = None,
     trust_remote_code: StudyTrustRemoteCodeOption = False,
     out: StudyOutOption = None,
+    dry_run: DryRunOption = False,
+    no_probe: NoProbeOption = False,
     json: JsonResultOption = False,
 ) -> None:
     """Map the landscape under each of several system prompts and attacks, in one picture.
 
     Attacks are asked under the first system prompt. The same command resumes.
     """
+    begin()
     from safebasin.cli.asking import run_conditions
     from safebasin.cli.scan import parse_seeds
     from safebasin.conditions.preparation import ALL, ConditionsConfig
@@ -105,6 +120,7 @@ def conditions(
             "out": None if out is None else str(out),
         }
     )
+    scan = spread_over(scan, workers, executor, ray_address, shard)
     attacks = tuple(map(str, attack or ()))
     config = ConditionsConfig(scan, tuple(system) if system else ALL, attacks, neighbourhood)
-    run_conditions(config, as_json=json)
+    run_conditions(config, as_json=json, dry_run=dry_run, no_probe=no_probe)

@@ -23,17 +23,20 @@ def tell(text: str) -> None:
 
 
 class _Teller(logging.Handler):
-    """Tells what the package logs."""
+    """Tells what the package logs: warnings, and the steps of what takes long."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        tell(f"warning: {record.getMessage()}")
+        mark = "warning: " if record.levelno >= logging.WARNING else ""
+        tell(f"{mark}{record.getMessage()}")
 
 
 def tell_warnings() -> None:
-    """From here on the package's own warnings are lines on standard error."""
+    """From here on the package's own warnings and steps are lines on standard error."""
     logger = logging.getLogger("safebasin")
     logger.propagate = False
-    logger.addHandler(_Teller(logging.WARNING))
+    logger.setLevel(logging.INFO)
+    if not any(isinstance(handler, _Teller) for handler in logger.handlers):
+        logger.addHandler(_Teller(logging.INFO))
 
 
 def emit(value: Mapping[str, Any]) -> None:

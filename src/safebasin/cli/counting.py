@@ -53,6 +53,8 @@ class AnswerCount:
         self._already += finished
         if finished:
             tell(f"resuming: {finished} of {answers} answers are there already")
+        if finished < answers and self._bar is None:
+            tell(f"asking for {answers - finished} answers")
         self._show()
 
     def answered(self, point: Point, exchanges: Sequence[Exchange]) -> None:

@@ -13,21 +13,29 @@ from safebasin.cli.options import (
     BatchOption,
     ColumnOption,
     DeviceOption,
+    DryRunOption,
     DtypeOption,
     EachLimitOption,
+    ExecutorOption,
     JsonOption,
     JudgeOption,
     MaxNewTokensOption,
     ModelArgument,
+    NoProbeOption,
     PromptsKindOption,
+    RayAddressOption,
     SampleSeedOption,
+    ShardOption,
     SystemOption,
     TemplateOption,
     ThoughtOption,
     TrustRemoteCodeOption,
+    WorkersOption,
+    begin,
     parse_limit,
     parse_prompts_kind,
     parse_system,
+    spread_over,
 )
 from safebasin.config import ScanConfig
 
@@ -65,10 +73,16 @@ def evaluate(
     device: DeviceOption = None,
     batch: BatchOption = None,
     judge: JudgeOption = JUDGES,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = DEFAULTS.executor,
+    ray_address: RayAddressOption = None,
+    shard: ShardOption = None,
     trust_remote_code: TrustRemoteCodeOption = False,
     out: Annotated[
         Path | None, typer.Option(help="The folder. [default: runs/evaluate-NAME-DIGEST]")
     ] = None,
+    dry_run: DryRunOption = False,
+    no_probe: NoProbeOption = False,
     json: JsonOption = False,
 ) -> None:
     """Measure a model as it is: refusal, over-refusal, coherence, capability.
@@ -76,6 +90,7 @@ def evaluate(
     The same command resumes what was interrupted. Exit code 4 where more than 2 % of the answers
     could not be judged.
     """
+    begin()
     from safebasin.cli.evaluating import run_evaluation
     from safebasin.evaluate.settings import EvaluateConfig
 
@@ -97,6 +112,6 @@ def evaluate(
         trust_remote_code=trust_remote_code,
         out=None if out is None else str(out),
     )
-    run_evaluation(
-        EvaluateConfig(scan, benign, capability, samples, temperature, noise_seed), as_json=json
-    )
+    scan = spread_over(scan, workers, executor, ray_address, shard)
+    config = EvaluateConfig(scan, benign, capability, samples, temperature, noise_seed)
+    run_evaluation(config, as_json=json, dry_run=dry_run, no_probe=no_probe)

@@ -6,24 +6,48 @@ from safebasin.cli import step_summary
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
+from safebasin.cli.planning import ends_with_plan, whole_or_share
 from safebasin.cli.summary import percent, share, undefined
 from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
-from safebasin.evaluate import EvaluateConfig, Evaluation, Prepared, Shares, evaluate, prepare
+from safebasin.evaluate import (
+    EvaluateConfig,
+    Evaluation,
+    Prepared,
+    Shares,
+    evaluate,
+    evaluate_shard,
+    prepare,
+)
 from safebasin.exchange import OUTCOMES
 from safebasin.judges import AsksAgain, Judge
 from safebasin.report.asked_under import told
 
 
-def run_evaluation(config: EvaluateConfig, *, as_json: bool) -> None:
+def run_evaluation(
+    config: EvaluateConfig, *, as_json: bool, dry_run: bool = False, no_probe: bool = False
+) -> None:
     """Measure and print; the exit code says how it went."""
     tell(f"loading {config.scan.model}")
     prepared = prepare(config)
     spare_threads(prepared.target.model)
     for line in plan_lines(prepared):
-        tell(line)
+        (say if dry_run and not as_json else tell)(line)
+    if ends_with_plan(
+        lambda probe: prepared.plan(probe=probe), config.scan, prepared.folder,
+        dry_run=dry_run, no_probe=no_probe, as_json=as_json,
+    ):  # fmt: skip
+        return
     with resumable(prepared.folder), AnswerCount() as progress:
-        found = evaluate(prepared, progress)
+        found = whole_or_share(
+            config.scan,
+            lambda: evaluate(prepared, progress),
+            lambda shard: evaluate_shard(prepared, shard, progress),
+            prepared.folder,
+            as_json=as_json,
+        )
+    if found is None:
+        return
     step_summary.append(lambda: step_summary.of_evaluation(found))
     if as_json:
         emit(found.to_json() | {"run": str(found.folder)})
@@ -57,7 +81,6 @@ def plan_lines(prepared: Prepared) -> list[str]:
             for judge in prepared.judges
             if isinstance(judge, AsksAgain)
         ),
-        f"run      {prepared.folder}",
     ]
 
 

@@ -6,6 +6,7 @@ The commands that measure a study of several landscapes (`compare`, `trajectory`
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, TypedDict
 
@@ -35,6 +36,22 @@ ToleranceOption = Annotated[
 ThoughtOption = Annotated[
     str | None,
     typer.Option(help="What thoughts stand between, as '<plan>...</plan>'. [default: known marks]"),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(help="Processes that answer. [default: one a core for a small model]"),
+]
+ExecutorOption = Annotated[str, typer.Option(help="local, or ray: the actors of a Ray cluster.")]
+RayAddressOption = Annotated[
+    str | None, typer.Option(help="A running cluster. [default: one on this machine]")
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(help="i/N: measure this part only, beside other jobs on the same --out."),
+]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Print the plan; write nothing.")]
+NoProbeOption = Annotated[
+    bool, typer.Option("--no-probe", help="Plan without a measured batch, so without a time.")
 ]
 RunArgument = Annotated[Path, typer.Argument(help="A run folder.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -179,3 +196,23 @@ def parse_prompts_kind(text: str | None) -> PromptsKind | None:
     raise UsageError(
         f"Prompts cannot be of the kind '{text}'.", f"Give one of {', '.join(PROMPTS_KINDS)}."
     )
+
+
+def spread_over(
+    scan: ScanConfig, workers: int | None, executor: str, ray_address: str | None, shard: str | None
+) -> ScanConfig:
+    """The settings with what is said of processes, cluster and shards. Raises UsageError."""
+    if shard is not None:
+        from safebasin.spread.shards import Shard
+
+        Shard.parse(shard)
+    given = {"workers": workers, "executor": executor, "ray_address": ray_address, "shard": shard}
+    return ScanConfig.from_json(scan.to_json() | given)
+
+
+def begin() -> None:
+    """Say that something happens before what takes seconds to import is imported."""
+    if "torch" not in sys.modules:
+        from safebasin.cli.console import tell
+
+        tell("starting: importing torch and transformers")

@@ -64,6 +64,8 @@ class ScanProgress:
         self._began = self._last_line = time.monotonic()
         if finished:
             tell(f"resuming: {finished} of {answers} answers are there already")
+        if finished < answers and self._bar is None:
+            tell(f"asking for {answers - finished} answers")
         if self._bar is not None:
             self._bar.add_task("", total=answers, completed=finished, what="answers", at="")
 

@@ -17,21 +17,28 @@ from safebasin.cli.options import (
     CapabilityTasksOption,
     ColumnOption,
     DeviceOption,
+    DryRunOption,
     DtypeOption,
+    ExecutorOption,
     JsonResultOption,
     JudgeOption,
     LayersOption,
     LimitOption,
     MaxNewTokensOption,
     ModelArgument,
+    NoProbeOption,
     PromptsKindOption,
     RadiusOption,
+    RayAddressOption,
     SampleSeedOption,
+    ShardOption,
     SystemOption,
     TemplateOption,
     ThoughtOption,
     ToleranceOption,
     TrustRemoteCodeOption,
+    WorkersOption,
+    begin,
     parse_limit,
     parse_prompts_kind,
     parse_system,
@@ -110,20 +117,10 @@ def scan(
             help="Draft answers and verify them. [default: where it is measured to pay]",
         ),
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Processes that answer. [default: one a core for a small model]"),
-    ] = None,
-    executor: Annotated[
-        str, typer.Option(help="local, or ray: the actors of a Ray cluster.")
-    ] = DEFAULTS.executor,
-    ray_address: Annotated[
-        str | None, typer.Option(help="A running cluster. [default: one on this machine]")
-    ] = None,
-    shard: Annotated[
-        str | None,
-        typer.Option(help="i/N: measure this part only, beside other jobs on the same --out."),
-    ] = None,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = DEFAULTS.executor,
+    ray_address: RayAddressOption = None,
+    shard: ShardOption = None,
     stop_at_plateau: Annotated[
         bool,
         typer.Option(
@@ -152,9 +149,8 @@ def scan(
         Path | None,
         typer.Option(help="Settings from a JSON file, such as a run's manifest.json; options win."),
     ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan; write nothing.")
-    ] = False,
+    dry_run: DryRunOption = False,
+    no_probe: NoProbeOption = False,
     sequential: Annotated[
         bool,
         typer.Option("--sequential", help="Stop asking at a point when its cell is decided."),
@@ -234,13 +230,14 @@ def scan(
         )
     if given.get("protocol") is not None:
         _check_whole_grid(score=score is not None, adaptive=adaptive, sequential=sequential)
+    begin()
     if score is not None or adaptive or edge_tolerance is not None:
         from safebasin.cli.scouting import check_scout, check_ways, run_adaptive, run_scout
 
         check_ways(score, adaptive, sequential, edge_tolerance)
         asked = ScanConfig.from_json(given)
         if adaptive:
-            run_adaptive(asked, edge_tolerance, dry_run=dry_run, as_json=json)
+            run_adaptive(asked, edge_tolerance, dry_run=dry_run, no_probe=no_probe, as_json=json)
         else:
             check_scout(asked)
             run_scout(asked, dry_run=dry_run, as_json=json)
@@ -252,7 +249,7 @@ def scan(
         return
     from safebasin.cli.scanning import run_scan
 
-    run_scan(ScanConfig.from_json(given), dry_run=dry_run, as_json=json)
+    run_scan(ScanConfig.from_json(given), dry_run=dry_run, no_probe=no_probe, as_json=json)
 
 
 def parse_seeds(text: str | None) -> tuple[int, ...] | None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from safebasin.cli import step_summary
 from safebasin.cli.console import count, duration, emit, say, size, tell
 from safebasin.cli.interruptions import resumable
+from safebasin.cli.planning import cluster, time_text
 from safebasin.cli.progress import ScanProgress
 from safebasin.cli.summary import print_result, unjudged_shares
 from safebasin.cli.threads import spare_threads
@@ -26,14 +27,14 @@ from safebasin.spread.shards import Shard
 from safebasin.terminal import printable
 
 
-def run_scan(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
+def run_scan(config: ScanConfig, *, dry_run: bool, as_json: bool, no_probe: bool = False) -> None:
     """Plan, measure and print; the exit code says how it went."""
     tell(f"loading {config.model}")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
-    if config.engine == "vllm":
+    if config.engine == "vllm" and not no_probe:
         tell("starting vLLM")
-    plan = prepared.plan()
+    plan = prepared.plan(probe=not no_probe)
     if dry_run and as_json:
         asked = prepared.engine.template.rendered.to_json()
         emit({"plan": plan.to_json(), "rendered": asked, "run": str(prepared.folder)})
@@ -99,16 +100,15 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         ),
         *(f"{name:<9}{text}" for name, text in _way(plan)),
         *([f"workers  {plan.workers} processes"] if plan.workers > 1 else []),
-        *([f"executor {_cluster(config)}"] if config.executor == "ray" else []),
-        f"memory   {size(plan.memory)} of {size(plan.memory_free)} free · batches of "
-        f"{plan.batch_size}",
-        f"time     {_range(plan.seconds)}, by a measured batch"
+        *([f"executor {cluster(config)}"] if config.executor == "ray" else []),
+        f"memory   {_memory(plan)}",
+        f"time     {time_text(plan.seconds)}"
         + (
             f" · {plan.answers_missing} answers to go"
             if plan.answers_missing < plan.answers
             else ""
         )
-        + ("; the capabilities come on top" if plan.capabilities else ""),
+        + ("; the capabilities come on top" if plan.capabilities and plan.seconds else ""),
         f"run      {prepared.folder}",
         *_recorded(prepared),
     ]
@@ -121,6 +121,13 @@ def budget_lines(prepared: Prepared, note: str = "") -> list[str]:
         for judge in prepared.judges
         if isinstance(judge, AsksAgain)
     ]
+
+
+def _memory(plan: Plan) -> str:
+    free = f"of {size(plan.memory_free)} free"
+    if plan.batch_size is None:
+        return f"{size(plan.memory)} {free} for the model alone"
+    return f"{size(plan.memory)} {free} · batches of {plan.batch_size}"
 
 
 def _range(seconds: tuple[float, float]) -> str:
@@ -154,11 +161,6 @@ def _early(prepared: Prepared) -> str:
         return "; answers are whole, as the judges decide at different places"
     reads = "reads" if len(whole) == 1 else "read"
     return f"; answers are whole, as {' and '.join(whole)} {reads} them to the end"
-
-
-def _cluster(config: ScanConfig) -> str:
-    where = "one on this machine" if config.ray_address is None else printable(config.ray_address)
-    return f"the actors of a Ray cluster: {where}"
 
 
 def _recorded(prepared: Prepared) -> list[str]:

@@ -115,7 +115,12 @@ def run_scout(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
 
 
 def run_adaptive(
-    config: ScanConfig, edge_tolerance: float | None, *, dry_run: bool, as_json: bool
+    config: ScanConfig,
+    edge_tolerance: float | None,
+    *,
+    dry_run: bool,
+    as_json: bool,
+    no_probe: bool = False,
 ) -> None:
     """Scan with points that place themselves; exit code 4 as for any scan."""
     from safebasin.adaptive import adapted, scan_adaptively
@@ -126,7 +131,7 @@ def run_adaptive(
     spare_threads(prepared.engine.model)
     begun = adapted(prepared)
     if dry_run:
-        plan = prepared.plan()
+        plan = prepared.plan(probe=not no_probe)
         if as_json:
             emit({"plan": plan.to_json(), "at_most": True, "run": str(begun.folder)})
             return

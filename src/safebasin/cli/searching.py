@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from safebasin.cli.console import duration, emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
+from safebasin.cli.planning import ends_with_plan
 from safebasin.cli.threads import spare_threads
 from safebasin.report.asked_under import told
-from safebasin.worst_case import Found, WorstCaseConfig, prepare, search
+from safebasin.worst_case import Found, WorstCaseConfig, plan, prepare, search
 
 LINE_EVERY = 15.0
 """Seconds between two lines of progress."""
@@ -32,12 +33,19 @@ class Steps:
         tell(f"search {done} of {total} · {_share(score)} begin otherwise · {left} left")
 
 
-def run_worst_case(config: WorstCaseConfig, *, as_json: bool) -> None:
+def run_worst_case(
+    config: WorstCaseConfig, *, as_json: bool, dry_run: bool = False, no_probe: bool = False
+) -> None:
     """Search, measure and print."""
     tell(f"loading {config.scan.model}")
     prepared = prepare(config)
     spare_threads(prepared.model)
     tell(f"system message: {told(prepared.template.rendered.to_json())}")
+    if ends_with_plan(
+        lambda probe: plan(prepared, probe=probe), config.scan, prepared.folder,
+        dry_run=dry_run, no_probe=no_probe, as_json=as_json,
+    ):  # fmt: skip
+        return
     tell(f"searching in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
         found = search(prepared, count, Steps())

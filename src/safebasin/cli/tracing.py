@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
+from safebasin.cli.planning import ends_with_plan, whole_or_share
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.report.asked_under import told
-from safebasin.trajectory import Trajectory, TrajectoryConfig, prepare, trace
+from safebasin.trajectory import Trajectory, TrajectoryConfig, prepare, trace, trace_shard
 
 
-def run_trajectory(config: TrajectoryConfig, *, as_json: bool) -> None:
+def run_trajectory(
+    config: TrajectoryConfig, *, as_json: bool, dry_run: bool = False, no_probe: bool = False
+) -> None:
     """Measure and print."""
     for note in config.notes:
         tell(f"note: {note}")
@@ -21,9 +24,22 @@ def run_trajectory(config: TrajectoryConfig, *, as_json: bool) -> None:
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
     tell(f"system message: {told(prepared.engine.template.rendered.to_json())}")
+    if ends_with_plan(
+        lambda probe: prepared.plan(probe=probe), config.scan, prepared.folder,
+        dry_run=dry_run, no_probe=no_probe, as_json=as_json,
+    ):  # fmt: skip
+        return
     tell(f"measuring in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
-        found = trace(prepared, count)
+        found = whole_or_share(
+            config.scan,
+            lambda: trace(prepared, count),
+            lambda shard: trace_shard(prepared, shard, count),
+            prepared.folder,
+            as_json=as_json,
+        )
+    if found is None:
+        return
     if as_json:
         emit(
             found.to_json()

@@ -11,9 +11,14 @@ from safebasin.cli.options import (
     JUDGES,
     LIMIT,
     BaseTemplateOption,
+    DryRunOption,
+    ExecutorOption,
     JsonResultOption,
     JudgeOption,
+    NoProbeOption,
     PromptsKindOption,
+    RayAddressOption,
+    ShardOption,
     StudyBatchOption,
     StudyColumnOption,
     StudyDeviceOption,
@@ -27,9 +32,12 @@ from safebasin.cli.options import (
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
+    WorkersOption,
+    begin,
     parse_limit,
     parse_prompts_kind,
     parse_system,
+    spread_over,
 )
 from safebasin.config import ScanConfig
 
@@ -72,14 +80,21 @@ def trajectory(
     batch: StudyBatchOption = None,
     engine: StudyEngineOption = DEFAULTS.engine,
     judge: JudgeOption = JUDGES,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = DEFAULTS.executor,
+    ray_address: RayAddressOption = None,
+    shard: ShardOption = None,
     trust_remote_code: StudyTrustRemoteCodeOption = False,
     out: StudyOutOption = None,
+    dry_run: DryRunOption = False,
+    no_probe: NoProbeOption = False,
     json: JsonResultOption = False,
 ) -> None:
     """Draw a training run's checkpoints on a plane, over the landscape of that plane.
 
     Each checkpoint is measured where it is and where it is drawn. The same command resumes.
     """
+    begin()
     from safebasin.cli.tracing import run_trajectory
     from safebasin.trajectory.settings import TrajectoryConfig, plane_kind
     from safebasin.trajectory.training_run import training_run
@@ -108,6 +123,7 @@ def trajectory(
             "out": None if out is None else str(out),
         }
     )
+    scan = spread_over(scan, workers, executor, ray_address, shard)
     run = training_run(checkpoints, trust_remote_code=trust_remote_code)
     config = TrajectoryConfig(run.checkpoints, plane_kind(plane), scan, padding, run.notes)
-    run_trajectory(config, as_json=json)
+    run_trajectory(config, as_json=json, dry_run=dry_run, no_probe=no_probe)

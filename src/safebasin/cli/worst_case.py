@@ -10,10 +10,15 @@ from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
     LIMIT,
+    DryRunOption,
+    ExecutorOption,
     JsonResultOption,
     JudgeOption,
     LayersOption,
+    NoProbeOption,
     PromptsKindOption,
+    RayAddressOption,
+    ShardOption,
     StudyBatchOption,
     StudyColumnOption,
     StudyDeviceOption,
@@ -29,9 +34,12 @@ from safebasin.cli.options import (
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
+    WorkersOption,
+    begin,
     parse_limit,
     parse_prompts_kind,
     parse_system,
+    spread_over,
 )
 from safebasin.config import ScanConfig
 
@@ -77,14 +85,21 @@ def worst_case(
     batch: StudyBatchOption = None,
     engine: StudyEngineOption = DEFAULTS.engine,
     judge: JudgeOption = JUDGES,
+    workers: WorkersOption = None,
+    executor: ExecutorOption = DEFAULTS.executor,
+    ray_address: RayAddressOption = None,
+    shard: ShardOption = None,
     trust_remote_code: StudyTrustRemoteCodeOption = False,
     out: StudyOutOption = None,
+    dry_run: DryRunOption = False,
+    no_probe: NoProbeOption = False,
     json: JsonResultOption = False,
 ) -> None:
     """Search for the direction in which refusals vanish soonest, and measure how far it is safe.
 
     The directions are saved for `scan --directions`. The same command resumes.
     """
+    begin()
     from safebasin.cli.scan import parse_seeds
     from safebasin.cli.searching import run_worst_case
     from safebasin.worst_case.preparation import WorstCaseConfig
@@ -114,5 +129,6 @@ def worst_case(
             "out": None if out is None else str(out),
         }
     )
+    scan = spread_over(scan, workers, executor, ray_address, shard)
     config = WorstCaseConfig(scan, ball, iterations, restarts, search, aligned_from, refine)
-    run_worst_case(config, as_json=json)
+    run_worst_case(config, as_json=json, dry_run=dry_run, no_probe=no_probe)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -13,6 +14,8 @@ from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import inner
 
 WHOLE = "all"
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,7 @@ def distances(direction: Direction, weights: Weights) -> tuple[Distance, ...]:
 
     Norm layers count to their block. One tensor is in memory at a time.
     """
+    LOG.info("measuring how far the tuned weights are from the base's")
     steps: dict[str, list[float]] = {}
     norms: dict[str, list[float]] = {}
     sizes: dict[str, int] = {}

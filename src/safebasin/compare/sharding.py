@@ -1,14 +1,31 @@
-"""One job's share of a comparison, beside other jobs that write to the same folder."""
+"""What a comparison will cost, and one job's share of it beside other jobs on its folder."""
 
 from __future__ import annotations
 
 from safebasin.compare import Comparison, compare
 from safebasin.compare.parts import finished, measure, unmeasured
+from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import Prepared
 from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.plane import outward
 from safebasin.preparation import prepare as prepare_scan
 from safebasin.scanner import Observer, Silent, scan_shard
 from safebasin.spread.shards import Shard
+
+
+def plan(prepared: Prepared, *, probe: bool) -> StudyPlan:
+    """What the comparison will cost, by a measured batch if `probe`. Writes nothing."""
+    config = prepared.config
+    further = ["finer places where the path leaves the basin"] if config.refine else []
+    if config.landscape:
+        lines = prepared.tuned_scan.planes()
+        further.append(
+            f"the tuned model's own landscape: {len(outward(lines))} points on {len(lines)} lines"
+        )
+    return study_plan(
+        prepared.folder, prepared.parts, prepared.engine, prepared.sampling, config.scan, further,
+        probe=probe,
+    )  # fmt: skip
 
 
 def compare_shard(

@@ -10,6 +10,7 @@ from typing import Any
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
 from safebasin.compare.parts import Part
+from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import sampling_of
 from safebasin.conditions.attacks import Attack, load_attack
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
@@ -92,6 +93,12 @@ class Prepared:
     sampling: Sampling
     lexicon: Lexicon
     folder: Path
+
+    def plan(self, *, probe: bool) -> StudyPlan:
+        """What the study will cost, by a measured batch if `probe`. Writes nothing."""
+        parts = [condition.part for condition in self.conditions]
+        engine = self.conditions[0].engine
+        return study_plan(self.folder, parts, engine, self.sampling, self.config.scan, probe=probe)
 
     def spread(self, condition: Condition) -> Spread:
         """How the questions of a condition are spread; an actor draws the directions anew."""

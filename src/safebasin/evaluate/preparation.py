@@ -10,6 +10,7 @@ from typing import Any
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
 from safebasin.compare.parts import Part
+from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
@@ -78,6 +79,13 @@ class Prepared:
         """
         kinds = (HARMFUL,) if judge.measures == "harm" else (HARMFUL, BENIGN)
         return tuple(kind for kind in kinds if kind in self.sets)
+
+    def plan(self, *, probe: bool) -> StudyPlan:
+        """What the evaluation will cost, by a measured batch if `probe`. Writes nothing."""
+        samples = range(1, self.config.samples + 1)
+        parts = [part for sample in samples for part in self.parts(sample)]
+        engine, sampling = self.target.engine(self.config, 1), self.target.sampling
+        return study_plan(self.folder, parts, engine, sampling, self.config.scan, probe=probe)
 
     def spread(self, sample: int) -> Spread:
         """How the questions of a sample are spread; samples count from 1."""

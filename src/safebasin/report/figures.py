@@ -219,8 +219,8 @@ def _edge(axes: Axes, sign: int, side: Side, tolerance: float, span: float) -> N
     each = [sign * edge for edge in width.each if edge is not None]
     if len(each) > 1:
         axes.plot(
-            each, [height] * len(each), "|", color=BASIN_INK, ms=size(1.1), mew=size(0.14), zorder=5,
-            clip_on=False,
+            each, [height] * len(each), "|", color=BASIN_INK, ms=size(1.1), mew=size(0.14),
+            zorder=5, clip_on=False,
         )  # fmt: skip
     marker = (">" if sign > 0 else "<") if width.at_least else "D"
     axes.plot(

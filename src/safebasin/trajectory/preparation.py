@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +11,7 @@ from typing import Any
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.compare.parts import Part
+from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import (
     direction_to,
     engine_for,
@@ -38,6 +40,8 @@ from safebasin.spread.study import Spread
 from safebasin.trajectory.settings import TrajectoryConfig
 from safebasin.weights import Weights
 
+LOG = logging.getLogger(__name__)
+
 PLANE, REAL, PROJECTED = "plane", "checkpoints", "projections"
 
 
@@ -60,6 +64,12 @@ class Prepared:
     identity: Mapping[str, Any]
     folder: Path
 
+    def plan(self, *, probe: bool) -> StudyPlan:
+        """What the trajectory will cost, by a measured batch if `probe`. Writes nothing."""
+        return study_plan(
+            self.folder, self.parts, self.engine, self.sampling, self.config.scan, probe=probe
+        )
+
     @property
     def spread(self) -> Spread:
         """How the questions are spread; an actor lays the plane anew."""
@@ -81,6 +91,7 @@ def prepare(config: TrajectoryConfig) -> Prepared:
         checkpoint.check()
     loaded = load(base, scan)
     series = {name_of(i): direction_to(c, loaded, name_of(i)) for i, c in enumerate(checkpoints)}
+    LOG.info("laying the plane through the checkpoints")
     axes, explained = _axes(config, list(series.values()), loaded.weights)
     # Rounded, so that the same places come out wherever the run is resumed.
     projections = tuple(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import logging
 import math
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ from safebasin.errors import CheckpointError, DirectionError, UsageError
 from safebasin.weights.parameters import Parameter, Survey, layer_set
 from safebasin.weights.streaming import add_pieces, streams
 from safebasin.weights.sums import fp32, norm, raw
+
+LOG = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from safebasin.directions import Direction
@@ -80,6 +83,7 @@ class Weights:
     ) -> None:
         self._store = _Store(model, Survey.of(model), pristine)
         self._choose(include, exclude, layers, exclude_norms, tied)
+        LOG.info("measuring the weights")
         self._require_finite()
 
     def select(

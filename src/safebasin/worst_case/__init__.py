@@ -13,6 +13,7 @@ arXiv 2506.08473, Eq. 5), in units of the weights' norm, tensor by tensor.
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from typing import Any
 
 from safebasin.compare.edge import edge_part, path_survey
 from safebasin.compare.parts import Part, measure
+from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.directions import Direction, Gaussian, Given
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import RunError
@@ -37,16 +39,20 @@ from safebasin.scanner import Observer, Silent
 from safebasin.spread import Recipe
 from safebasin.spread.study import Spread
 from safebasin.terminal import printable
-from safebasin.worst_case.ascent import ascend, gradient_direction
+from safebasin.worst_case.ascent import Held, ascend, gradient_direction
 from safebasin.worst_case.preparation import Prepared, WorstCaseConfig, prepare
 from safebasin.worst_case.scores import FirstToken
 
+LOG = logging.getLogger(__name__)
+
 SEARCH, REPORT = "search.json", STUDY_FILES["worst-case"]
 CHOSEN = ("worst-case", "gradient")
+BOTH_SIDES = "alignment"
+"""The direction that is measured to both sides."""
 ROUNDS = 3
 """How often the place where a line leaves the basin is looked at more finely."""
 
-__all__ = ["Found", "Measured", "WorstCaseConfig", "prepare", "search"]
+__all__ = ["Found", "Measured", "WorstCaseConfig", "plan", "prepare", "search"]
 
 Progress = Callable[[int, int, float], None]
 
@@ -101,6 +107,20 @@ class Found:
             "directions": [line.to_json(self.tolerance) for line in self.lines],
             "files": [path.name for path in self.files],
         }
+
+
+def plan(prepared: Prepared, *, probe: bool) -> StudyPlan:
+    """What the search will cost, by a measured batch if `probe`. Writes nothing."""
+    config, scan = prepared.config, prepared.config.scan
+    names = [*CHOSEN, *(f"gaussian-{seed}" for seed in scan.random_seeds)]
+    names += [BOTH_SIDES] if prepared.alignment is not None else []
+    engine = _along(prepared, names[0], Held(names[0], {}))
+    passes = (config.restarts + 1) * (config.iterations + 1)
+    further = [f"before: a search of {passes} gradients over {len(prepared.searched)} prompts"]
+    if config.refine:
+        further.append("after: finer places where a line leaves the basin")
+    parts = [_line_part(prepared, name) for name in names]
+    return study_plan(prepared.folder, parts, engine, prepared.sampling, scan, further, probe=probe)
 
 
 def search(
@@ -192,7 +212,7 @@ def _named(prepared: Prepared, files: Sequence[Path]) -> dict[str, Direction]:
     for seed in prepared.config.scan.random_seeds:
         directions[f"gaussian-{seed}"] = Gaussian(seed, prepared.weights)
     if prepared.alignment is not None:
-        directions["alignment"] = prepared.alignment
+        directions[BOTH_SIDES] = prepared.alignment
     return directions
 
 
@@ -206,6 +226,7 @@ def _harm(prepared: Prepared) -> Callable[[], Any]:
     engine = build_engine(
         prepared.config.scan, prepared.model, prepared.weights, {}, prepared.template, ()
     )
+    LOG.info("asking the prompts of the search")
     [(_, exchanges)] = engine.answers([Point()], prompts, prepared.sampling)
     encoded = [prepared.template.encode(prompt) for prompt in prompts]
     verdicts = verdicts_of(prepared.judges[0], exchanges)
@@ -216,10 +237,8 @@ def _harm(prepared: Prepared) -> Callable[[], Any]:
 
 def _measured(prepared: Prepared, name: str, direction: Direction, observer: Observer) -> Measured:
     scan, config = prepared.config.scan, prepared.config
-    whole = Axis.symmetric(name, scan.radius, scan.steps)
-    both = name == "alignment"
-    values = whole.values if both else tuple(value for value in whole.values if value >= 0)
-    part = Part(name, prepared.asked, (Plane((Axis(name, values),)),), prepared.judges)
+    both = name == BOTH_SIDES
+    part = _line_part(prepared, name)
     _ask(prepared, part, direction, observer)
     parts = [part]
     for side in (1, -1) if both else (1,):
@@ -234,6 +253,15 @@ def _measured(prepared: Prepared, name: str, direction: Direction, observer: Obs
     found = path_survey(prepared.folder, parts, part.judges[0])
     basin = found.basin(scan.tolerance)
     return Measured(name, found, basin.positive.width, basin.negative.width if both else None)
+
+
+def _line_part(prepared: Prepared, name: str) -> Part:
+    """The even steps along a direction: outward, and to both sides of the alignment direction."""
+    scan = prepared.config.scan
+    whole = Axis.symmetric(name, scan.radius, scan.steps)
+    both = name == BOTH_SIDES
+    values = whole.values if both else tuple(value for value in whole.values if value >= 0)
+    return Part(name, prepared.asked, (Plane((Axis(name, values),)),), prepared.judges)
 
 
 def _ask(prepared: Prepared, part: Part, direction: Direction, observer: Observer) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,8 @@ from safebasin.engines.fast.support import mismatch, pool_mismatch, unsupported
 from safebasin.engines.memory import free_bytes
 from safebasin.plane import Point
 from safebasin.weights import Weights
+
+LOG = logging.getLogger(__name__)
 
 POOL_ROWS = {"cpu": 96, "cuda": 384}
 """How many rows a pool has where nothing else is asked for and memory allows."""
@@ -161,6 +164,7 @@ class Planner:
         groups = along_lines(points, self.directions)
         context = max(map(len, encoded)) + TYPICAL_ANSWER // 2
         if self._plain is None:
+            LOG.info("timing its passes")
             self._plain = measure_plain(self.forward, context)
         job = Job(
             points=len(points),
@@ -209,6 +213,7 @@ class Planner:
         """Why the plain engine has to do it; the first call tries the model out."""
         reason = unsupported(self.model, longest)
         if reason is None and self.forward is None:
+            LOG.info("trying the fast engine on this model")
             forward = Forward(self.model)
             reason = mismatch(forward, min(encoded, key=len))
             if reason is not None and forward.decoder is not None:

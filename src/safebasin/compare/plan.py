@@ -1,0 +1,92 @@
+"""What a study will cost before it starts: its parts, and the time by a measured batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from safebasin.compare.parts import Part, unmeasured
+from safebasin.config import ScanConfig
+from safebasin.engines import Sampling
+from safebasin.engines.any_engine import AnyEngine
+from safebasin.plan import estimate
+from safebasin.plane import outward
+from safebasin.preparation import worker_count
+
+
+@dataclass(frozen=True)
+class PartPlan:
+    """The size of one run folder of a study; `answers_missing` is what it does not hold yet."""
+
+    name: str
+    points: int
+    prompts: int
+    answers_missing: int
+
+    @property
+    def answers(self) -> int:
+        return self.points * self.prompts
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """The size of a study, and the time that it is expected to take.
+
+    new_tokens  the tokens that an answer may have
+    seconds     a range as that of `safebasin.plan.Plan`, by a measured batch of the largest part;
+                None where none was measured
+    workers     processes that answer
+    further     what follows from the answers and is counted in neither
+    """
+
+    parts: tuple[PartPlan, ...]
+    new_tokens: int
+    seconds: tuple[float, float] | None
+    workers: int
+    further: tuple[str, ...] = ()
+
+    @property
+    def answers(self) -> int:
+        return sum(part.answers for part in self.parts)
+
+    @property
+    def answers_missing(self) -> int:
+        return sum(part.answers_missing for part in self.parts)
+
+    def to_json(self) -> dict[str, Any]:
+        totals = {"answers": self.answers, "answers_missing": self.answers_missing}
+        return {**asdict(self), **totals}
+
+
+def study_plan(
+    folder: Path,
+    parts: Sequence[Part],
+    engine: AnyEngine,
+    sampling: Sampling,
+    config: ScanConfig,
+    further: Sequence[str] = (),
+    *,
+    probe: bool,
+) -> StudyPlan:
+    """The plan of these parts under `folder`. Without `probe` nothing is measured or asked.
+
+    With it a batch is asked at the undisplaced model, and the other parts are taken to cost as
+    much an answer as the largest one. Writes nothing.
+    """
+    sizes = tuple(
+        PartPlan(
+            part.name, len(outward(part.planes)), len(part.prompts), unmeasured(folder, [part])
+        )
+        for part in parts
+    )
+    missing = sum(size.answers_missing for size in sizes)
+    count = worker_count(config, engine, lambda: missing)
+    seconds = None
+    if probe:
+        largest = max(parts, key=lambda part: len(outward(part.planes)) * len(part.prompts))
+        points = outward(largest.planes)
+        one = estimate(engine, largest.prompts.prompts, sampling, points, missing)
+        seconds = one.by_workers(count).seconds
+    return StudyPlan(sizes, sampling.max_new_tokens, seconds, count, tuple(further))
