@@ -55,7 +55,9 @@ SampleSeedOption = Annotated[int, typer.Option(help="The seed of that sample.")]
 SystemOption = Annotated[str | None, typer.Option(help="The system message. [default: none]")]
 TemplateOption = Annotated[
     str | None,
-    typer.Option(help="A Jinja chat template file, or raw. [default: the model's own]"),
+    typer.Option(
+        help="A Jinja chat template file, a folder with one, or raw. [default: the model's own]"
+    ),
 ]
 MaxNewTokensOption = Annotated[
     int | None, typer.Option(help="Tokens an answer may have. [default: the model's, or 128]")
@@ -96,9 +98,12 @@ StudyLimitOption = Annotated[
     int, typer.Option(help="A seeded sample of so many prompts; 0 for all.")
 ]
 StudySystemOption = Annotated[str | None, typer.Option(help="The system prompt.")]
-StudyTemplateOption = Annotated[str | None, typer.Option(help="A Jinja chat template, or `raw`.")]
+StudyTemplateOption = Annotated[
+    str | None, typer.Option(help="A Jinja chat template, a folder with one, or `raw`.")
+]
 BaseTemplateOption = Annotated[
-    str | None, typer.Option(help="A Jinja chat template, or `raw`. [default: the base's]")
+    str | None,
+    typer.Option(help="A Jinja chat template, a folder with one, or `raw`. [default: the base's]"),
 ]
 StudyMaxNewTokensOption = Annotated[
     int | None, typer.Option(help="The limit of an answer. [default: the model's, else 128]")

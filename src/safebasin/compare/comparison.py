@@ -13,14 +13,13 @@ from safebasin.compare.edge import path_survey
 from safebasin.compare.gates import Check, check
 from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part
-from safebasin.compare.preparation import BENIGN, CAPABILITY, DIRECTION, Prepared
+from safebasin.compare.preparation import BASE, BENIGN, CAPABILITY, TUNED, Prepared
 from safebasin.compare.settings import CompareConfig
 from safebasin.exchange import Outcome
 from safebasin.judges import Judge
 from safebasin.landscape import Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.truncation import Cut
-from safebasin.plane import Point
 from safebasin.prompts.expected import right_answers
 from safebasin.results import Result
 from safebasin.run import RunFolder
@@ -29,8 +28,6 @@ from safebasin.truncation import cut_at, truncation_of
 
 LEAST_JUDGED = 0.98
 """Below this share of prompts with a verdict at both ends nothing passes."""
-
-BASE, TUNED = Point(), Point.of({DIRECTION: 1.0})
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.mismatches import refuse
+from safebasin.compare.mismatches import between
 from safebasin.compare.parts import Part
 from safebasin.compare.preparation import (
+    Loaded,
     direction_to,
+    end_at,
     engine_for,
     harmful_set,
     load,
+    output_rows,
     sampling_of,
     tuned_checkpoint,
 )
@@ -30,10 +36,13 @@ from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import DirectionError
 from safebasin.judges import Lexicon, build_all, check_judges
-from safebasin.plane import Axis, Plane
+from safebasin.plane import Axis, Plane, Point
+from safebasin.prompts import PromptSet
 from safebasin.run.names import default_folder
 from safebasin.trajectory.settings import TrajectoryConfig
 from safebasin.weights import Weights
+
+LOG = logging.getLogger(__name__)
 
 PLANE, REAL, PROJECTED = "plane", "checkpoints", "projections"
 
@@ -72,6 +81,7 @@ def prepare(config: TrajectoryConfig) -> Prepared:
         checkpoint.check()
     loaded = load(base, scan)
     series = {name_of(i): direction_to(c, loaded, name_of(i)) for i, c in enumerate(checkpoints)}
+    _compare(loaded, checkpoints, prompts)
     axes, explained = _axes(config, list(series.values()), loaded.weights)
     # Rounded, so that the same places come out wherever the run is resumed.
     projections = tuple(
@@ -88,6 +98,8 @@ def prepare(config: TrajectoryConfig) -> Prepared:
     scan = scan.judged_by([judge.name for judge in judges])
     config = replace(config, scan=scan)
     engine = engine_for(loaded, {**axes, **series}, scan)
+    places = {Point.of({name_of(i): 1.0}): one for i, one in enumerate(checkpoints)}
+    ends = end_at(engine, places)
     sampling = sampling_of(engine, scan)
     names = list(axes)
     parts = (
@@ -108,6 +120,7 @@ def prepare(config: TrajectoryConfig) -> Prepared:
         "weights": loaded.weights.spec(),
         "engine": dict(engine.spec()),
         "sampling": sampling.spec(),
+        **ends,
     }
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
     label = f"trajectory-{base.name}"
@@ -116,6 +129,18 @@ def prepare(config: TrajectoryConfig) -> Prepared:
         config, base, checkpoints, projections, explained, parts, engine, sampling, lexicon,
         identity, folder,
     )  # fmt: skip
+
+
+def _compare(loaded: Loaded, checkpoints: Sequence[Checkpoint], prompts: PromptSet) -> None:
+    """Warn of what the checkpoints bring beside weights; raise where it changes their answers."""
+    rows = output_rows(loaded.model)
+    told: dict[str, None] = {}
+    for one in checkpoints:
+        found = between(loaded.template, loaded.checkpoint, one, prompts, rows)
+        refuse(found, DirectionError)
+        told |= {f"{one.name}: {mismatch.sentence}": None for mismatch in found}
+    for text in told:
+        LOG.warning("%s", text)
 
 
 def name_of(index: int) -> str:
