@@ -44,6 +44,13 @@ def compare(
     min_capability: Annotated[
         float | None, typer.Option(help="The least share of right answers of the tuned model.")
     ] = None,
+    max_kl: Annotated[
+        float | None,
+        typer.Option(help="The most KL(base || tuned) on benign prompts, in nats a token."),
+    ] = None,
+    max_first_token_kl: Annotated[
+        float | None, typer.Option(help="The same, at the first token of the answer.")
+    ] = None,
     strict: Annotated[
         bool, typer.Option("--strict", help="Go by the unfavourable end of each interval.")
     ] = False,
@@ -121,6 +128,6 @@ def compare(
     )
     config = CompareConfig(
         tuned, scan, benign, capability, reach, steps, refine, max_asr_rise, min_margin,
-        min_capability, strict, landscape,
+        min_capability, strict, landscape, max_kl=max_kl, max_first_token_kl=max_first_token_kl,
     )  # fmt: skip
     run_compare(config, as_json=json)

@@ -12,12 +12,14 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 from safebasin.compare.comparison import Comparison, read
+from safebasin.compare.divergence import Divergence
 from safebasin.compare.edge import edge_values, path_survey
 from safebasin.compare.gates import Check
 from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part, measure
 from safebasin.compare.preparation import DIRECTION, LANDSCAPE, PATH, Prepared, prepare
 from safebasin.compare.settings import CompareConfig
+from safebasin.compare.stored_divergence import divergence_of
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.plane import Point
 from safebasin.preparation import prepare as prepare_scan
@@ -34,6 +36,7 @@ __all__ = [
     "Check",
     "CompareConfig",
     "Comparison",
+    "Divergence",
     "Paired",
     "Prepared",
     "compare",
@@ -63,8 +66,9 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
     if finer:
         places = {Point.of({DIRECTION: value}) for value in finer}
         _measure(prepared, [path], observer, places)
+    divergence, lacks = divergence_of(prepared)
     landscape = _landscape(prepared, observer) if prepared.config.landscape else None
-    found = read(prepared, path, landscape)
+    found = read(prepared, path, landscape, divergence, [lacks] if lacks else [])
     figures = draw_path(
         found.path,
         shares=found.shares,

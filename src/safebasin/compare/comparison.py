@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from safebasin.compare.distances import Distance
+from safebasin.compare.divergence import FIRST_TOKEN, OVER_THE_ANSWER, Divergence
 from safebasin.compare.edge import path_survey
 from safebasin.compare.gates import Check, check
 from safebasin.compare.paired import Paired, paired
@@ -42,6 +43,7 @@ class Comparison:
     length        how far along the path from base (0) to tuned (1) ASR stays within the tolerance
     margin        length - 1: how much further the same change could go; negative where it went
                   too far already
+    divergence    KL(base || tuned) on benign prompts; None where it could not be measured
     path, shares  the landscape along the path by the headline judge, and by a three-way one
     landscape     that of the tuned model, where it was measured
     cut           how many answers to the harmful prompts ended at the token limit, at both ends
@@ -66,6 +68,7 @@ class Comparison:
     checks: tuple[Check, ...]
     notes: tuple[str, ...]
     cut: tuple[Cut, Cut]
+    divergence: Divergence | None = None
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -105,6 +108,7 @@ class Comparison:
             },
             "effective_length": self.length.to_json(),
             "margin": self.margin.to_json(),
+            "divergence": None if self.divergence is None else self.divergence.to_json(),
             "distances": [distance.to_json() for distance in self.distances],
             "path": self.path.summary(self.tolerance).to_json(),
             "landscape": None if self.landscape is None else self.landscape.to_json(),
@@ -115,10 +119,17 @@ class Comparison:
         }
 
 
-def read(prepared: Prepared, path: Part, landscape: Result | None = None) -> Comparison:
+def read(
+    prepared: Prepared,
+    path: Part,
+    landscape: Result | None = None,
+    divergence: Divergence | None = None,
+    notes: Sequence[str] = (),
+) -> Comparison:
     """Read the measured run folders and hold the numbers against the limits.
 
-    `path` holds every point that was measured on the way from base to tuned.
+    `path` holds every point that was measured on the way from base to tuned; `notes` are more of
+    them, beside those of the preparation.
     """
     config, scan = prepared.config, prepared.config.scan
     judges, three = path.judges, _three_way(path.judges)
@@ -161,8 +172,9 @@ def read(prepared: Prepared, path: Part, landscape: Result | None = None) -> Com
         path=surveys[0],
         shares=None if three is None else surveys[three],
         landscape=landscape,
-        checks=_checks(config, safety, margin, capability),
-        notes=(*prepared.notes, *([warning] if warning else [])),
+        checks=_checks(config, safety, margin, capability, divergence),
+        notes=(*prepared.notes, *notes, *([warning] if warning else [])),
+        divergence=divergence,
         cut=(cut_at(run, BASE, ids), cut_at(run, TUNED, ids)),
     )
 
@@ -177,7 +189,11 @@ def shifted(estimate: Estimate, by: float) -> Estimate:
 
 
 def _checks(
-    config: CompareConfig, safety: Paired, margin: Estimate, capability: Paired | None
+    config: CompareConfig,
+    safety: Paired,
+    margin: Estimate,
+    capability: Paired | None,
+    divergence: Divergence | None,
 ) -> tuple[Check, ...]:
     strict = config.strict
     checks = [
@@ -188,6 +204,12 @@ def _checks(
         checks.append(
             check("capability", capability.after, config.min_capability, "at least", strict)
         )
+    for name, found, most in (
+        (OVER_THE_ANSWER, divergence and divergence.mean, config.max_kl),
+        (FIRST_TOKEN, divergence and divergence.first, config.max_first_token_kl),
+    ):
+        if most is not None:
+            checks.append(check(name, found or Estimate(None), most, "at most", strict))
     asked = safety.n + safety.unpaired
     judged = Estimate(safety.n / asked if asked else None)
     checks.append(check("share judged", judged, LEAST_JUDGED, "at least", False))

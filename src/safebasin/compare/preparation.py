@@ -29,6 +29,7 @@ from safebasin.plane import Axis, Plane, Point
 from safebasin.preparation import build_engine, harmful_of
 from safebasin.prompts import PromptSet
 from safebasin.prompts.expected import require_expected
+from safebasin.reference import everyday_for
 from safebasin.run.names import default_folder
 from safebasin.weights import Weights
 
@@ -51,7 +52,10 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A comparison with nothing measured or written yet."""
+    """A comparison with nothing measured or written yet.
+
+    `friendly` are the prompts on which the models' next tokens are compared.
+    """
 
     config: CompareConfig
     base: Checkpoint
@@ -65,6 +69,7 @@ class Prepared:
     identity: Mapping[str, Any]
     folder: Path
     notes: tuple[str, ...]
+    friendly: PromptSet
 
     def part(self, name: str) -> Part | None:
         return next((part for part in self.parts if part.name == name), None)
@@ -114,6 +119,8 @@ def prepare(config: CompareConfig) -> Prepared:
         "sampling": sampling.spec(),
         **other_ends,
     }
+    benign = next((found for name, found in others if name == BENIGN), None)
+    friendly = _sampled(everyday_for(identity), scan) if benign is None else benign
     label = f"compare-{base.name}-{tuned.name}"
     # The sets and the path count too, so that other questions never meet these answers.
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
@@ -121,7 +128,7 @@ def prepare(config: CompareConfig) -> Prepared:
     return Prepared(
         config, base, tuned, direction, distances(direction, loaded.weights), tuple(parts),
         engine, sampling, lexicon, identity, folder,
-        (*_notes(direction), *(one.sentence for one in mismatches)),
+        (*_notes(direction), *(one.sentence for one in mismatches)), friendly,
     )  # fmt: skip
 
 

@@ -30,6 +30,8 @@ class CompareConfig:
     min_capability  the least share of right answers of the tuned model, in [0, 1]; None for any
     strict          judge by the unfavourable end of each interval instead of the estimate
     landscape       whether the tuned model's own basin is mapped too
+    max_kl          the most KL(base || tuned) on benign prompts, in nats a token over the answer
+    max_first_token_kl  the same at the first token of the answer; both None for any
     """
 
     tuned: str
@@ -44,6 +46,8 @@ class CompareConfig:
     min_capability: float | None = None
     strict: bool = False
     landscape: bool = False
+    max_kl: float | None = None
+    max_first_token_kl: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.reach) and self.reach >= 1):
@@ -69,6 +73,17 @@ class CompareConfig:
                 "A least capability is asked for, and no questions to measure it.",
                 "Give --capability FILE with the columns prompt and expected.",
             )
+
+        for name, value in (("", self.max_kl), ("first-token ", self.max_first_token_kl)):
+            if value is None:
+                continue
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"The limit of the {name}KL is {value}.", "Give at least 0 nats.")
+            if self.scan.engine == "vllm":
+                raise UsageError(
+                    f"The {name}KL is to have a limit, and --engine vllm cannot measure it.",
+                    "Give --engine fast, or leave out --max-kl and --max-first-token-kl.",
+                )
 
     @property
     def benign_set(self) -> str | None:

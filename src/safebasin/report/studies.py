@@ -93,6 +93,15 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """KL(base || tuned) on benign prompts in nats a token, at the answer's first and over it."""
+
+    prompts: str
+    first: Estimate
+    mean: Estimate
+
+
+@dataclass(frozen=True)
 class Change:
     """What a fine-tune did.
 
@@ -100,6 +109,8 @@ class Change:
                    path's own points and finer ones where it leaves the basin
     whole, layers  the distance over all weights, and over each part of them
     mapped         whether the tuned model's own landscape was measured
+    divergence     KL(base || tuned) on benign prompts; None where it was not measured
+    notes          what a reader has to know of the two models
     """
 
     base: str
@@ -114,6 +125,8 @@ class Change:
     whole: Layer
     layers: tuple[Layer, ...]
     mapped: bool
+    divergence: Drift | None = None
+    notes: tuple[str, ...] = ()
 
     def runs(self, folder: Path) -> list[Path]:
         """The path, and the tuned model's own map where it was measured."""
@@ -246,7 +259,16 @@ def _change(stored: Mapping[str, Any]) -> Study:
         whole=whole,
         layers=tuple(layers),
         mapped=stored["landscape"] is not None,
+        divergence=_drift(stored.get("divergence")),
+        notes=tuple(str(note) for note in stored.get("notes", ())),
     )
+
+
+def _drift(stored: Mapping[str, Any] | None) -> Drift | None:
+    if stored is None:
+        return None
+    first, mean = _estimate(stored["first_token"]), _estimate(stored["answer"])
+    return Drift(str(stored["prompts"]), first, mean)
 
 
 def _estimate(stored: Mapping[str, Any]) -> Estimate:
