@@ -192,9 +192,8 @@ def test_an_id_that_means_another_token_is_refused(tmp_path: Path, how: str, tok
 def test_a_special_token_that_nobody_writes_may_have_another_name(tmp_path: Path) -> None:
     base, tuned = pair(tmp_path)
     rename(tuned, "<|system|>", "<|tool|>")
-    assert "calls 1 special token otherwise, '<|tool|>' (here '<|system|>')" in notes(
-        tmp_path, base, tuned
-    )
+    text = notes(tmp_path, base, tuned)
+    assert "has other names for special tokens: '<|tool|>' (here '<|system|>')" in text
     with pytest.raises(DirectionError, match="has other tokens"):
         prepared(tmp_path, base, tuned, system="Be brief.")
 
@@ -276,6 +275,14 @@ def test_a_scan_warns_of_what_an_adapter_brings(
     first, second = (record.getMessage() for record in caplog.records)
     assert "trained on 'someone/else', and is put on 'base'" in first
     assert "chat template of its own" in second
+
+
+def test_a_scan_of_an_adapter_with_other_tokens_is_refused(tmp_path: Path) -> None:
+    base, tuned = pair(tmp_path, "adapter")
+    rename(tuned, "q", "renamed")
+    own = settings(tmp_path, base, model=f"{base}+{tuned}", seeds=(0,), steps=2)
+    with pytest.raises(CheckpointError, match="The adapter 'tuned' has other tokens for 'q'"):
+        prepare_scan(own)
 
 
 def test_a_tokenizer_beside_an_adapter_that_cannot_be_read_is_a_warning(

@@ -38,39 +38,6 @@ class Mismatch:
     remedy: str = ""
 
 
-@dataclass(frozen=True)
-class OtherTokens:
-    """How their table of tokens differs from ours, each as (id here, token here, what is there).
-
-    moved    our tokens that have another id there
-    renamed  ids that stand for another token there
-    missing  our tokens that have no id there, and no other token has theirs
-    added    their tokens by id, which are none of ours
-    """
-
-    moved: tuple[tuple[int, str, int], ...]
-    renamed: tuple[tuple[int, str, str], ...]
-    missing: tuple[tuple[int, str], ...]
-    added: Mapping[str, int]
-
-    @classmethod
-    def between(cls, ours: Mapping[str, int], theirs: Mapping[str, int]) -> OtherTokens:
-        """Compare two tables, token to id."""
-        named: dict[int, set[str]] = {}
-        for token, number in theirs.items():
-            named.setdefault(number, set()).add(token)
-        own = sorted(ours.items(), key=lambda item: item[1])
-        taken = set(ours.values())
-        moved = [(n, t, theirs[t]) for t, n in own if theirs.get(t, n) != n]
-        away = [(n, t) for t, n in own if t not in theirs]
-        return cls(
-            tuple(moved),
-            tuple((n, t, min(named[n])) for n, t in away if n in named),
-            tuple((n, t) for n, t in away if n not in named),
-            {t: n for t, n in theirs.items() if t not in ours and n not in taken},
-        )
-
-
 def refuse(found: Iterable[Mismatch], error: type[SafebasinError] = CheckpointError) -> None:
     """Raise the first mismatch that changes answers."""
     for one in found:

@@ -14,12 +14,8 @@ import jinja2
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.chat_templates import stored_chat_template
-from safebasin.checkpoint.mismatches import (
-    Mismatch,
-    OtherTokens,
-    other_template,
-    recorded_base,
-)
+from safebasin.checkpoint.mismatches import Mismatch, other_template, recorded_base
+from safebasin.checkpoint.token_tables import SAME, OtherTokens, renamed_tokens
 from safebasin.engines.template import PROBE, Template, own_template
 from safebasin.errors import TemplateError
 from safebasin.prompts import Prompt
@@ -34,8 +30,6 @@ _NO_COMPUTATION = {
     "transformers_version", "use_cache", "use_sliding_window", "vocab_size",
 }  # fmt: skip
 """Settings that say nothing of what is computed, or that the shapes of the weights tell."""
-
-_SAME = "Give a checkpoint of the same architecture and vocabulary."
 
 
 def between(
@@ -79,7 +73,7 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
                 "architecture",
                 f"'{tuned.name}' is of the architecture {shorten(theirs.model_type)}, and the base "
                 f"of {shorten(ours.model_type)}: the same weights are another model there.",
-                _SAME,
+                SAME,
             )
         ]
     known = type(ours)().to_dict()
@@ -112,7 +106,10 @@ def _tokens(
     table = OtherTokens.between(template.tokenizer.get_vocab(), theirs.get_vocab())
     encoded = {prompt.id: template.encode(prompt) for prompt in prompts}
     asked = {token for row in encoded.values() for token in row}
-    found = [*_renamed(table, template.tokenizer, asked), *_sizes(table, rows)]
+    found = [
+        *renamed_tokens(table, template.tokenizer, "the tuned model", asked),
+        *_sizes(table, rows),
+    ]
     if any(one.remedy for one in found):
         return found
     around = "" if template.source is None else template.render(PROBE).replace(PROBE, "")
@@ -141,31 +138,6 @@ def _tokens(
             )
         )
     return found
-
-
-def _renamed(table: OtherTokens, tokenizer: Any, asked: set[int]) -> list[Mismatch]:
-    """Ids that mean another token. A special one that nobody writes changes no answer."""
-    special = {int(i) for i, t in tokenizer.added_tokens_decoder.items() if t.special}
-    wrong = [f"{shorten(t)!r} ({there}, here {here})" for here, t, there in table.moved]
-    wrong += [
-        f"{shorten(t)!r} (id {i} is {shorten(there)!r} there)"
-        for i, t, there in table.renamed
-        if i in asked or i not in special
-    ]
-    if wrong:
-        return [
-            Mismatch("vocabulary", f"The tuned model has other tokens for {_some(wrong)}.", _SAME)
-        ]
-    if not table.renamed:
-        return []
-    names = [f"'{shorten(there)}' (here '{shorten(t)}')" for _, t, there in table.renamed]
-    return [
-        Mismatch(
-            "vocabulary",
-            f"the tuned model calls {_count(names, 'special token')} otherwise, {_some(names)}; no "
-            "prompt is asked with them",
-        )
-    ]
 
 
 def _sizes(table: OtherTokens, rows: int) -> list[Mismatch]:
