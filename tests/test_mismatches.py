@@ -117,6 +117,8 @@ def test_each_end_of_the_path_ends_its_answers_by_its_own_tokens(
     ready = prepared(tmp_path, base, tuned, engine=engine, max_new_tokens=8)
     assert any("ends its answers at" in note for note in ready.notes)
     found = compare(ready)
+    assert found.page is not None
+    assert "The tuned model ends its answers at" in found.page.read_text("utf-8")
     run = RunFolder.read(found.folder / "path")
     for point, model in ((Point(), base), (TUNED, tuned)):
         got, expected = run.read_point(point), alone(tmp_path, model)
