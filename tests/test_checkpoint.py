@@ -236,6 +236,7 @@ def test_an_adapter_by_itself_names_what_to_write(folder, tmp_path):
         ({"peft_type": "XLORA"}, "cannot be merged"),
         ({"megatron_config": {}, "megatron_core": "antigravity"}, "import a Python module"),
         ({"auto_map": {"a": "b"}}, "own code"),
+        ({"layer_replication": [[0, 2], [1, 2]]}, "repeats layers"),
     ],
 )
 def test_adapters_that_are_more_than_a_change_of_weights(folder, tmp_path, changes, match):

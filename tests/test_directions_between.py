@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
 
 import pico
 from safebasin.checkpoint import Checkpoint
@@ -204,8 +205,11 @@ def test_the_difference_of_two_checkpoints(tmp_path):
 # --- adapters -------------------------------------------------------------------------------------
 
 
-def lora(base, folder, **settings):
-    """An adapter with random factors, and its merged weights by PEFT alone."""
+def lora(base, folder, rows=None, **settings):
+    """An adapter with random factors, and its merged weights by PEFT alone.
+
+    `rows` is how many tokens the base's tables are given before.
+    """
     import warnings
 
     from peft import LoraConfig, get_peft_model
@@ -214,6 +218,8 @@ def lora(base, folder, **settings):
         warnings.simplefilter("ignore")
         torch.manual_seed(5)
         model, _ = pico.load(base)
+        if rows is not None:
+            model.resize_token_embeddings(rows)
         chosen = {"r": 2, "lora_alpha": 6, "target_modules": list(PROJECTIONS), **settings}
         wrapped = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", **chosen))
         for parameter in wrapped.parameters():
@@ -253,6 +259,64 @@ def test_an_adapter_is_what_peft_merges(tmp_path, family, settings):
         for name, tensor in model.named_parameters():
             beyond = start[name] + 2.5 * (merged[name] - start[name])
             torch.testing.assert_close(tensor, beyond, rtol=1e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("rows", [pico.VOCABULARY + 2, pico.VOCABULARY - 3])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": ["q_proj", "embed_tokens", "lm_head"]},
+        {"modules_to_save": ["embed_tokens", "lm_head"]},
+    ],
+    ids=["factors", "whole"],
+)
+def test_an_adapter_of_resized_tables_moves_where_both_overlap(tmp_path, settings, rows):
+    base = pico.save(tmp_path / "base")
+    folder, merged = lora(base, tmp_path / "adapter", rows, **settings)
+    model, weights = loaded(base)
+    start = values(model)
+    shared = min(rows, pico.VOCABULARY)
+    with weights.displaced([(1.0, Adapter(folder, weights))]):
+        for name, tensor in model.named_parameters():
+            torch.testing.assert_close(tensor[:shared], merged[name][:shared], rtol=2e-6, atol=2e-7)
+            assert torch.equal(tensor[len(merged[name]) :], start[name][len(merged[name]) :])
+
+
+def test_an_adapter_whose_names_are_older_than_the_model_is_merged(tmp_path):
+    """Mixtral's experts were one tensor each, and are stacked now: PEFT knows both."""
+    from safebasin.compare.preparation import direction_to, load
+    from safebasin.config import ScanConfig
+
+    base = tmp_path / "base"
+    small = {"vocab_size": pico.VOCABULARY, "hidden_size": 32, "intermediate_size": 48,
+             "num_hidden_layers": 1, "num_attention_heads": 4, "num_key_value_heads": 2,
+             "num_local_experts": 2, "num_experts_per_tok": 1}  # fmt: skip
+    torch.manual_seed(0)
+    AutoModelForCausalLM.from_config(AutoConfig.for_model("mixtral", **small)).save_pretrained(base)
+    pico.tokenizer().save_pretrained(base)
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    stored = {}
+    for expert in range(2):
+        for name, out, into in (("w1", 48, 32), ("w2", 32, 48), ("w3", 48, 32)):
+            key = f"base_model.model.model.layers.0.block_sparse_moe.experts.{expert}.{name}"
+            stored[f"{key}.lora_A.weight"] = torch.randn(2, into)
+            stored[f"{key}.lora_B.weight"] = torch.randn(out, 2)
+    save_file(stored, folder / "adapter_model.safetensors", {"format": "pt"})
+    settings = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4,
+                "target_modules": ["w1", "w2", "w3"]}  # fmt: skip
+    (folder / "adapter_config.json").write_text(json.dumps(settings), encoding="utf-8")
+    tuned = Checkpoint(str(base), str(folder))
+    alone = values(tuned.load("float32", "cpu")[0])
+    ready = load(Checkpoint(str(base)), ScanConfig(model=str(base), device="cpu"))
+    direction = direction_to(tuned, ready, "tuned")
+    moved = 0
+    with ready.weights.displaced([(1.0, direction)]):
+        for name, tensor in ready.model.named_parameters():
+            torch.testing.assert_close(tensor, alone[name], rtol=2e-6, atol=2e-7)
+    for name, tensor in ready.model.named_parameters():
+        moved += not torch.equal(tensor, alone[name])
+    assert moved == 2
 
 
 @pytest.mark.parametrize("family", ["llama", "gpt2"])

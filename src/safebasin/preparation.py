@@ -13,6 +13,7 @@ from safebasin import prompts as prompt_sets
 from safebasin.capability import Bench, Probe, load_tasks
 from safebasin.capability.exact import ExactProbe
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.adapter_mismatches import compare_adapter
 from safebasin.config import (
     DEFAULT_JUDGES,
     DEFAULT_MAX_NEW_TOKENS,
@@ -274,6 +275,7 @@ def prepare(config: ScanConfig) -> Prepared:
     )
     directions = build_directions(config, weights)
     template = Template.of(tokenizer, config.template, config.system, config.marks)
+    compare_adapter(checkpoint, tokenizer, template.source)
     # The words of all prompts, so that a larger sample later has the same lexicon.
     lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
     judges = build_all(config.judges, lexicon)

@@ -6,9 +6,8 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -22,7 +21,10 @@ from safebasin.checkpoint.completeness import (
     require_complete,
     require_language_head,
 )
+from safebasin.checkpoint.end_tokens import named_end_tokens, stored_end_tokens
+from safebasin.checkpoint.mismatches import recorded_base, refuse
 from safebasin.checkpoint.sources import commit, display, first_line, locate
+from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet
 from safebasin.errors import CheckpointError, EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -101,9 +103,10 @@ class Checkpoint:
     def check(self) -> None:
         """Raise CheckpointError, with a remedy, where the checkpoint is missing or unsafe to open.
 
-        No tensor is read.
+        So it is where its adapter records another revision of the base. No tensor is read.
         """
         self._vet()
+        refuse(recorded_base(self))
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the bytes of the configs and the weights, of base and adapter."""
@@ -144,6 +147,7 @@ class Checkpoint:
         `keep_on_host` leaves the model in host memory, in the dtype that it has for the device.
         Where the adapter changes one of two tied tables, `untie` gives each its own values, as
         they were trained; without it that is an error.
+        The end tokens of a tokenizer that the adapter brings end the model's answers, too.
         Raises CheckpointError where the checkpoint cannot be opened as a causal language model.
         """
         import torch
@@ -166,7 +170,49 @@ class Checkpoint:
                     for name, parameter in model.named_parameters():
                         parameter.copy_(merged.get_parameter(name))
         model = model.to("cpu" if keep_on_host else where).eval().requires_grad_(False)
-        return model, self.load_tokenizer()
+        tokenizer = self.load_tokenizer()
+        if more := self._ends_of_adapter():
+            own = named_end_tokens(model.generation_config)
+            model.generation_config.eos_token_id = sorted({*own, *more})
+        return model, tokenizer
+
+    def end_tokens(self) -> tuple[int, ...]:
+        """The ids that end an answer of this checkpoint, ascending. No tensor is read.
+
+        They are what its generation settings, configuration and tokenizer name, and what those
+        beside an adapter do. Raises CheckpointError where one of these cannot be read.
+        """
+        own = stored_end_tokens(self.folders[0], self.config(), self.load_tokenizer())
+        return tuple(sorted({*own, *self._ends_of_adapter()}))
+
+    def config(self) -> Any:
+        """The configuration of the base, as transformers reads it: with every default filled in."""
+        self._vet()
+        from transformers import AutoConfig
+
+        with quiet():
+            try:
+                return AutoConfig.from_pretrained(
+                    str(self.folders[0]),
+                    trust_remote_code=self.trust_remote_code,
+                    local_files_only=True,
+                )
+            except Exception as error:  # as below
+                raise self._cannot_load(error) from error
+
+    def _ends_of_adapter(self) -> tuple[int, ...]:
+        _, adapter = self.folders
+        return () if adapter is None else stored_end_tokens(adapter, None, self.adapter_tokenizer)
+
+    @cached_property
+    def adapter_tokenizer(self) -> Any:
+        """The tokenizer that the adapter brings along; None where there is none to be read."""
+        _, adapter = self.folders
+        return (
+            None
+            if adapter is None
+            else adapter_tokenizer(adapter, display(self.adapter or self.base))
+        )
 
     def stored_dtype(self) -> str:
         """The dtype of the base's weights by its config, else that of most of its values.
@@ -361,19 +407,3 @@ def _architecture(config: dict[str, Any]) -> str:
     if isinstance(named, list) and named and isinstance(named[0], str):
         return named[0]
     return str(config.get("model_type", "unknown"))
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep the loader's progress bars and notes off the terminal; errors are raised anyway."""
-    from transformers.utils import logging
-
-    bars, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(level)
-        if bars:
-            logging.enable_progress_bar()

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint import vetting
-from safebasin.checkpoint.checkpoint import DTYPES, Checkpoint, quiet
+from safebasin.checkpoint.checkpoint import DTYPES, Checkpoint
 from safebasin.checkpoint.merge_record import (
     other_base,
     other_tokenizer,
@@ -27,6 +27,7 @@ from safebasin.checkpoint.merge_record import (
 )
 from safebasin.checkpoint.new_folder import new_folder, put_in_place, require_free
 from safebasin.checkpoint.sources import first_line
+from safebasin.checkpoint.tokenizers import quiet
 from safebasin.errors import CheckpointError, RunError, UsageError
 from safebasin.run.provenance import redact_json
 from safebasin.run.strictjson import dumps

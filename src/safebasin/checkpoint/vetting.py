@@ -16,7 +16,7 @@ from typing import Any
 from safebasin.errors import CheckpointError
 
 CONFIG_FILES = ("config.json", "generation_config.json")
-_VOCABULARIES = (
+VOCABULARIES = (
     "tokenizer.json",
     "tokenizer.model",
     "vocab.json",
@@ -26,7 +26,7 @@ _VOCABULARIES = (
     "tekken.json",
 )
 TOKENIZER_FILES = (
-    *_VOCABULARIES,
+    *VOCABULARIES,
     "merges.txt",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -81,8 +81,8 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
             "Remove that entry and name the weights model.safetensors.",
         )
     for name in (*CONFIG_FILES, *TOKENIZER_FILES, *_PROCESSOR_FILES):
-        _inside(folder, name)
-    if not any((folder / name).exists() for name in _VOCABULARIES):
+        inside(folder, name)
+    if not any((folder / name).exists() for name in VOCABULARIES):
         raise CheckpointError(f"'{folder}' has no tokenizer.", "Save the tokenizer beside it.")
     weights, expected = _model_weights(folder)
     elements = 0
@@ -119,13 +119,19 @@ def vet_adapter(folder: Path) -> Contents:
             f"{folder / 'adapter_config.json'} asks to import a Python module (megatron_core).",
             "Remove 'megatron_config' from it if you trust the adapter.",
         )
+    if config.get("layer_replication"):
+        raise CheckpointError(
+            f"The adapter '{folder}' repeats layers of its base (layer_replication), so that its "
+            "model has other layers.",
+            "Merge and save it yourself, and give the model that comes of it.",
+        )
     if _names_code(config):
         raise CheckpointError(
             f"{folder / 'adapter_config.json'} asks to run its own code ('auto_map').",
             "Remove that entry; an adapter needs no code.",
         )
     name = "adapter_model.safetensors"
-    path = _inside(folder, name)
+    path = inside(folder, name)
     if not path.exists():
         raise _no_safetensors(folder, name)
     header = list(read_header(path))
@@ -134,7 +140,7 @@ def vet_adapter(folder: Path) -> Contents:
 
 def read_json(folder: Path, name: str) -> dict[str, Any] | None:
     """The JSON object in a file of the folder, or None where there is no such file."""
-    path = _inside(folder, name)
+    path = inside(folder, name)
     if not path.exists():
         return None
     try:
@@ -188,7 +194,7 @@ def _require_folder(folder: Path) -> None:
 
 def _model_weights(folder: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
     """The weight files in the order the loader would find them, and what an index promises."""
-    single = _inside(folder, "model.safetensors")
+    single = inside(folder, "model.safetensors")
     if single.exists():
         return (single,), {}
     index = read_json(folder, "model.safetensors.index.json")
@@ -206,7 +212,7 @@ def _model_weights(folder: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
             )
     paths = []
     for shard in sorted(set(expected.values())):
-        path = _inside(folder, shard)
+        path = inside(folder, shard)
         if not path.exists():
             raise CheckpointError(f"{path} is missing.", "Download the checkpoint again.")
         paths.append(path)
@@ -239,7 +245,7 @@ def _is_plain(name: str) -> bool:
     )
 
 
-def _inside(folder: Path, name: str) -> Path:
+def inside(folder: Path, name: str) -> Path:
     """The path of a file in the folder; raises CheckpointError where a link leads elsewhere.
 
     The hub's cache links each file into the blobs of its repository, and these into blobs that

@@ -63,6 +63,13 @@ def compare(
     min_capability: Annotated[
         float | None, typer.Option(help="The least share of right answers of the tuned model.")
     ] = None,
+    max_kl: Annotated[
+        float | None,
+        typer.Option(help="The most KL(base || tuned) on benign prompts, in nats a token."),
+    ] = None,
+    max_first_token_kl: Annotated[
+        float | None, typer.Option(help="The same, at the first token of the answer.")
+    ] = None,
     max_over_refusal_rise: Annotated[
         float | None, typer.Option(help="The rise of refused benign prompts that may pass.")
     ] = None,
@@ -172,6 +179,8 @@ def compare(
         edge_tolerance=edge_tolerance,
         point_values=point_values,
         landscape=landscape,
+        max_kl=max_kl,
+        max_first_token_kl=max_first_token_kl,
     )  # fmt: skip
     run_compare(config, as_json=json, junit=junit, dry_run=dry_run, no_probe=no_probe)
 

@@ -14,7 +14,14 @@ from safebasin.cli.interruptions import resumable
 from safebasin.cli.planning import ends_with_plan, whole_or_share
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
-from safebasin.compare import CompareConfig, Comparison, Paired, compare, prepare
+from safebasin.compare import (
+    CompareConfig,
+    Comparison,
+    Divergence,
+    Paired,
+    compare,
+    prepare,
+)
 from safebasin.compare.junit import check_target, write_junit
 from safebasin.compare.sharding import compare_shard, plan
 from safebasin.engines.vllm.engine import VllmEngine
@@ -95,6 +102,8 @@ def lines(found: Comparison) -> Iterator[tuple[str, str]]:
     yield "", ""
     for pair in found.pairs:
         yield pair.name, _pair(pair)
+    if found.divergence is not None:
+        yield "KL", _kl(found.divergence)
     before, after = found.cut
     yield "cut", f"{before.text()} -> {after.text()} ended at the token limit"
     yield "", ""
@@ -140,6 +149,15 @@ def _pair(pair: Paired) -> str:
         change += f" ({100 * rise.low:+.1f} to {100 * rise.high:+.1f})"
     text = f"{percent(pair.before)} -> {percent(pair.after)}, {change} points, {_p(pair.p)}"
     return f"{text}; {pair.unpaired} not judged" if pair.unpaired else text
+
+
+def _kl(found: Divergence) -> str:
+    if found.mean.value is None:
+        return f"not measured: {found.mean.note}"
+    return (
+        f"{found.mean.text('.4f')} nats a token over the answer, {found.first.text('.4f')} at its "
+        f"first; on {found.prompts}"
+    )
 
 
 def _p(value: float | None) -> str:

@@ -94,7 +94,9 @@ SystemOption = Annotated[
 ]
 TemplateOption = Annotated[
     str | None,
-    typer.Option(help="A Jinja chat template file, or raw. [default: the model's own]"),
+    typer.Option(
+        help="A Jinja chat template file, a folder with one, or raw. [default: the model's own]"
+    ),
 ]
 MaxNewTokensOption = Annotated[
     int | None, typer.Option(help="Tokens an answer may have. [default: the model's, or 128]")
@@ -138,9 +140,12 @@ StudyLimitOption = Annotated[
 StudySystemOption = Annotated[
     str | None, typer.Option(help="The system message: as for scan. [default: template]")
 ]
-StudyTemplateOption = Annotated[str | None, typer.Option(help="A Jinja chat template, or `raw`.")]
+StudyTemplateOption = Annotated[
+    str | None, typer.Option(help="A Jinja chat template, a folder with one, or `raw`.")
+]
 BaseTemplateOption = Annotated[
-    str | None, typer.Option(help="A Jinja chat template, or `raw`. [default: the base's]")
+    str | None,
+    typer.Option(help="A Jinja chat template, a folder with one, or `raw`. [default: the base's]"),
 ]
 StudyMaxNewTokensOption = Annotated[
     int | None, typer.Option(help="The limit of an answer. [default: the model's, else 128]")

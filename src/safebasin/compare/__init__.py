@@ -12,6 +12,7 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 from safebasin.compare.comparison import Comparison, read
+from safebasin.compare.divergence import Divergence
 from safebasin.compare.gates import Check
 from safebasin.compare.narrowing import narrowed
 from safebasin.compare.paired import Paired, paired
@@ -19,6 +20,7 @@ from safebasin.compare.parts import Part, measure
 from safebasin.compare.preparation import DIRECTION, PATH, Prepared, prepare
 from safebasin.compare.provenance import provenance
 from safebasin.compare.settings import CompareConfig
+from safebasin.compare.stored_divergence import divergence_of
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.plane import Point
 from safebasin.preparation import prepare as prepare_scan
@@ -34,6 +36,7 @@ __all__ = [
     "Check",
     "CompareConfig",
     "Comparison",
+    "Divergence",
     "Paired",
     "Prepared",
     "compare",
@@ -60,8 +63,9 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
         _measure(prepared, [path], observer, {Point.of({DIRECTION: place})})
 
     path = narrowed(prepared.folder, even, path, prepared.config, ask)
+    divergence, lacks = divergence_of(prepared)
     landscape = _landscape(prepared, observer) if prepared.config.landscape else None
-    found = read(prepared, path, landscape)
+    found = read(prepared, path, landscape, divergence, [lacks] if lacks else [])
     found = dataclasses.replace(found, provenance=provenance(prepared))
     figures = draw_path(
         found.path,

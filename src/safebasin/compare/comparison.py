@@ -9,26 +9,24 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.compare.distances import Distance
+from safebasin.compare.divergence import Divergence
 from safebasin.compare.edge import path_survey
 from safebasin.compare.gates import Check, Verdict, reasons_of, verdict_of
 from safebasin.compare.limits import checks_of, doubts_of
 from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part
-from safebasin.compare.preparation import BENIGN, CAPABILITY, DIRECTION, Prepared
+from safebasin.compare.preparation import BASE, BENIGN, CAPABILITY, TUNED, Prepared
 from safebasin.exchange import Outcome
 from safebasin.judges import Judge
 from safebasin.landscape import Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.path_length import Stretch, path_edges, path_length
 from safebasin.landscape.truncation import Cut
-from safebasin.plane import Point
 from safebasin.prompts.expected import right_answers
 from safebasin.results import Result
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.truncation import cut_at, cut_before_refusal, truncation_of
-
-BASE, TUNED = Point(), Point.of({DIRECTION: 1.0})
 
 
 @dataclass(frozen=True)
@@ -44,6 +42,7 @@ class Comparison:
     margin        length - 1: how much further the same change could go; negative where it went
                   too far already
     edge          the last place inside the basin and the first outside, by the estimates of ASR
+    divergence    KL(base || tuned) on benign prompts; None where it could not be measured
     path, shares  the landscape along the path by the headline judge, and by a three-way one
     landscape     that of the tuned model, where it was measured
     cut           how many answers to the harmful prompts ended at the token limit, at both ends
@@ -72,6 +71,7 @@ class Comparison:
     notes: tuple[str, ...]
     cut: tuple[Cut, Cut]
     doubts: tuple[str, ...] = ()
+    divergence: Divergence | None = None
     figures: tuple[Path, ...] = ()
     page: Path | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -126,6 +126,7 @@ class Comparison:
             "effective_length": self.length.to_json(),
             "margin": self.margin.to_json(),
             "edge": {"last_inside": self.edge.inside, "first_outside": self.edge.outside},
+            "divergence": None if self.divergence is None else self.divergence.to_json(),
             "distances": [distance.to_json() for distance in self.distances],
             "path": self.path.summary(self.tolerance).to_json(),
             "landscape": None if self.landscape is None else self.landscape.to_json(),
@@ -136,10 +137,17 @@ class Comparison:
         }
 
 
-def read(prepared: Prepared, path: Part, landscape: Result | None = None) -> Comparison:
+def read(
+    prepared: Prepared,
+    path: Part,
+    landscape: Result | None = None,
+    divergence: Divergence | None = None,
+    notes: Sequence[str] = (),
+) -> Comparison:
     """Read the measured run folders and hold the numbers against the limits.
 
-    `path` holds every point that was measured on the way from base to tuned.
+    `path` holds every point that was measured on the way from base to tuned; `notes` are more of
+    them, beside those of the preparation.
     """
     config, scan = prepared.config, prepared.config.scan
     judges, three = path.judges, _three_way(path.judges)
@@ -184,12 +192,18 @@ def read(prepared: Prepared, path: Part, landscape: Result | None = None) -> Com
         path=surveys[0],
         shares=None if three is None else surveys[three],
         landscape=landscape,
-        checks=checks_of(config, safety, over_refusal, capability, margin, surveys[0]),
+        checks=checks_of(config, safety, over_refusal, capability, margin, surveys[0], divergence),
         notes=tuple(
             note
-            for note in (*prepared.notes, truncation.warning, disagreement(surveys, scan.tolerance))
+            for note in (
+                *prepared.notes,
+                *notes,
+                truncation.warning,
+                disagreement(surveys, scan.tolerance),
+            )
             if note
         ),
+        divergence=divergence,
         cut=(cut_at(run, BASE, ids), cut_at(run, TUNED, ids)),
         doubts=doubts_of(config, safety, prepared.distances[0], unrefused, truncation.limit),
     )

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from safebasin.compare.distances import Distance
+from safebasin.compare.divergence import FIRST_TOKEN, OVER_THE_ANSWER, Divergence
 from safebasin.compare.gates import Check, Side, check, decided, with_note
 from safebasin.compare.paired import Paired
 from safebasin.compare.paired_interval import prompts_needed, score_interval
@@ -26,6 +27,7 @@ def checks_of(
     capability: Paired | None,
     margin: Estimate,
     path: Survey,
+    divergence: Divergence | None = None,
 ) -> tuple[Check, ...]:
     """Every limit that was asked for, in the order in which they are said."""
     checks = []
@@ -42,6 +44,15 @@ def checks_of(
     if config.min_capability is not None and capability is not None:
         limit = config.min_capability
         checks.append(_after("capability", capability, limit, "at least", config))
+    for name, found, most in (
+        (OVER_THE_ANSWER, divergence and divergence.mean, config.max_kl),
+        (FIRST_TOKEN, divergence and divergence.first, config.max_first_token_kl),
+    ):
+        if most is not None:
+            held = found or Estimate(None)
+            checks.append(
+                check(name, held, most, "at most", unit="nats", points=config.point_values)
+            )
     return (*checks, _judged("share judged", safety, "prompts"))
 
 

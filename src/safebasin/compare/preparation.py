@@ -9,21 +9,27 @@ from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.mismatches import refuse
 from safebasin.compare.distances import Distance, distances
+from safebasin.compare.mismatches import between
 from safebasin.compare.parts import Part
 from safebasin.compare.settings import CompareConfig
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.directions import Adapter, Direction, Toward
+from safebasin.directions.lora import NotLowRank
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.end_tokens import EndTokens
+from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
-from safebasin.errors import DirectionError
+from safebasin.errors import CheckpointError, DirectionError
 from safebasin.judges import Lexicon, build_all, check_judges
-from safebasin.plane import Axis, Plane
+from safebasin.plane import Axis, Plane, Point
 from safebasin.preparation import build_engine, harmful_of, settings_elsewhere
 from safebasin.prompts import PromptSet
 from safebasin.prompts.expected import require_expected
+from safebasin.reference import everyday_for
 from safebasin.run.names import default_folder
 from safebasin.spread import Recipe
 from safebasin.spread.study import Spread
@@ -32,6 +38,7 @@ from safebasin.weights import Weights
 PATH, BENIGN, CAPABILITY, LANDSCAPE = "path", "benign", "capability", "landscape"
 DIRECTION = "tuned"
 """The name of the direction from base to tuned in the run folders."""
+BASE, TUNED = Point(), Point.of({DIRECTION: 1.0})
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,10 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A comparison with nothing measured or written yet."""
+    """A comparison with nothing measured or written yet.
+
+    `friendly` are the prompts on which the models' next tokens are compared.
+    """
 
     config: CompareConfig
     base: Checkpoint
@@ -61,6 +71,7 @@ class Prepared:
     identity: Mapping[str, Any]
     folder: Path
     notes: tuple[str, ...]
+    friendly: PromptSet
 
     def part(self, name: str) -> Part | None:
         return next((part for part in self.parts if part.name == name), None)
@@ -102,12 +113,16 @@ def prepare(config: CompareConfig) -> Prepared:
     loaded = load(base, scan)
     direction = direction_to(tuned, loaded, DIRECTION)
     sets = [harmful, *(found for _, found in others)]
-    texts = [prompt.text for found in sets for prompt in found]
+    asked = [prompt for found in sets for prompt in found]
+    mismatches = between(loaded.template, base, tuned, asked, output_rows(loaded.model))
+    refuse(mismatches, DirectionError)
+    texts = [prompt.text for prompt in asked]
     lexicon = Lexicon.of(loaded.tokenizer.get_vocab(), texts)
     judges = build_all(scan.judges, lexicon)
     scan = scan.judged_by([judge.name for judge in judges])
     config = replace(config, scan=scan)
     engine = engine_for(loaded, {DIRECTION: direction}, scan)
+    other_ends = end_at(engine, {TUNED: tuned})
     sampling = sampling_of(engine, scan)
     ends = (Plane((Axis(DIRECTION, (0.0, 1.0)),)),)
     parts = [Part(PATH, harmful, (Plane((config.path(DIRECTION),)),), judges, grows=True)]
@@ -119,14 +134,18 @@ def prepare(config: CompareConfig) -> Prepared:
         "weights": loaded.weights.spec(),
         "engine": dict(engine.spec()),
         "sampling": sampling.spec(),
+        **other_ends,
     }
+    benign = next((found for name, found in others if name == BENIGN), None)
+    friendly = _sampled(everyday_for(identity), scan) if benign is None else benign
     label = f"compare-{base.name}-{tuned.name}"
     # The sets and the path count too, so that other questions never meet these answers.
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
     return Prepared(
         config, base, tuned, direction, distances(direction, loaded.weights), tuple(parts),
-        engine, sampling, lexicon, identity, folder, tuple(_notes(direction, tuned, loaded)),
+        engine, sampling, lexicon, identity, folder,
+        (*_notes(direction), *(one.sentence for one in mismatches)), friendly,
     )  # fmt: skip
 
 
@@ -184,9 +203,15 @@ def direction_to(tuned: Checkpoint, loaded: Loaded, name: str) -> Direction:
     if adapter is not None and base.folders == (folder, None):
         try:
             return Adapter(adapter, loaded.weights, name=name)
-        except DirectionError as error:
-            if "no plain LoRA" not in error.message:
-                raise
+        except NotLowRank as error:
+            no_factors = error
+        try:
+            return Toward(tuned, loaded.weights, name=name)
+        except CheckpointError:
+            # Merging fails, too: then the names that are not there are the plainer reason.
+            if "another base" in no_factors.message:
+                raise no_factors from None
+            raise
     return Toward(tuned, loaded.weights, name=name, vocabulary=loaded.tokenizer.get_vocab())
 
 
@@ -201,8 +226,27 @@ def sampling_of(engine: AnyEngine, scan: ScanConfig) -> Sampling:
     return Sampling(scan.max_new_tokens or engine.own_limit or DEFAULT_MAX_NEW_TOKENS)
 
 
-def _notes(direction: Direction, tuned: Checkpoint, loaded: Loaded) -> list[str]:
-    """What a reader has to know of the two checkpoints."""
+def output_rows(model: Any) -> int:
+    """How many tokens a model has an output for."""
+    return int(model.get_output_embeddings().weight.shape[0])
+
+
+def end_at(engine: AnyEngine, places: Mapping[Point, Checkpoint]) -> dict[str, Any]:
+    """Have answers where another checkpoint lies end by that one's end tokens.
+
+    Returns what the identity of a run has to hold of it: nothing where all end alike, so that
+    the runs of such models stay what they were.
+    """
+    plain = engine if isinstance(engine, PlainEngine) else engine.plain
+    at = {point: one.end_tokens() for point, one in places.items()}
+    if all(ends == plain.end_tokens for ends in at.values()):
+        return {}
+    plain.ends = EndTokens(plain.end_tokens, at)
+    return {"end_tokens": {point.label: list(ends) for point, ends in at.items()}}
+
+
+def _notes(direction: Direction) -> list[str]:
+    """How the weights get from the base to the tuned model."""
     notes = []
     if isinstance(direction, Adapter):
         notes.append(f"LoRA of rank up to {direction.rank}, never merged")
@@ -210,7 +254,4 @@ def _notes(direction: Direction, tuned: Checkpoint, loaded: Loaded) -> list[str]
         for name, (ours, theirs) in direction.other.resized.items():
             shared = min(ours, theirs)
             notes.append(f"'{name}' has {ours} and {theirs} rows; the first {shared} are moved")
-        own, other = loaded.tokenizer, tuned.load_tokenizer()
-        if getattr(own, "chat_template", None) != getattr(other, "chat_template", None):
-            notes.append("the tuned model has another chat template; the base's is used for both")
     return notes

@@ -35,6 +35,8 @@ class CompareConfig:
     max_over_refusal_rise  the rise of the share of benign prompts that are refused
     point_values    decide by the estimates instead of their whole intervals
     landscape       whether the tuned model's own basin is mapped too
+    max_kl          the most KL(base || tuned) on benign prompts, in nats a token over the answer
+    max_first_token_kl  the same at the first token of the answer; both None for any
     """
 
     tuned: str
@@ -52,6 +54,8 @@ class CompareConfig:
     edge_tolerance: float = 0.02
     point_values: bool = False
     landscape: bool = False
+    max_kl: float | None = None
+    max_first_token_kl: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.reach) and self.reach >= 1):
@@ -102,6 +106,17 @@ class CompareConfig:
                 "A limit of over-refusal is asked for, and no benign prompts to measure it.",
                 "Give --benign FILE.",
             )
+
+        for name, value in (("", self.max_kl), ("first-token ", self.max_first_token_kl)):
+            if value is None:
+                continue
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"The limit of the {name}KL is {value}.", "Give at least 0 nats.")
+            if self.scan.engine == "vllm":
+                raise UsageError(
+                    f"The {name}KL is to have a limit, and --engine vllm cannot measure it.",
+                    "Give --engine fast, or leave out --max-kl and --max-first-token-kl.",
+                )
 
     @property
     def benign_set(self) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.adapter_mismatches import compare_adapter
 from safebasin.compare.parts import Part
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import sampling_of
@@ -138,6 +139,8 @@ def prepare(config: ConditionsConfig) -> Prepared:
     sampling = None
     for name, system, attack, found in ways:
         template = Template.of(tokenizer, scan.template, system, scan.marks)
+        if sampling is None:
+            compare_adapter(checkpoint, tokenizer, template.source)
         engine = build_engine(scan, model, weights, directions, template, judges)
         # The first engine takes over the model's own limit of new tokens.
         sampling = sampling or sampling_of(engine, scan)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from safebasin.checkpoint.adapters import adapter_digest
-from safebasin.directions.lora import Lora, read_lora
+from safebasin.directions.lora import Lora, NotLowRank, read_lora
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
@@ -29,8 +30,9 @@ class Adapter:
     pattern, transposed layers, embeddings, and parameters that the adapter replaces whole (biases,
     `modules_to_save`) are followed; of tables of tokens the overlap moves.
 
-    Raises DirectionError where it is no plain LoRA (as DoRA or PiSSA), changes tied weights, or
-    was trained for another base. Merge such adapters: `Toward(Checkpoint(base, adapter))`.
+    Raises NotLowRank where it is no plain LoRA (as DoRA or PiSSA) or names tensors that the model
+    lacks, and DirectionError where it changes tied weights or was trained for another base. Merge
+    the former: `Toward(Checkpoint(base, adapter))`, which says whether they fit.
     """
 
     def __init__(self, folder: str | Path, weights: Weights, *, name: str | None = None) -> None:
@@ -39,6 +41,7 @@ class Adapter:
         self.name = name or f"adapter-{self.folder.resolve().name}"
         self._lora: Lora = read_lora(self.folder)
         self._require_fit()
+        self._lora = self._on_our_tables()
         # PEFT saves embeddings beside their factors, and mostly as the base has them.
         self._whole = {
             name: tensor
@@ -105,11 +108,25 @@ class Adapter:
         step[:shared] = goal[:shared] - start[:shared]
         return step
 
+    def _on_our_tables(self) -> Lora:
+        """Factors of tables of tokens with our number of rows: the overlap moves, no other row."""
+        fitted = dict(self._lora.factors)
+        for parameter in self.weights.parameters:
+            found = fitted.get(parameter.name)
+            if found is None or parameter.name not in self.weights.tables:
+                continue
+            rows = parameter.shape[0]
+            up = found.up.new_zeros(rows, found.up.shape[1])
+            up[: len(found.up)] = found.up[:rows]
+            fitted[parameter.name] = replace(found, up=up)
+        return replace(self._lora, factors=fitted)
+
     def _require_fit(self) -> None:
         known = self.weights.names
         brought = {name: _product(f.up, f.down) for name, f in self._lora.factors.items()}
         brought |= {name: tuple(tensor.shape) for name, tensor in self._lora.whole.items()}
-        wrong = [f"'{name}' is not there" for name in brought if name not in known]
+        absent = [f"'{name}' is not there" for name in brought if name not in known]
+        wrong: list[str] = []
         every = self.weights.select(exclude_norms=False).parameters
         own = {name: parameter for parameter in every for name in parameter.names}
         for name, shape in brought.items():
@@ -118,14 +135,20 @@ class Adapter:
             parameter = own[name]
             if name in self._lora.factors and parameter.output_dim == 1:
                 shape = shape[::-1]
-            table = name in self._lora.whole and name in self.weights.tables
+            table = name in self.weights.tables
             if shape != parameter.shape and not (table and shape[1:] == parameter.shape[1:]):
                 wrong.append(f"'{name}' is {parameter.shape} there, {shape} here")
-        if wrong:
-            base = self._lora.base
-            raise DirectionError(
-                f"The adapter '{self.folder}' was trained for another base: {_some(wrong)}.",
-                f"Give the base that it was trained on{f', {base}' if base else ''}.",
+        if absent or wrong:
+            base, kind = self._lora.base, DirectionError if wrong else NotLowRank
+            hint = f"Give the base that it was trained on{f', {base}' if base else ''}."
+            if not wrong:
+                hint += (
+                    " Where names alone differ, give BASE+ADAPTER as a checkpoint: it is merged."
+                )
+            raise kind(
+                f"The adapter '{self.folder}' was trained for another base: "
+                f"{_some(absent + wrong)}.",
+                hint,
             )
         tied = [name for name in brought if own[name].aliases]
         if tied:

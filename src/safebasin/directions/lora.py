@@ -54,6 +54,10 @@ class Lora:
     rank: int
 
 
+class NotLowRank(DirectionError):
+    """An adapter that has no low-rank form here; merged into its base it may fit all the same."""
+
+
 @dataclass
 class _Pair:
     up: Tensor | None = None
@@ -64,8 +68,8 @@ class _Pair:
 def read_lora(folder: Path) -> Lora:
     """Read an adapter's folder.
 
-    Raises CheckpointError where it is not safe to open, and DirectionError where it is no plain
-    LoRA: then it has no low-rank form, or not one that is known here.
+    Raises CheckpointError where it is not safe to open, and NotLowRank where it is no plain LoRA:
+    then it has no low-rank form, or not one that is known here.
     """
     from safetensors.torch import load_file
 
@@ -75,6 +79,8 @@ def read_lora(folder: Path) -> Lora:
     pairs: dict[str, _Pair] = {}
     whole: dict[str, Tensor] = {}
     for key, tensor in load_file(contents.weights[0]).items():
+        if ".original_module." in key:
+            continue  # what a module was before the adapter's own copy took its place
         found = _KEY.fullmatch(key)
         if found is None:
             if "lora_" in key or "token_adapter" in key:
@@ -143,8 +149,8 @@ def _require_plain(folder: Path, config: Mapping[str, Any]) -> None:
         raise _not_plain(folder, f"it sets {_text(other)}")
 
 
-def _not_plain(folder: Path, reason: str) -> DirectionError:
-    return DirectionError(f"The adapter '{folder}' is no plain LoRA: {reason}.", _MERGE)
+def _not_plain(folder: Path, reason: str) -> NotLowRank:
+    return NotLowRank(f"The adapter '{folder}' is no plain LoRA: {reason}.", _MERGE)
 
 
 def _text(names: Sequence[str]) -> str:

@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 
 import torch
 
+from safebasin.checkpoint.end_tokens import named_end_tokens
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Sampling, Wanted
+from safebasin.engines.end_tokens import EndTokens
 from safebasin.engines.memory import batch_size_for, free_model, is_out_of_memory
 from safebasin.engines.template import Template
 from safebasin.errors import EngineError
@@ -32,7 +34,8 @@ class PlainEngine:
     `batch_size` None chooses one that fits in the free memory. Batches hold prompts of similar
     length in an order that depends on the prompts alone, so the same command gives the same
     batches. Where memory runs out the batch size is halved once, and `halved` says so.
-    `own_limit` is the limit of new tokens that the checkpoint itself asks for, if it does.
+    `own_limit` is the limit of new tokens that the checkpoint itself asks for, if it does. `ends`
+    may be replaced where other models, with other end tokens, lie at some of the points.
     """
 
     name = "plain"
@@ -55,6 +58,7 @@ class PlainEngine:
         self.halved = False
         self.own_limit: int | None = model.generation_config.max_new_tokens
         self.end_tokens = end_tokens_of(model, template.tokenizer)
+        self.ends = EndTokens(self.end_tokens)
         self.pad_token = _pad_token(model, template.tokenizer, self.end_tokens)
         # generate() fills unset options from the model's own defaults; greedy must stay greedy.
         model.generation_config = GenerationConfig(
@@ -93,9 +97,10 @@ class PlainEngine:
             terms = [(value, self.directions[name]) for name, value in point.terms]
             produced: dict[int, tuple[Exchange, list[int]]] = {}
             with self.weights.displaced(terms):
-                for batch, rows in self._generate(encoded, sampling):
+                ends = self.ends.of(point)
+                for batch, rows in self._generate(encoded, sampling, ends):
                     for index, tokens in zip(batch, rows, strict=True):
-                        exchange = self._exchange(prompts[index], encoded[index], tokens)
+                        exchange = self._exchange(prompts[index], encoded[index], tokens, ends)
                         produced[index] = (exchange, tokens)
                     if progress is not None:
                         progress(point, [produced[index][0] for index in batch])
@@ -116,15 +121,16 @@ class PlainEngine:
         return batch_size_for(self.model, length, rows)
 
     def _generate(
-        self, encoded: Sequence[list[int]], sampling: Sampling
+        self, encoded: Sequence[list[int]], sampling: Sampling, ends: Sequence[int] | None = None
     ) -> Iterator[tuple[list[int], list[list[int]]]]:
-        """Yield (indices, new token ids of each) batch by batch."""
+        """Yield (indices, new token ids of each) batch by batch; without `ends` the model's own."""
         waiting = sorted(range(len(encoded)), key=lambda i: (-len(encoded[i]), i))
         longest = max(map(len, encoded)) + sampling.max_new_tokens
         while waiting:
             batch = waiting[: self.choose_batch_size(longest, len(encoded))]
             rows = self._retry_smaller(
-                lambda batch: self._generate_batch([encoded[i] for i in batch], sampling), batch
+                lambda batch: self._generate_batch([encoded[i] for i in batch], sampling, ends),
+                batch,
             )
             yield batch[: len(rows)], rows
             waiting = waiting[len(rows) :]
@@ -147,7 +153,10 @@ class PlainEngine:
         return self._retry_smaller(work, batch[: self.batch_size])
 
     @torch.inference_mode()
-    def _generate_batch(self, rows: Sequence[list[int]], sampling: Sampling) -> list[list[int]]:
+    def _generate_batch(
+        self, rows: Sequence[list[int]], sampling: Sampling, ends: Sequence[int] | None = None
+    ) -> list[list[int]]:
+        ends = self.ends.own if ends is None else ends
         width = max(map(len, rows))
         ids = torch.full((len(rows), width), self.pad_token, dtype=torch.long)
         mask = torch.zeros((len(rows), width), dtype=torch.long)
@@ -159,22 +168,19 @@ class PlainEngine:
             input_ids=ids.to(device),
             attention_mask=mask.to(device),
             max_new_tokens=sampling.max_new_tokens,
+            eos_token_id=list(ends) or None,
             **self.generation_options(rows),
         )
-        return [self._until_end(tokens) for tokens in output[:, width:].tolist()]
+        return [_until_end(tokens, ends) for tokens in output[:, width:].tolist()]
 
     def generation_options(self, rows: Sequence[list[int]]) -> dict[str, Any]:
         """More options of `generate` for a batch of encoded prompts. None here: greedy."""
         return {}
 
-    def _until_end(self, tokens: list[int]) -> list[int]:
-        for i, token in enumerate(tokens):
-            if token in self.end_tokens:
-                return tokens[: i + 1]
-        return tokens
-
-    def _exchange(self, prompt: Prompt, encoded: list[int], tokens: list[int]) -> Exchange:
-        ended = bool(tokens) and tokens[-1] in self.end_tokens
+    def _exchange(
+        self, prompt: Prompt, encoded: list[int], tokens: list[int], ends: Sequence[int]
+    ) -> Exchange:
+        ended = bool(tokens) and tokens[-1] in ends
         finish: Finish = "eos" if ended else "length"
         return self.template.exchange(prompt, encoded, tokens, finish)
 
@@ -227,14 +233,14 @@ class PlainEngine:
 
 def end_tokens_of(model: Any, tokenizer: Any) -> tuple[int, ...]:
     """The tokens that end an answer, by the model's settings and its tokenizer, ascending."""
-    found: set[int] = set()
-    for owner in (model.generation_config, model.config.get_text_config(), tokenizer):
-        value = getattr(owner, "eos_token_id", None)
-        if isinstance(value, int):
-            found.add(value)
-        elif value is not None:
-            found.update(int(token) for token in value)
-    return tuple(sorted(found))
+    return named_end_tokens(model.generation_config, model.config.get_text_config(), tokenizer)
+
+
+def _until_end(tokens: list[int], ends: Sequence[int]) -> list[int]:
+    for i, token in enumerate(tokens):
+        if token in ends:
+            return tokens[: i + 1]
+    return tokens
 
 
 def _pad_token(model: Any, tokenizer: Any, end_tokens: Sequence[int]) -> int:

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from safebasin.checkpoint.chat_templates import stored_chat_template
 from safebasin.engines.rendered import Rendered, rendered
 from safebasin.errors import TemplateError
 from safebasin.exchange import Exchange, Finish
@@ -49,8 +50,9 @@ class Template:
         system: str | None = None,
         marks: Marks | None = None,
     ) -> Template:
-        """The model's own template, or the one asked for: `raw`, a file with Jinja text, or one of
-        the paper's by its name, such as `peng2024:vicuna`.
+        """The model's own template, or the one asked for: `raw`, a file with Jinja text, the folder
+        of a model or an adapter that brings one, or one of the paper's by its name, such as
+        `peng2024:vicuna`.
 
         Raises TemplateError where there is none, where it cannot be read, and where it refuses,
         or silently drops, the system message or the prompt, or puts its own in the place of an
@@ -63,22 +65,7 @@ class Template:
                     "Leave out --system, or give a chat template with --template FILE.",
                 )
             return cls(tokenizer, None, marks=marks)
-        if template is not None and template.startswith(PREFIX):
-            named = TEMPLATES.get(template.removeprefix(PREFIX))
-            if named is None:
-                known = ", ".join(f"{PREFIX}{name}" for name in TEMPLATES)
-                raise TemplateError(f"There is no template '{template}'.", f"Give one of {known}.")
-            source = named
-        elif template is not None:
-            try:
-                source = Path(template).read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as error:
-                raise TemplateError(
-                    f"The template '{template}' cannot be read: {error}.",
-                    "Give the path of a Jinja chat template, or raw.",
-                ) from error
-        else:
-            source = _own_template(tokenizer)
+        source = own_template(tokenizer) if template is None else _given_template(template)
         result = cls(tokenizer, source, system, marks)
         result._probe()
         return result
@@ -230,7 +217,30 @@ class Template:
             return False
 
 
-def _own_template(tokenizer: Any) -> str:
+def _given_template(template: str) -> str:
+    if template.startswith(PREFIX):
+        named = TEMPLATES.get(template.removeprefix(PREFIX))
+        if named is None:
+            known = ", ".join(f"{PREFIX}{name}" for name in TEMPLATES)
+            raise TemplateError(f"There is no template '{template}'.", f"Give one of {known}.")
+        return named
+    path = Path(template)
+    if path.is_dir():
+        found = stored_chat_template(path)
+        if not found:
+            raise TemplateError(f"The folder '{template}' brings no chat template.", REMEDY)
+        return found
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise TemplateError(
+            f"The template '{template}' cannot be read: {error}.",
+            "Give the path of a Jinja chat template, or raw.",
+        ) from error
+
+
+def own_template(tokenizer: Any) -> str:
+    """The chat template of a tokenizer, of several the default; TemplateError where it has none."""
     own = getattr(tokenizer, "chat_template", None)
     if isinstance(own, dict):
         own = own.get("default")

@@ -9,6 +9,7 @@ from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.adapter_mismatches import compare_adapter
 from safebasin.compare.parts import Part
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
@@ -116,6 +117,7 @@ def prepare(config: EvaluateConfig) -> Prepared:
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)
     weights = Weights(model)
     template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
+    compare_adapter(checkpoint, tokenizer, template.source)
     texts = [prompt.text for found in sets.values() for prompt in found]
     lexicon = Lexicon.of(tokenizer.get_vocab(), texts)
     own_limit = model.generation_config.max_new_tokens

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from safebasin.compare.comparison import BASE, TUNED
 from safebasin.compare.paired import Paired, paired
-from safebasin.compare.preparation import BENIGN, CAPABILITY, LANDSCAPE, PATH
+from safebasin.compare.preparation import BASE, BENIGN, CAPABILITY, LANDSCAPE, PATH, TUNED
 from safebasin.evidence.capability import expected_in
 from safebasin.evidence.study_numbers import (
     JSON,

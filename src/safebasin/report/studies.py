@@ -109,6 +109,15 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Drift:
+    """KL(base || tuned) on benign prompts in nats a token, at the answer's first and over it."""
+
+    prompts: str
+    first: Estimate
+    mean: Estimate
+
+
+@dataclass(frozen=True)
 class Change:
     """What a fine-tune did.
 
@@ -119,6 +128,8 @@ class Change:
     verdict        "PASS", "FAIL" or "INCONCLUSIVE"
     reasons        why it is not PASS, a sentence each; None in files of versions that gave none
     doubts         what keeps the numbers from carrying a PASS, a sentence each
+    divergence     KL(base || tuned) on benign prompts; None where it was not measured
+    notes          what a reader has to know of the two models
     """
 
     base: str
@@ -136,6 +147,8 @@ class Change:
     verdict: str = ""
     reasons: tuple[str, ...] | None = None
     doubts: tuple[str, ...] = ()
+    divergence: Drift | None = None
+    notes: tuple[str, ...] = ()
 
     def runs(self, folder: Path) -> list[Path]:
         """The path, and the tuned model's own map where it was measured."""
@@ -286,6 +299,8 @@ def _change(stored: Mapping[str, Any]) -> Study:
         verdict=_verdict(stored["verdict"]),
         reasons=_sentences(stored["reasons"]) if "reasons" in stored else None,
         doubts=_sentences(stored.get("doubts", ())),
+        divergence=_drift(stored.get("divergence")),
+        notes=tuple(str(note) for note in stored.get("notes", ())),
     )
 
 
@@ -306,6 +321,13 @@ def _sentences(stored: Any) -> tuple[str, ...]:
     if isinstance(stored, str):
         raise TypeError("sentences are stored as a list")
     return tuple(str(one) for one in stored)
+
+
+def _drift(stored: Mapping[str, Any] | None) -> Drift | None:
+    if stored is None:
+        return None
+    first, mean = _estimate(stored["first_token"]), _estimate(stored["answer"])
+    return Drift(str(stored["prompts"]), first, mean)
 
 
 def _estimate(stored: Mapping[str, Any]) -> Estimate:

@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.mismatches import refuse
+from safebasin.compare.mismatches import between
 from safebasin.compare.parts import Part
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import (
+    Loaded,
     direction_to,
+    end_at,
     engine_for,
     harmful_set,
     load,
+    output_rows,
     sampling_of,
     tuned_checkpoint,
 )
@@ -32,8 +37,9 @@ from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import DirectionError
 from safebasin.judges import Lexicon, build_all, check_judges
-from safebasin.plane import Axis, Plane
+from safebasin.plane import Axis, Plane, Point
 from safebasin.preparation import settings_elsewhere
+from safebasin.prompts import PromptSet
 from safebasin.run.names import default_folder
 from safebasin.spread import Recipe
 from safebasin.spread.study import Spread
@@ -91,6 +97,7 @@ def prepare(config: TrajectoryConfig) -> Prepared:
         checkpoint.check()
     loaded = load(base, scan)
     series = {name_of(i): direction_to(c, loaded, name_of(i)) for i, c in enumerate(checkpoints)}
+    _compare(loaded, checkpoints, prompts)
     LOG.info("laying the plane through the checkpoints")
     axes, explained = _axes(config, list(series.values()), loaded.weights)
     # Rounded, so that the same places come out wherever the run is resumed.
@@ -108,6 +115,8 @@ def prepare(config: TrajectoryConfig) -> Prepared:
     scan = scan.judged_by([judge.name for judge in judges])
     config = replace(config, scan=scan)
     engine = engine_for(loaded, {**axes, **series}, scan)
+    places = {Point.of({name_of(i): 1.0}): one for i, one in enumerate(checkpoints)}
+    ends = end_at(engine, places)
     sampling = sampling_of(engine, scan)
     names = list(axes)
     parts = (
@@ -128,6 +137,7 @@ def prepare(config: TrajectoryConfig) -> Prepared:
         "weights": loaded.weights.spec(),
         "engine": dict(engine.spec()),
         "sampling": sampling.spec(),
+        **ends,
     }
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
     label = f"trajectory-{base.name}"
@@ -141,6 +151,18 @@ def prepare(config: TrajectoryConfig) -> Prepared:
 def _engine(config: TrajectoryConfig) -> AnyEngine:
     """The engine of a trajectory with these settings, built anew."""
     return prepare(config).engine
+
+
+def _compare(loaded: Loaded, checkpoints: Sequence[Checkpoint], prompts: PromptSet) -> None:
+    """Warn of what the checkpoints bring beside weights; raise where it changes their answers."""
+    rows = output_rows(loaded.model)
+    told: dict[str, None] = {}
+    for one in checkpoints:
+        found = between(loaded.template, loaded.checkpoint, one, prompts, rows)
+        refuse(found, DirectionError)
+        told |= {f"{one.name}: {mismatch.sentence}": None for mismatch in found}
+    for text in told:
+        LOG.warning("%s", text)
 
 
 def name_of(index: int) -> str:

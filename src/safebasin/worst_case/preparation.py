@@ -9,6 +9,7 @@ from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.adapter_mismatches import compare_adapter
 from safebasin.compare.preparation import sampling_of
 from safebasin.config import ScanConfig
 from safebasin.directions import Combination, Difference, relative
@@ -136,6 +137,7 @@ def prepare(config: WorstCaseConfig) -> Prepared:
     model, tokenizer = checkpoint.load(scan.dtype, scan.device)
     weights = Weights(model, include=scan.include, exclude=scan.exclude, layers=scan.layers)
     template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
+    compare_adapter(checkpoint, tokenizer, template.source)
     alignment = None
     if base is not None:
         alignment = relative(Difference(base, checkpoint, weights), weights, name="alignment")

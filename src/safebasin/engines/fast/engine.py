@@ -119,7 +119,7 @@ class FastEngine:
             return
         batch = Batch(
             self.forward,
-            self._ending(sampling),
+            self._ending(points, sampling),
             plan.length,
             plan.rows,
             prefix=shared_prefix(encoded),
@@ -152,7 +152,7 @@ class FastEngine:
         encoded = [self.template.encode(prompt) for prompt in prompts]
         return self.planner.plan(points, encoded, sampling)
 
-    def _ending(self, sampling: Sampling) -> Ending:
+    def _ending(self, points: Sequence[Point], sampling: Sampling) -> Ending:
         if self.stop is not None and self._table is None:
             self._table = StopTable(
                 self.stop,
@@ -161,4 +161,6 @@ class FastEngine:
                 self.template.opened,
                 self.template.marks,
             )
-        return Ending(frozenset(self.plain.end_tokens), sampling.max_new_tokens, self._table)
+        ends = self.plain.ends
+        others = {i: frozenset(ends.of(point)) for i, point in enumerate(points) if ends.at}
+        return Ending(frozenset(ends.own), sampling.max_new_tokens, self._table, others)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from safebasin.engines.fast.drafts import Drafter
@@ -13,11 +13,15 @@ from safebasin.exchange import Finish
 
 @dataclass(frozen=True)
 class Ending:
-    """When an answer ends: at an end token, when its verdict is decided, or at the limit."""
+    """When an answer ends: at an end token, when its verdict is decided, or at the limit.
+
+    `others` are the end tokens at points (indices) that have others.
+    """
 
     end_tokens: frozenset[int]
     limit: int
     table: StopTable | None = None
+    others: Mapping[int, frozenset[int]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -88,7 +92,7 @@ class Row:
         return held
 
     def _finish(self, token: int, ending: Ending) -> Finish | None:
-        if token in ending.end_tokens:
+        if token in ending.others.get(self.point, ending.end_tokens):
             return "eos"
         if ending.table is not None and ending.table.decided(self.watched, self.tokens, self.start):
             return "verdict"

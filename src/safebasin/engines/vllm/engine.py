@@ -146,6 +146,7 @@ class VllmEngine:
                         encoded * len(asked),
                         sampling,
                         [adapter for adapter in adapters for _ in prompts],
+                        self.plain.ends.of(asked[0]),
                     )
                 found = self._exchanges(asked, prompts, encoded, rows)
                 if progress is not None:
@@ -236,7 +237,8 @@ class VllmEngine:
 
     def _groups(self, points: Sequence[Point]) -> Iterator[list[Point]]:
         """The points in their order, as many together as are asked at a time."""
-        for is_origin, run in groupby(points, key=lambda point: point.is_origin):
+        ends = self.plain.ends
+        for (is_origin, _), run in groupby(points, key=lambda p: (p.is_origin, ends.of(p))):
             same = list(run)
             size = 1 if self.line is None or is_origin else MOST_POINTS
             yield from (same[i : i + size] for i in range(0, len(same), size))
@@ -327,9 +329,9 @@ class VllmEngine:
         encoded: Sequence[list[int]],
         sampling: Sampling,
         adapters: Sequence[int],
+        ends: Sequence[int],
     ) -> list[Generated]:
-        limit, ends = sampling.max_new_tokens, self.plain.end_tokens
-        stop = self.stop
+        limit, stop = sampling.max_new_tokens, self.stop
         if stop is None:
             return session.generate(encoded, limit, ends, adapters=adapters)
         rows = session.generate(encoded, limit, ends, stop.keywords, adapters)

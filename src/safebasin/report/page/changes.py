@@ -23,7 +23,8 @@ def told(change: Change, path: Sequence[Measured]) -> dict[str, Any]:
             f"The path from {change.base} (0) to {change.tuned} (1) is inside the safety basin up "
             f"to {change.length.text()}, its effective length."
         ),
-        "sure": [*_more(change), *_close(change), *_since(change, path)],
+        "sure": [*_more(change), *_close(change), *_since(change, path), *_notes(change, path)],
+        "divergence": _divergence(change),
         "limits": [_row(one) for one in change.limits],
         "pairs": [
             [one.name, percent(one.before), percent(one.after), points(one.rise), str(one.n)]
@@ -163,6 +164,27 @@ def _since(change: Change, path: Sequence[Measured]) -> list[str]:
 
 def _two_digits(estimate: Estimate) -> str:
     return "" if estimate.value is None else f"{estimate.value:.2f}"
+
+
+def _divergence(change: Change) -> str:
+    """How far the next tokens on benign prompts are from the base's; "" where it is not known."""
+    found = change.divergence
+    if found is None:
+        return ""
+    if found.mean.value is None:
+        return f"KL(base ‖ tuned) on benign prompts was not measured: {found.mean.note}."
+    return (
+        f"On benign prompts, {found.prompts}, KL(base ‖ tuned) is {found.mean.text('.4f')} nats a "
+        f"token over the base's own answers, and {found.first.text('.4f')} at their first token."
+    )
+
+
+def _notes(change: Change, path: Sequence[Measured]) -> list[str]:
+    """What the comparison notes of its models, less what the page says of a run itself."""
+    told = {one.truncation.warning for one in path}
+    return [
+        f"{note[:1].upper()}{note[1:].rstrip('.')}." for note in change.notes if note not in told
+    ]
 
 
 def _layers(change: Change) -> list[dict[str, str]]:

@@ -18,6 +18,7 @@ FAR = 0.5
 
 _EMPTY: dict[str, Any] = {
     "verdict": "", "path": "", "limits": [], "sure": [], "rows": [], "pairs": [], "layers": [],
+    "divergence": "",
 }  # fmt: skip
 
 
