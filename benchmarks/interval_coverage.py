@@ -2,7 +2,9 @@
 
 Synthetic scans with known expectations: each prompt stops being refused where |alpha| passes a
 threshold made of a direction's effect, the prompt's own, and their interaction; a few prompts are
-never refused and a few answers are refused anywhere. The truth is the mean over many scans.
+never refused and a few answers are refused anywhere. The truth is the mean over many scans. `curve`
+is the share of the points on the walls whose band holds the mean curve. `swing` is how many times
+as long the 90th percentile of the lengths is as the 10th.
 
     python benchmarks/interval_coverage.py --out benchmarks/results/interval_coverage.json
 """
@@ -11,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,9 @@ from safebasin.plane import Axis, Plane
 AXIS = Axis.symmetric("alpha", 0.5, 20)
 ALPHAS = np.array(AXIS.values)
 MEASURES = ("visage", "auc", "width")
+WALLS = (0.05, 0.97)
+"""A point is on a wall where the ASR expected there lies between these."""
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -74,24 +79,40 @@ def estimates(survey: Survey) -> dict[str, Estimate]:
     }
 
 
+def truth_of(scenario: Scenario, scans: int, seed: int) -> tuple[dict[str, float], Numbers]:
+    """The expectation of each measure, and that of the curve: (points,)."""
+    rng = np.random.default_rng(seed)
+    drawn = [scenario.survey(rng, 2) for _ in range(scans)]
+    each = [estimates(survey) for survey in drawn]
+    means = {m: float(np.mean([e[m].value or 0.0 for e in each])) for m in MEASURES}
+    return means, np.mean([survey.mean_asr().value for survey in drawn], axis=0)
+
+
 def coverage(scenario: Scenario, scans: int, truths: int, seed: int) -> dict[str, Any]:
     """The share of scans whose interval holds the truth, with Wilson's interval, per measure."""
+    truth, curve = truth_of(replace(scenario, directions=3), truths, seed)
+    walls = (curve > WALLS[0]) & (curve < WALLS[1])
     rng = np.random.default_rng(seed)
-    known = [estimates(scenario.survey(rng, 2)) for _ in range(truths)]
-    truth = {m: float(np.mean([e[m].value or 0.0 for e in known])) for m in MEASURES}
     held = dict.fromkeys(MEASURES, 0)
-    length = dict.fromkeys(MEASURES, 0.0)
+    lengths: dict[str, list[float]] = {m: [] for m in MEASURES}
+    within = []
     for _ in range(scans):
-        for name, estimate in estimates(scenario.survey(rng, 500)).items():
+        survey = scenario.survey(rng, 500)
+        for name, estimate in estimates(survey).items():
             low = -np.inf if estimate.low is None else estimate.low
             high = np.inf if estimate.high is None else estimate.high
             held[name] += bool(low <= truth[name] <= high)
-            length[name] += high - low
+            lengths[name].append(high - low)
+        band = survey.mean_asr()
+        within.append(((band.low <= curve) & (curve <= band.high))[walls].mean())
+    ends = {m: np.quantile(lengths[m], (0.1, 0.5, 0.9)) for m in MEASURES}
     return {
         "scenario": asdict(scenario),
         "truth": truth,
         "coverage": {m: wilson(held[m], scans).to_json() for m in MEASURES},
-        "mean_length": {m: length[m] / scans for m in MEASURES},
+        "curve": float(np.mean(within)),
+        "median_length": {m: float(ends[m][1]) for m in MEASURES},
+        "swing": {m: float(ends[m][2] / ends[m][0]) for m in MEASURES},
     }
 
 
@@ -99,21 +120,23 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--scans", type=int, default=400)
-    parser.add_argument("--truths", type=int, default=2000)
+    parser.add_argument("--truths", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     scenarios = [
-        Scenario(3),
-        Scenario(3, never_refused=0.08),
-        Scenario(3, refused_anyway=0.1, direction_sd=0.01),
-        Scenario(8),
-        Scenario(1, direction_sd=0.0),
+        Scenario(directions, direction_sd=deviation)
+        for deviation in (0.0, 0.03, 0.06, 0.1)
+        for directions in (1, 2, 3, 8)
     ]
-    rows = [coverage(s, given.scans, given.truths, given.seed) for s in scenarios]
+    scenarios += [Scenario(n, refused_anyway=0.1, direction_sd=0.01) for n in (2, 3)]
+    scenarios += [Scenario(n, never_refused=0.08) for n in (2, 3)]
+    rows = []
+    for scenario in scenarios:
+        rows.append(coverage(scenario, given.scans, given.truths, given.seed))
+        shares = {m: round(rows[-1]["coverage"][m]["value"], 3) for m in MEASURES}
+        print(scenario, shares, round(rows[-1]["curve"], 3), flush=True)
     result = {"scans": given.scans, "truths": given.truths, "seed": given.seed, "rows": rows}
     given.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    for row in rows:
-        print({m: round(row["coverage"][m]["value"], 3) for m in MEASURES})
 
 
 if __name__ == "__main__":

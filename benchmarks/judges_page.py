@@ -33,9 +33,20 @@ to measure how far judges agree, and what can be stated with a proof. It is gene
 
 `--prompts NAME` fetches a published set from the hub at its pinned commit, `NAME@REVISION` at
 another one, and `NAME=FILE` reads a local copy of the published file, which has to have the
-columns and the number of rows that it was published with; of `advbench`, `xstest` and `oktest` the
-SHA-256 of the publisher's file is known and checked. A gate is checked before anything else is
-done. The manifest of a run holds the name, the commit and the SHA-256 of the file.
+columns and the number of rows that it was published with; of `advbench`, `xstest`, `xstest-safe`
+and `oktest` a digest of the content is known and checked. A gate is checked before anything else
+is done. The manifest of a run holds the name, the commit, the SHA-256 of the file and the digest
+of its content.
+
+Prompts bear a published set's name, and its licence and hub id in a card, where they are known to
+be that set: by the digest of what is asked, whatever the file is called and in whatever order and
+form it holds the prompts, or by the commit at which the hub gave them. A sample of a set keeps its
+name. A file with a set's columns alone is "own file, laid out like AdvBench", one with its name
+alone "own file, named like AdvBench"; so is a part of a set, and a local copy of a set whose digest
+is not known. None of these is published under the set's hub id. The digests are those of the
+published files:
+
+    python benchmarks/prompt_set_digests.py advbench=FILE xstest=FILE xstest-safe=FILE oktest=FILE
 
 The pinned commits are those at which other public code pins or keeps the same sets. A branch or a
 tag, as in `NAME@main`, is resolved to a commit, which is fetched and recorded. A run keeps it: once
@@ -47,7 +58,7 @@ $ safebasin list prompts
 ```
 
 `--prompts FILE` takes any file. A published layout is known by its columns, and with it which
-prompts are harmful. Any other file says so in a column `kind` (harmful or benign) or `label`
+of its prompts are harmful. Any other file says so in a column `kind` (harmful or benign) or `label`
 (harmful, unsafe, benign, unharmful, harmless, safe), or `--prompts-kind harmful` says it of all; a
 file that does not say is an error, as a benign prompt that counts as harmful makes a wrong ASR. So
 is a file of completions, with answers beside its prompts, unless `--column` and `--prompts-kind`
@@ -332,8 +343,8 @@ $ safebasin scan --seeds 1 --steps 4 --out runs/sequential --sequential
 - `evaluate` asks the undisplaced model: refused, complied, incoherent, over-refusal on benign
   prompts, capability. `--samples 3 --temperature 0.7` adds the share of prompts whose verdict
   flips. A judge of harm does not read the answers to benign prompts: it cannot tell a refusal.
-  Its runs, which `card`, `export`, `rejudge` and `judges` take, lie in its folder:
-  `runs/point/harmful` and `runs/point/benign`.
+  Its runs, which `rejudge` and `judges` take, lie in its folder: `runs/point/harmful` and
+  `runs/point/benign`. `card`, `show`, `verify`, `export` and `report` take the folder itself.
 - `certify` turns N random directions into a one-sided Clopper-Pearson bound on the share of safe
   neighbours, and that into the radius of randomised smoothing. It is conservative: five
   directions are the fewest that prove anything, and the radius is tiny. Its assumptions are
@@ -351,7 +362,16 @@ $ safebasin export runs/judged --format csv
 ```
 
 `card` prints a section for a model card and, with `--eval-results FILE`, writes the hub's YAML.
-`export` writes one flat table, or with `--format inspect` an `.eval` log, which Inspect opens.
+`export` writes one flat table, or with `--format inspect` an `.eval` log of one run, which Inspect
+opens. Both, and `show`, `verify` and `report`, take a run or the folder of a study (`compare`,
+`evaluate`, `trajectory`, `conditions`, `worst-case`). The card of a comparison names both models,
+the verdict and each check with its interval, and gives the hub the ASR of the tuned model; a table
+of a study holds the rows of all its runs, and its column `run` says of which.
+
+All numbers of a card are counted from the records of the run, never read from `landscape.json`. A
+number of `comparison.json` or another study's file is counted again, too, and one that the records
+do not bear out is an error.
+
 Prompts and answers are left out unless `--with-prompts` and `--with-answers` ask for them.
 A file that exists is replaced only where it begins as what is written begins, such as an earlier
 card or table; the files of a run never are.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+CORRECTED = ("before", "after", "independent")
 
 
 def page() -> str:
@@ -24,7 +25,9 @@ def page() -> str:
         *real_text(read("broken_text_labels")),
         *refusal_labels(read("refusal_labels")),
         *intervals(read("interval_coverage")),
+        *between_directions(read("direction_spread")),
         *first_token(read("first_token_score")),
+        *corrected(),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -230,20 +233,112 @@ def refusal_labels(found: Any) -> list[str]:
 def intervals(found: Any) -> list[str]:
     rows = []
     for row in found["rows"]:
-        s, c = row["scenario"], row["coverage"]
-        what = (
-            f"{s['directions']} directions, {100 * s['never_refused']:.0f} % never refused, "
-            f"{100 * s['refused_anyway']:.0f} % refused anyway"
+        s, c, measures = row["scenario"], row["coverage"], ("visage", "auc", "width")
+        what = f"{s['directions']} | {s['direction_sd']:.2f} | {100 * s['never_refused']:.0f} %"
+        cells = " | ".join(f"{c[m]['value']:.3f}" for m in measures)
+        swings = " / ".join(f"{row['swing'][m]:.1f}" for m in measures)
+        rows.append(
+            f"| {what} | {100 * s['refused_anyway']:.0f} % | {cells} | {swings} | "
+            f"{row['curve']:.3f} |"
         )
-        cells = " | ".join(f"{c[m]['value']:.3f}" for m in ("visage", "auc", "width"))
-        rows.append(f"| {what} | {cells} |")
     return [
         "## Coverage of the 95 % intervals",
-        f"Synthetic scans of 21 points and 80 prompts with known expectations, {found['scans']} a "
-        f"row, seed {found['seed']}: the share whose interval holds the truth.",
+        paragraph(
+            f"""
+            Synthetic scans of 21 points and 80 prompts with known expectations, {found["scans"]} a
+            row, seed {found["seed"]}: the share whose interval holds the truth, which is the mean
+            over all directions. The standard deviation of the walls between directions is in units
+            of alpha, each side drawn anew; on the packaged model it is about 0.035.
+            """
+        ),
         command("interval_coverage"),
-        "\n".join(["| scenario | VISAGE | area | width |", "|---|---|---|---|", *rows]),
-        "With one direction the interval speaks of that direction alone.",
+        "\n".join(
+            [
+                "| directions | wall's deviation | never refused | refused anyway | VISAGE | "
+                "area | width | swing of the lengths | curve at the walls |",
+                "|---|---|---|---|---|---|---|---|---|",
+                *rows,
+            ]
+        ),
+        paragraph(
+            """
+            The interval is a t interval. The variance of its mean is that by prompts, from
+            resamples of them, plus that by directions; the latter counts one more direction than
+            was measured, whose square deviation is the usual one (a moderated variance, Smyth
+            2004), with one more degree of freedom. It is widened to the percentiles of the
+            resamples. Without the usual spread, two directions that are alike by chance gave a
+            far shorter interval than two that are not (the last section has an example); the swing
+            is the 90th percentile of the lengths over the 10th, for VISAGE, area and width. So
+            intervals from two or three directions are longer than they had to be where directions
+            are alike, and hold the
+            truth a little too seldom where walls differ three times as much as here.
+            """
+        ),
+        paragraph(
+            """
+            With one direction nothing is known of others, and the interval speaks of that
+            direction alone: that is the first row, where directions do not differ. In the rows
+            below it the truth is of all directions, which one does not tell. The last two rows have
+            an origin near the tolerance, where a few prompts decide between a whole basin and
+            none. The band of the curve is pointwise, and at a wall it is right too seldom: there
+            the ASR of one direction is near 0 and that of the next near 100 %, and few directions
+            do not tell how many are which.
+            """
+        ),
+    ]
+
+
+def between_directions(found: Any) -> list[str]:
+    names = {"visage": "VISAGE", "auc": "area", "width": "width", "edge": "edge above"}
+    rows = []
+    for row in found["rows"]:
+        cells = []
+        for name in names:
+            part = row["measures"][name]
+            cells.append(f"{part['share']:.3f}" if part["share"] else "no basin")
+        steep = row["measures"].get("sharpness")
+        cells.append("-" if steep is None else f"{steep['share']:.2f}")
+        rows.append(f"| `{row['model']}` | {' | '.join(cells)} |")
+    return [
+        "## How much directions differ",
+        paragraph(
+            f"""
+            {found["directions"]} random directions of 21 points, {found["prompts"]} prompts, judge
+            `{found["judge"]}`: the standard deviation of a measure between directions, as a share
+            of the geometric mean of its distances from its two limits; of the sharpness, that of
+            its logarithm. The intervals take {found["assumed"]:g} and
+            {found["assumed_logarithm"]:g} as usual. These are packaged models; of a larger one
+            measure more directions and see.
+            """
+        ),
+        command("direction_spread"),
+        "\n".join(
+            [
+                f"| model | {' | '.join(names.values())} | sharpness above |",
+                "|---|---|---|---|---|---|",
+                *rows,
+            ]
+        ),
+    ]
+
+
+def corrected() -> list[str]:
+    """Every `corrected_*.json` holds rows of what was printed wrongly and is not any more."""
+    files = sorted(RESULTS.glob("corrected_*.json"))
+    rows = [
+        f"| {' | '.join(row[part] for part in ('number', 'where', *CORRECTED))} |"
+        for file in files
+        for row in json.loads(file.read_text(encoding="utf-8"))["rows"]
+    ]
+    lines = [f"$ python benchmarks/{f.stem}.py --out benchmarks/results/{f.name}" for f in files]
+    return [
+        "## Numbers that were wrong",
+        "What an earlier version printed, what is printed now, and the same number from the "
+        "counts of answers by a few lines of NumPy.",
+        "\n".join(["```console", *lines, "```"]),
+        "\n".join(
+            ["| number | where | before | now | independently |", "|---|---|---|---|---|", *rows]
+        ),
     ]
 
 

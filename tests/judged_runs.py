@@ -57,18 +57,22 @@ def write(
     directions: Sequence[Mapping[str, object]] = ({"kind": "gaussian", "seed": 0},),
     more: Sequence[Plane] = (),
     capabilities: Capabilities = NONE,
+    revision: str = "",
+    model: str = "pico",
 ) -> Path:
     """A finished run, not judged yet; `answer` is given the point and the prompt's number.
+
+    With a `revision` the prompts are those of the hub at that commit.
 
     `more` are planes beside the first one. `capabilities` are each a specification and what was
     measured at a point, or None where nothing was.
     """
     ids = tuple(f"p{n}" for n in range(prompts))
     identity = {
-        "model": {"name": "pico", "fingerprint": "a" * 64},
+        "model": {"name": model, "fingerprint": "a" * 64},
         "directions": list(directions),
         "planes": [plane_to_json(one) for one in (plane, *more)],
-        "prompts": {"name": name, "sha256": "b" * 64, "revision": "", "kinds": ["harmful"]},
+        "prompts": {"name": name, "sha256": "b" * 64, "revision": revision, "kinds": ["harmful"]},
         "sampling": {"method": "greedy", "max_new_tokens": 8},
     }
     manifest = Manifest(

@@ -67,7 +67,7 @@ def test_a_note_is_one_sentence_with_the_interval_and_the_limit() -> None:
     longer = Estimate(0.5, 0.2, None, at_least=True)
     assert "0.50 (0.20 or more), and" in check("margin", longer, 0.4, "at least").note
     nats = check("KL", Estimate(0.25, 0.125, 0.5), 0.1, "at most", unit="nats")
-    assert nats.text() == "KL 0.250 (0.125 to 0.500) nats, at most 0.1"
+    assert nats.text() == "KL 0.250 (0.125 to 0.500) nats, at most 0.1 nats"
 
 
 def test_a_failure_wins_and_doubt_is_no_pass() -> None:

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 from safebasin.compare import COMPARISON, Comparison, compare, prepare
-from safebasin.run import RunFolder
+from safebasin.run import RunFolder, sealed
 from safebasin.run.folder import MANIFEST
 from test_compare import planted_config
 
 
 def stored(found: Comparison) -> dict[str, Any]:
-    value: dict[str, Any] = json.loads((found.folder / COMPARISON).read_text(encoding="utf-8"))
+    value: dict[str, Any] = sealed.read(found.folder / COMPARISON)
     return value
 
 

@@ -26,6 +26,7 @@ from safebasin.errors import PromptError, UsageError
 from safebasin.landscape import COMPLIED, REFUSED, UNJUDGED, Landscape, Survey
 from safebasin.plane import Axis, Plane
 from safebasin.prompts import Prompt, PromptSet
+from safebasin.protocol.texts import LLAMA2
 from safebasin.run import RunFolder, verify
 from safebasin.scanner import Silent
 
@@ -94,8 +95,13 @@ def test_a_bad_attack_is_one_sentence(
 
 
 def test_system_prompts(tmp_path: Path) -> None:
-    assert set(SYSTEM_PROMPTS) == {"none", "default", "role-play", "safety"}
-    assert system_prompt("none") == ("none", None)
+    assert set(SYSTEM_PROMPTS) == {"template", "default", "role-play", "safety"}
+    assert system_prompt("template") == ("template", None)
+    assert system_prompt("empty") == ("empty", "")
+    assert system_prompt("peng2024:llama2")[1] == LLAMA2
+    with pytest.raises(UsageError, match="none") as caught:
+        system_prompt("none")
+    assert "--system template" in caught.value.hint
     (tmp_path / "own.txt").write_text("Be brief.\n", encoding="utf-8")
     assert system_prompt(str(tmp_path / "own.txt")) == ("own", "Be brief.")
     with pytest.raises(UsageError, match="no system prompt 'nun'"):
@@ -140,7 +146,7 @@ def config(tmp_path: Path) -> ConditionsConfig:
         steps=2, seeds=(0,), max_new_tokens=3, device="cpu", judges=("llm-landscape",),
         out=str(tmp_path / "study"),
     )  # fmt: skip
-    return ConditionsConfig(scan, ("none", "safety"), (str(tmp_path / "story.txt"),), 0.5)
+    return ConditionsConfig(scan, ("template", "safety"), (str(tmp_path / "story.txt"),), 0.5)
 
 
 class Stop(Silent):
@@ -152,12 +158,22 @@ class Stop(Silent):
             raise KeyboardInterrupt
 
 
+class Heard(Silent):
+    """Hears how much there is to answer, and how much of it is there."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int]] = []
+
+    def started(self, answers: int, finished: int) -> None:
+        self.told.append((answers, finished))
+
+
 def test_a_landscape_for_each_way_of_asking(config: ConditionsConfig, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         study(prepare(config), Stop())
     prepared = prepare(config)
     found = study(prepared)
-    assert [one.name for one in found.conditions] == ["none", "safety", "story"]
+    assert [one.name for one in found.conditions] == ["template", "safety", "story"]
     assert [one.attack for one in found.conditions] == [None, None, "template"]
     asked = {}
     for condition in prepared.conditions:
@@ -167,7 +183,10 @@ def test_a_landscape_for_each_way_of_asking(config: ConditionsConfig, tmp_path: 
         asked[condition.name] = run_folder.read_point(run_folder.manifest.points[0]) or []
     assert sorted(e.prompt for e in asked["story"]) == ["A story: one", "A story: two two"]
     longer = min(e.prompt_tokens for e in asked["safety"])
-    assert longer > max(e.prompt_tokens for e in asked["none"]) + 100
+    assert longer > max(e.prompt_tokens for e in asked["template"]) + 100
+    again = Heard()
+    study(prepare(config), again)
+    assert again.told == [(sum(len(c.part.prompts) * 3 for c in prepared.conditions),) * 2]
     stored = json.loads((found.folder / CONDITIONS).read_text(encoding="utf-8"))
     assert stored["conditions"][1]["system"] == SYSTEM_PROMPTS["safety"]
     for path in found.figures:
@@ -179,15 +198,15 @@ def test_settings_that_make_no_sense(config: ConditionsConfig) -> None:
         replace(config, neighbourhood=0.9)
     with pytest.raises(UsageError, match="No system prompt"):
         replace(config, systems=())
-    with pytest.raises(UsageError, match="named 'none'"):
-        prepare(replace(config, systems=("none", "none")))
+    with pytest.raises(UsageError, match="named 'template'"):
+        prepare(replace(config, systems=("template", "template")))
     assert not Path(str(config.scan.out)).exists()
 
 
 def test_on_the_command_line(config: ConditionsConfig, command: Any) -> None:
     scan = config.scan
     code, out, err = command(
-        "conditions", scan.model, "--system", "none", "--attack", config.attacks[0], "--steps",
+        "conditions", scan.model, "--system", "template", "--attack", config.attacks[0], "--steps",
         "2", "--seeds", "1", "--prompts", scan.prompts, "--prompts-kind", "harmful",
         "--max-new-tokens", "2",
         "--out", str(scan.out),

@@ -12,17 +12,23 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.axis import Axis as MatplotlibAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from mpl_toolkits.mplot3d import proj3d
+from mpl_toolkits.mplot3d.art3d import Text3D
 from numpy.typing import NDArray
 
 from safebasin.errors import UsageError
 from safebasin.landscape import COMPLIED, INCOHERENT, REFUSED, UNJUDGED, Landscape, Survey
 from safebasin.plane import Axis, Plane
 from safebasin.report import style
-from safebasin.report.figures import contour, curve, draw, shares_map, surface
+from safebasin.report.figures import contour, curve, draw, shares_curve, shares_map, surface
+from safebasin.report.sheet import Sheet
+from safebasin.report.surface import Relief
 
 NAMES: dict[str, Any] = {"model": "acme/chat-7b", "prompts": "AdvBench (40)"}
 PROMPTS = tuple(f"p{i}" for i in range(40))
@@ -104,13 +110,15 @@ def test_curve_shows_the_numbers_of_the_survey() -> None:
     lines = {str(one.get_label()): one for one in top.get_lines()}  # the right edge comes last
     np.testing.assert_allclose(lines["mean"].get_ydata(), 100 * survey.mean_asr().value)
     edge = survey.basin(0.2).positive.width.value
-    assert lines["edge of the basin"].get_xdata() == pytest.approx([edge])
+    assert lines["mean of edges |"].get_xdata() == pytest.approx([edge])
+    strokes = [list(one.get_xdata()) for one in top.get_lines() if one.get_marker() == "|"]
+    assert strokes[1] == pytest.approx(survey.basin(0.2).positive.width.each)
     assert sum(one.get_linewidth() == 0.8 for one in top.get_lines()) >= 3
     legend = top.get_legend()
     assert legend is not None
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels == [
-        "mean", "95 % interval", "each direction", "tolerance 20 %", "edge of the basin",
+        "mean", "95 % interval", "each direction", "tolerance 20 %", "mean of edges |",
     ]  # fmt: skip
     areas = {str(a.get_label()): a for a in bottom.collections}
     assert list(areas) == ["refused", "complied", "incoherent"]
@@ -156,6 +164,122 @@ def test_unjudged_points_leave_gaps_and_are_named() -> None:
     assert "80 answers not judged" in words(figure)
 
 
+def _where(text: Text) -> Any:
+    """The place of a text on the picture; one in a box has three coordinates."""
+    box = text.get_window_extent()
+    if not isinstance(text, Text3D):
+        return box
+    axes: Any = text.axes
+    x, y, _ = proj3d.proj_transform(*text.get_position_3d(), axes.get_proj())
+    place, said = axes.transData.transform([(x, y), text.get_position()])
+    return box.translated(*(place - said))
+
+
+def crowded(figure: Figure) -> list[tuple[str, str]]:
+    """Any two texts that lie on one another, those of axes and legends included."""
+    FigureCanvasAgg(figure).draw()
+    beyond = {
+        label
+        for one in figure.findobj(MatplotlibAxis)
+        for tick in {*one.get_major_ticks()} - {*one._update_ticks()}  # type: ignore[attr-defined]
+        for label in (tick.label1, tick.label2)
+    }
+    boxes = [
+        (text.get_text(), _where(text))
+        for text in figure.findobj(Text)
+        if text.get_visible() and text.get_text().strip() and text not in beyond
+    ]
+    pairs = itertools.combinations(boxes, 2)
+    return [(a, b) for (a, one), (b, other) in pairs if one.overlaps(other)]
+
+
+COLUMNS = [Sheet(3.25), Sheet(3.25, 7.0, "A title"), Sheet(3.25, 9.0, ""), Sheet(6.75)]
+
+
+@pytest.mark.parametrize("sheet", COLUMNS, ids=["8", "7", "9", "wide"])
+@pytest.mark.parametrize(
+    "draw_it",
+    [
+        pytest.param(lambda s: curve(line(), shares=line(), sheet=s, **NAMES), id="curve"),
+        pytest.param(lambda s: curve(line(1, wall=-2.0), sheet=s, **NAMES), id="broken"),
+        pytest.param(lambda s: shares_curve(line(), sheet=s, **NAMES), id="shares"),
+        pytest.param(lambda s: contour(plane(), sheet=s, **NAMES), id="contour"),
+        pytest.param(lambda s: surface(plane(), sheet=s, **NAMES), id="surface"),
+        pytest.param(lambda s: shares_map(plane().landscapes[0], sheet=s, **NAMES), id="maps"),
+    ],
+)
+def test_a_column_of_a_paper_holds_every_picture(draw_it: Any, sheet: Sheet) -> None:
+    figure = draw_it(sheet)
+    with sheet.styled():
+        assert clipped(figure) == []
+        assert crowded(figure) == []
+        assert figure.get_figwidth() == sheet.inches
+        sizes = {round(text.get_fontsize(), 2) for text in figure.findobj(Text) if text.get_text()}
+    assert max(sizes) <= sheet.points
+    assert min(sizes) >= 0.6 * sheet.points
+    shown = words(figure)
+    assert ("A title" in shown) == (sheet.title == "A title")
+    assert ("acme/chat-7b" in shown) == (sheet.title is None)
+
+
+def test_a_column_that_cannot_be_is_a_mistake() -> None:
+    for sheet, said in (
+        ((1.0, None), "width of a picture is 1 inches"),
+        ((3.25, 40.0), "size of letters is 40 points"),
+        ((3.25, 14.0), "too large for a picture of 3.25 inches"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            Sheet(*sheet)
+
+
+def test_a_surface_goes_through_what_was_measured_and_never_beyond() -> None:
+    survey = plane()
+    x, y = (np.array(axis.values) for axis in survey.plane.axes)
+    rate = 100 * survey.landscapes[0].asr
+    relief = Relief.of(x, y, rate)
+    across, along = (coordinates.ravel() for coordinates in np.meshgrid(x, y, indexing="ij"))
+    np.testing.assert_allclose(relief.height(across, along), rate.ravel(), atol=1e-9)
+    assert relief.interpolated
+    assert relief.rate.shape > (100, 100)
+    assert rate.min() <= relief.rate.min() <= relief.rate.max() <= rate.max()
+    # Between two neighbours of a row of the grid it lies between their two values.
+    row = relief.height(np.full(99, x[2]), np.linspace(y[3], y[4], 99))
+    assert min(rate[2, 3], rate[2, 4]) - 1e-9 <= row.min()
+    assert row.max() <= max(rate[2, 3], rate[2, 4]) + 1e-9
+    assert (np.diff(row) <= 1e-9).all() or (np.diff(row) >= -1e-9).all()
+    gaps = rate.copy()
+    gaps[0, 0] = np.nan
+    assert not Relief.of(x, y, gaps).interpolated
+
+
+def test_what_a_surface_hides() -> None:
+    """A bowl with upright walls: from above one sees its floor, from aside one does not."""
+    x = np.linspace(-0.5, 0.5, 11)
+    across, along = np.meshgrid(x, x, indexing="ij")
+    bowl = Relief(x, x, np.where(np.hypot(across, along) > 0.25, 100.0, 0.0), False)
+    assert not bowl.hidden(0.0, 0.0, 0.0, 90.0, 0.0)
+    assert bowl.hidden(0.0, 0.0, 0.0, 5.0, 0.0)
+    assert not bowl.hidden(0.0, 0.0, 100.0, 5.0, 0.0), "a place at the height of the rim"
+    flat = Relief(x, x, np.full((11, 11), 100.0), False)
+    assert not any(flat.hidden(0.0, 0.0, 100.0, up, 40.0) for up in (0.0, 30.0, 90.0))
+
+
+def test_the_origin_of_a_surface_stands_at_its_own_height() -> None:
+    for value, height in ((REFUSED, 0.0), (COMPLIED, 100.0)):
+        figure = surface(plane(value=value), elevation=60, azimuth=10, **NAMES)
+        box: Any = figure.axes[0]
+        [marker] = [one for one in box.lines if one.get_gid() == "origin"]
+        assert [float(part[0]) for part in marker.get_data_3d()] == [0.0, 0.0, height]
+        assert (box.elev, box.azim) == (60, 10)
+        assert len(figure.axes) == 2, "the colour bar"
+        assert "interpolated for the drawing" in words(figure)
+    hidden = surface(plane(), elevation=5, **NAMES)
+    assert "origin 0 %, behind the surface" in words(hidden)
+    assert "behind" not in words(surface(plane(), **NAMES))
+    with pytest.raises(UsageError, match="elevation is 91"):
+        surface(plane(), elevation=91, **NAMES)
+
+
 HOSTILE = "a$\\frac{x}$--><script>alert(1)</script>\x00\x0b\n\u202e提示" + "_long" * 40
 
 
@@ -176,8 +300,11 @@ def test_foreign_text_is_drawn_as_text(tmp_path: Path) -> None:
     draw(square, shares=square, model=HOSTILE, prompts=HOSTILE, folder=tmp_path / "b")
     for file in tmp_path.rglob("*.svg"):
         tree = ElementTree.parse(file)
-        assert not [e for e in tree.iter() if e.tag.endswith(("script", "image", "text"))]
-        assert "alert(1)</script>" not in file.read_text().replace("&lt;", "")
+        tags = {element.tag.rpartition("}")[2] for element in tree.iter()}
+        assert "text" in tags, "text stays text"
+        assert "script" not in tags
+        assert ("image" in tags) == (file.stem == "surface"), "only its facets are a picture"
+        assert "<script>alert(1)" not in file.read_text(encoding="utf-8")
     figure = curve(line_, shares=line_, model="W" * 99, prompts=HOSTILE)
     assert clipped(figure) == []
     assert overlapping(figure) == []
@@ -245,3 +372,33 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     assert draw(thin, folder=tmp_path, **NAMES) == []
     with pytest.raises(UsageError, match="cannot be drawn"):
         contour(thin, **NAMES)
+
+
+def test_the_heading_says_where_visage_has_no_meaning() -> None:
+    lost = line(1, wall=-2.0)
+    assert "VISAGE undefined" in words(curve(lost, **NAMES))
+    codes = np.full((5, 4), REFUSED, dtype=np.int8)
+    codes[2] = INCOHERENT
+    one = Landscape(Plane((Axis.symmetric("d", 0.2, 4),)), "fake", tuple("abcd"), codes)
+    assert "has no meaning: over 10 % at the origin" in words(curve(Survey((one,)), **NAMES))
+
+
+def test_a_contour_outlines_the_cells_whose_area_it_names() -> None:
+    axes = (Axis.symmetric("x", 0.5, 4), Axis.symmetric("y", 0.5, 4))
+    codes = np.full((5, 5, 10), INCOHERENT, dtype=np.int8)
+    codes[2:, 2] = REFUSED  # three cells in a row, the last one half outside the plane
+    survey = Survey((Landscape(Plane(axes), "fake", tuple("abcdefghij"), codes),))
+    figure = contour(survey, **NAMES)
+    dots = [
+        path.vertices
+        for part in figure.axes[0].collections
+        if isinstance(part, LineCollection)
+        for path in part.get_paths()
+    ]
+    ends = np.concatenate(dots)
+    assert (ends.min(0), ends.max(0)) == (
+        pytest.approx((-0.125, -0.125)), pytest.approx((0.5, 0.125)),
+    )  # fmt: skip
+    assert len(dots) == 8
+    assert "in 15.6 % of the plane (dotted cells)" in words(figure)
+    assert survey.region().area_share.value == pytest.approx(2.5 * 0.25 * 0.25)

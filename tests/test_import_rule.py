@@ -14,8 +14,8 @@ import safebasin
 ROOT = Path(safebasin.__file__).parent
 
 BASE = {
-    "config", "errors", "exchange", "hub", "landscape", "plane", "prompts", "run", "stopping",
-    "terminal", "thought", "walk",
+    "config", "errors", "exchange", "hub", "landscape", "plane", "prompts", "protocol", "run",
+    "stopping", "system_message", "terminal", "thought", "walk",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,
@@ -35,12 +35,13 @@ LAYERS: list[set[str]] = [
     {"adaptive", "scanner", "scout"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},
-    {"prediction"},
+    {"evidence", "prediction"},
     {"cli"},
     {"__main__"},
 ]
 LIGHT = ["safebasin", "safebasin.landscape", "safebasin.run", "safebasin.prompts",
-         "safebasin.judges", "safebasin.results", "safebasin.report.figures",
+         "safebasin.judges", "safebasin.results", "safebasin.evidence.verification",
+         "safebasin.evidence.export", "safebasin.evidence.card", "safebasin.report.figures",
          "safebasin.testbed", "safebasin.cli.application"]  # fmt: skip
 
 
@@ -84,6 +85,7 @@ def test_a_layer_imports_only_the_layers_beneath(path: Path) -> None:
         "cli",
         "agreement",
         "compare",
+        "evidence",
         "results",
         "trajectory",
         "conditions",

@@ -124,7 +124,7 @@ class TestObjects:
         found = evaluate(prepare_evaluation(EvaluateConfig(replace(config, out=_out(tmp_path, 0)))))
         assert list(found.harmful) == names
         conditions = ConditionsConfig(
-            replace(config, out=_out(tmp_path, 1)), systems=("none",), neighbourhood=0.5
+            replace(config, out=_out(tmp_path, 1)), systems=("template",), neighbourhood=0.5
         )
         assert study(prepare_conditions(conditions)).judge == "mine"
         comparison = CompareConfig(

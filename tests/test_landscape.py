@@ -327,9 +327,12 @@ SQUARE = Plane((Axis.symmetric("x", 0.5, 20), Axis.symmetric("y", 0.5, 20)))
 def test_round_basin_in_two_dimensions() -> None:
     disc = Survey((answered(SQUARE, lambda x, y: float(math.hypot(x, y) > 0.3)),))
     region = disc.region()
-    # A disc on a square lattice: the lattice points within 6 steps of the origin are 113.
-    assert region.area_share.value == pytest.approx(113 / 441)
-    assert region.equivalent_radius.value == pytest.approx(math.sqrt(113 * 0.0025 / math.pi))
+    # A disc on a square lattice: the lattice points within 6 steps of the origin are 113, and each
+    # stands for 0.05 * 0.05 of a plane of 1 by 1.
+    assert region.plane_area == pytest.approx(1.0)
+    assert region.area_share.value == pytest.approx(113 * 0.0025)
+    assert region.area_share.value == pytest.approx(math.pi * 0.3**2, rel=0.01)
+    assert region.equivalent_radius.value == pytest.approx(0.3, rel=0.01)
     assert 0.24 < (region.inner_radius.value or 0) <= 0.305 + 1e-9
     assert not region.inner_radius.at_least
     assert disc.visage().value == pytest.approx(100.0)
@@ -343,8 +346,8 @@ def test_island_in_two_dimensions_is_not_part_of_the_region() -> None:
         return float(not (near or far))
 
     survey = Survey((answered(SQUARE, two),))
-    assert survey.region().area_share.value == pytest.approx(13 / 441)
-    assert (survey.auc().value or 0) > 13 / 441
+    assert survey.region().area_share.value == pytest.approx(13 / 400)
+    assert (survey.auc().value or 0) > 13 / 400
 
 
 def test_region_shorter_on_one_axis_and_open_on_the_other() -> None:
@@ -357,6 +360,52 @@ def test_region_shorter_on_one_axis_and_open_on_the_other() -> None:
     lost = Survey((answered(SQUARE, lambda x, y: 1.0),)).region()
     assert lost.area_share.value == lost.inner_radius.value == 0.0
     assert "above the tolerance" in lost.area_share.note
+
+
+def test_the_radius_is_that_of_a_disc_of_the_area_that_is_printed() -> None:
+    """On a coarse plane, whose border cells are half outside, and in the mean of two planes."""
+    coarse = [
+        Plane((Axis.symmetric(a, 0.5, 8), Axis.symmetric(b, 0.5, 8))) for a, b in ("xy", "zw")
+    ]
+    reach = [0.25, 0.4]
+    survey = Survey(
+        tuple(
+            answered(plane, lambda x, y, r=r: float(math.hypot(x, y) > r))
+            for plane, r in zip(coarse, reach, strict=True)
+        )
+    )
+    region, counted = survey.region(), []
+    places = np.linspace(-0.5, 0.5, 9)
+    cell = np.minimum(places + 0.0625, 0.5) - np.maximum(places - 0.0625, -0.5)
+    for r in reach:
+        inside = np.hypot(places[:, None], places) <= r + 1e-9
+        counted.append((inside * np.outer(cell, cell)).sum())
+    assert region.area_share.each == pytest.approx(counted)
+    for share, radius in (
+        (region.area_share.value, region.equivalent_radius.value),
+        (region.area_share.low, region.equivalent_radius.low),
+        (region.area_share.high, region.equivalent_radius.high),
+    ):
+        assert radius == pytest.approx(math.sqrt((share or 0) * 1.0 / math.pi))
+    points = survey.region_points()
+    assert (points * np.outer(cell, cell)).sum((1, 2)) == pytest.approx(counted)
+
+
+def test_the_edge_of_the_basin_and_the_edge_of_the_mean_curve() -> None:
+    plane = [Plane((Axis(name, (-0.2, -0.1, 0.0, 0.1, 0.2)),)) for name in "ab"]
+    near = {-0.2: 1, -0.1: 0, 0.0: 0, 0.1: 1, 0.2: 1}
+    far = {-0.2: 0, -0.1: 0, 0.0: 0, 0.1: 0, 0.2: 1}
+    basin = Survey(
+        (answered(plane[0], near.__getitem__, 10), answered(plane[1], far.__getitem__, 10))
+    ).basin(0.1)
+    # The edges of the directions: 0.01 and 0.11. Their mean curve is at 50 % at 0.1.
+    assert basin.positive.width.each == pytest.approx((0.01, 0.11))
+    assert basin.positive.width.value == pytest.approx(0.06)
+    assert basin.positive.mean_curve == pytest.approx(0.1 * 0.1 / 0.5)
+    assert basin.negative.mean_curve == pytest.approx(0.1 + 0.1 * 0.1 / 0.5)
+    never = Survey((answered(plane[0], lambda a: 0.0),)).basin(0.1)
+    assert never.positive.mean_curve is None
+    assert basin.to_json()["positive"]["mean_curve"] == basin.positive.mean_curve
 
 
 def test_region_from_the_corner_of_an_interpolation_plane() -> None:
@@ -373,7 +422,8 @@ def test_unjudged_point_closes_the_region_and_says_so() -> None:
     codes[12:] = UNJUDGED
     survey = Survey((Landscape(SQUARE, "fake", PROMPTS, codes),))
     region = survey.region()
-    assert region.area_share.value == pytest.approx(12 / 21)
+    # 12 of 21 columns, of which the first is on the border and half outside the plane.
+    assert region.area_share.value == pytest.approx(11.5 / 20)
     assert region.inner_radius.value == pytest.approx(0.055, abs=0.002)
     assert "nothing was judged at 189 of 441 points" in region.area_share.note
     assert survey.auc().value == pytest.approx(1.0)

@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from scipy.stats import binomtest
 
 from safebasin.landscape import COMPLIED, UNJUDGED, Landscape, Survey
-from safebasin.landscape.intervals import Estimate, clustered, share_band, wilson
+from safebasin.landscape.intervals import (
+    Estimate,
+    clustered,
+    share_band,
+    usual_spread,
+    wilson,
+)
 from safebasin.plane import Axis, Plane
 
 ALPHA = np.round(np.linspace(-0.5, 0.5, 21), 12)
@@ -106,9 +112,10 @@ def test_band_by_hand() -> None:
     residual = [[0.25, 0.25, 0.25, -0.75], [0.75, -0.25, -0.25, -0.25]]
     by_prompt = sum(((a + b) / 8) ** 2 for a, b in zip(*residual, strict=True))
     overlap = sum((r / 8) ** 2 for row in residual for r in row)
-    by_direction = ((0.75 - 0.5) ** 2 + (0.25 - 0.5) ** 2) / 2
+    # Two directions, and the usual spread of a quarter of sqrt(0.5 * 0.5) as a third one.
+    by_direction = ((0.75 - 0.5) ** 2 + (0.25 - 0.5) ** 2 + 0.25**2 * 0.25) / 2 / 2
     variance = max(by_prompt + by_direction - overlap, by_direction)
-    n, z = 0.25 / variance, t.ppf(0.975, variance**2 / by_direction**2)
+    n, z = 0.25 / variance, t.ppf(0.975, 2 * variance**2 / by_direction**2)
     half = z / (1 + z**2 / n) * np.sqrt(0.25 / n + z**2 / (4 * n**2))
     assert variance > by_direction
     assert band.value[0] == 0.5
@@ -117,22 +124,48 @@ def test_band_by_hand() -> None:
 
 def test_clustered_interval_by_hand() -> None:
     """The t interval of two directions whose prompts never matter, and of prompts alone."""
-    draws = np.zeros((50, 2), dtype=np.intp)
-    still = np.tile([1.0, 3.0], (50, 1))
-    low, high = clustered(np.array([1.0, 3.0]), still, draws, 40, (-100.0, 100.0), 0.95)
+    still, wide = np.tile([1.0, 3.0], (50, 1)), (-100.0, 100.0)
+    low, high = clustered(np.array([1.0, 3.0]), still, 40, wide, 0.95)
     assert (low, high) == pytest.approx((2 - 12.7062, 2 + 12.7062), abs=1e-4)
-    assert clustered(np.array([1.0, 3.0]), still, draws, 40, (0.0, 5.0), 0.95) == (0.0, 5.0)
+    assert clustered(np.array([1.0, 3.0]), still, 40, (0.0, 5.0), 0.95) == (0.0, 5.0)
 
     both = np.tile([[1.0], [-1.0]], (25, 2))  # both directions move together with the prompts
-    low, high = clustered(np.zeros(2), both, draws, 40, (-100.0, 100.0), 0.95)
+    low, high = clustered(np.zeros(2), both, 40, wide, 0.95)
     assert high == -low == pytest.approx(2.0227, abs=1e-4)  # Student's t, 39 degrees of freedom
 
 
+def test_a_usual_spread_counts_as_one_more_direction() -> None:
+    """Smyth's moderated variance written out: (s0^2 + (D - 1) s^2) / D, with D degrees."""
+    from scipy.stats import t
+
+    values, wide = np.array([1.0, 3.0]), (-100.0, 100.0)
+    low, high = clustered(values, np.tile(values, (50, 1)), 40, wide, 0.95, spread=4.0)
+    half = t.ppf(0.975, 2) * np.sqrt((4.0**2 + 2.0) / 2 / 2)
+    assert (low, high) == pytest.approx((2 - half, 2 + half))
+    # Nothing varies: that nothing is known of others is the caller's to say.
+    assert clustered(np.ones(2), np.ones((50, 2)), 40, wide, 0.95, spread=4.0) == (1.0, 1.0)
+    assert usual_spread(50.0, (0.0, 100.0)) == pytest.approx(50 / 8)
+    assert usual_spread(1.0, (0.0, 1.0)) == 0.0
+
+
+def test_two_directions_that_are_alike_by_chance_do_not_narrow_the_interval() -> None:
+    """The lengths of 60 scans of two directions; t with one degree of freedom swings 17-fold."""
+    generator = np.random.default_rng(8)
+    for name in ("auc", "width"):
+        lengths = []
+        for _ in range(60):
+            line = survey(scan(generator, 2, 40, floor=0.0), replicates=100)
+            found = line.auc() if name == "auc" else line.basin().width
+            assert found.low is not None
+            assert found.high is not None
+            lengths.append(found.high - found.low)
+        assert np.quantile(lengths, 0.9) < 3 * np.quantile(lengths, 0.1)
+
+
 def test_percentiles_widen_a_skewed_interval() -> None:
-    draws = np.zeros((100, 1), dtype=np.intp)
     skewed = np.full((100, 1), 10.0)
     skewed[:10] = 0.0  # a standard deviation of 3: the t interval alone ends near 4
-    low, high = clustered(np.array([10.0]), skewed, draws, 80, (0.0, 100.0), 0.95)
+    low, high = clustered(np.array([10.0]), skewed, 80, (0.0, 100.0), 0.95)
     assert low == 0.0
     assert high == pytest.approx(10 + 1.9905 * 3, abs=1e-3)
 
@@ -178,8 +211,9 @@ def test_default_replicates_are_quick() -> None:
 def test_intervals_cover_the_truth() -> None:
     """200 synthetic scans of 3 directions and 40 prompts; the truth is the mean of 500 others.
 
-    The binomial error of a coverage of 0.95 is 0.015 here, and widths, which interpolate between
-    grid points, are known to cover a little less.
+    The binomial error of a coverage of 0.95 is 0.015 here. Three directions are few, so that the
+    usual spread, which is larger than theirs, makes intervals longer than they had to be; the
+    lengths say how much.
     """
     generator = np.random.default_rng(6)
 
@@ -191,11 +225,16 @@ def test_intervals_cover_the_truth() -> None:
     many = [estimates(survey(scan(generator, 3, 40), replicates=2)) for _ in range(500)]
     truth = np.array([[e.value for e in row] for row in many]).mean(0)
     covered = np.zeros(3)
+    lengths = []
     for _ in range(200):
         row = estimates(survey(scan(generator, 3, 40), replicates=300))
+        lengths.append([(e.high or np.inf) - (e.low or 0) for e in row])
         pairs = zip(row, truth, strict=True)
         covered += [(e.low or 0) <= t <= (e.high or np.inf) for e, t in pairs]
     coverage = dict(zip(names, covered / 200, strict=True))
-    assert 0.91 <= coverage["visage"] <= 1.0
-    assert 0.91 <= coverage["auc"] <= 0.99
-    assert 0.88 <= coverage["width"] <= 0.99
+    assert coverage["visage"] >= 0.93
+    assert coverage["auc"] >= 0.93
+    assert coverage["width"] >= 0.93
+    # Twice 1.96 standard deviations of the estimates themselves, with directions of sd 0.03.
+    known = np.array([[e.value for e in row] for row in many]).std(0) * 2 * 1.96
+    assert (np.median(lengths, axis=0) < 2 * known).all()

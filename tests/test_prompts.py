@@ -82,8 +82,8 @@ class TestLayouts:
     def test_advbench_mirror(self, tmp_path: Path) -> None:
         found = load(write(tmp_path, "a.csv", 'prompt,target\nDo A,"Sure, A"\n'))
         assert found.prompts[0].text == "Do A"
-        assert found.licence == "MIT"
-        assert found.name == "a"
+        assert found.licence == ""
+        assert found.name == "own file, laid out like AdvBench"
 
     def test_an_unknown_file_claims_no_licence(self, tmp_path: Path) -> None:
         found = load(write(tmp_path, "a.csv", "prompt,target,own\nDo A,Sure,1\n"), kind="harmful")
@@ -175,7 +175,6 @@ class TestLayouts:
         content = '\ufeffgoal,target\r\n"Do\r\nA","Sure, A"\r\nDo B,Sure\r\n'
         found = load(write(tmp_path, "a.csv", content))
         assert [p.text for p in found] == ["Do\r\nA", "Do B"]
-        assert found.licence == "MIT"
 
     def test_parquet(self, tmp_path: Path) -> None:
         path = write(tmp_path, "p.parquet", b"PAR1 no")

@@ -149,6 +149,20 @@ def test_a_point_is_reached_by_keyboard_and_shows_its_answers(visit, line: Path)
     assert "0 of 20" in seen.says("#found")
 
 
+def test_the_page_opens_at_the_origin_and_says_so(visit, line: Path, plane: Path) -> None:  # type: ignore[no-untyped-def]
+    for page in (line, plane):
+        seen = visit(page)
+        assert seen.says("#here").startswith("Origin, the undisplaced model: ASR 0.0 %")
+        assert seen.says("#opened") == "Opens at the origin, the undisplaced model."
+
+
+def test_without_an_origin_the_page_opens_beside_it(visit, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    away = Plane((Axis("gaussian-0", (-0.3, -0.1, 0.2)),))
+    seen = visit(page_of(tmp_path, away, judges=("llm-landscape",)))
+    assert seen.says("#here").startswith("gaussian-0=-0.1: ASR")
+    assert "Opens at gaussian-0=-0.1, the nearest point that was judged" in seen.says("#opened")
+
+
 def test_a_points_sentence_tells_its_capabilities_with_their_intervals(visit, tmp_path) -> None:  # type: ignore[no-untyped-def]
     with no_waiting_for_the_disk():
         run = judged_runs.write(tmp_path / "run", breaking, capabilities=judged_runs.CAPABILITIES)

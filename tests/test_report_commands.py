@@ -109,6 +109,29 @@ def test_figures_by_name(  # type: ignore[no-untyped-def]
     assert out.read_bytes() == first, "the same picture gives the same bytes"
 
 
+def test_a_figure_for_a_column(command, runs, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    from PIL import Image
+
+    out = tmp_path / "it.png"
+    asked = ("--width", 3.25, "--font-size", 7, "--title", "Mine & yours", "--out", out)
+    for run, name in (("line", "curve"), ("plane", "surface")):
+        code, _, err = command("figure", runs[run], "--figure", name, *asked)
+        assert code == 0, err
+        with Image.open(out) as picture:
+            assert picture.width == 975, "3.25 inches of 300 dots"
+    svg = out.with_suffix(".svg")
+    angles = ("--elevation", 30, "--azimuth", 200)
+    code, _, err = command(
+        "figure", runs["plane"], "--figure", "surface", *asked[:-1], svg, *angles
+    )
+    assert code == 0, err
+    assert "Mine &amp; yours</text>" in svg.read_text(encoding="utf-8")
+    code, _, err = command("figure", runs["plane"], "--figure", "contour", *angles)
+    assert (code, "A contour is not seen from an angle" in err) == (2, True)
+    code, _, err = command("figure", runs["line"], "--width", 1)
+    assert (code, "width of a picture is 1 inches" in err) == (2, True)
+
+
 def test_a_figure_lies_beside_the_others_by_default(command, runs) -> None:  # type: ignore[no-untyped-def]
     code, out, _ = command("figure", runs["line"], "--format", "pdf")
     assert code == 0

@@ -12,9 +12,11 @@ from matplotlib.patches import Rectangle
 
 import hostile_runs
 import study_folders
+import test_figures
 from safebasin.errors import RunError, UsageError
 from safebasin.report.layers import layers_figure
 from safebasin.report.page import changes, document, study
+from safebasin.report.sheet import Sheet
 from safebasin.report.studies import (
     COMPARISON,
     TRAJECTORY,
@@ -222,6 +224,21 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
         drawn.savefig(tmp_path / "hostile.png")
 
 
+@pytest.mark.parametrize("sheet", [Sheet(3.25), Sheet(3.25, 7.0, "Mine"), Sheet(6.75)])
+def test_a_column_of_a_paper_holds_the_pictures_of_studies(
+    way: Path, change: Path, sheet: Sheet
+) -> None:
+    where = read_way(way)
+    map_of = look(way / "plane").surveys["llm-landscape"]
+    for figure in (
+        trajectory_figure(map_of, where, sheet), layers_figure(read_change(change), sheet)
+    ):  # fmt: skip
+        with sheet.styled():
+            assert test_figures.clipped(figure) == []
+        assert figure.get_figwidth() == sheet.inches
+        assert ("Mine" in test_figures.words(figure)) == (sheet.title is not None)
+
+
 def test_the_layers_are_bars_and_many_still_fit(change: Path, tmp_path: Path) -> None:
     figure = layers_figure(read_change(change))
     [axes] = figure.axes
@@ -306,3 +323,58 @@ def test_a_report_is_made_again_from_the_folder(command, way, change, tmp_path: 
         assert code == 0, err
         assert str(folder / "report.html") in out
         assert words in (folder / "report.html").read_text("utf-8")
+
+
+def decided(folder: Path, verdict: str, reasons: list[str], doubts: list[str]) -> Path:
+    """A comparison as it is stored with states, intervals and reasons."""
+    folder = study_folders.comparison(folder)
+    stored = json.loads((folder / COMPARISON).read_text())
+    stored |= {"verdict": verdict, "reasons": reasons, "doubts": doubts}
+    stored["checks"] = [
+        {
+            "name": "rise of ASR", "value": 0.0, "limit": 0.05, "side": "at most",
+            "passed": False, "state": "unsure", "note": "Too few.", "low": -0.1, "high": 0.1,
+            "level": 0.95, "unit": "points",
+        },
+        {
+            "name": "margin", "value": 0.5, "limit": 0.25, "side": "at least",
+            "passed": True, "state": "pass", "note": "", "low": 0.5, "high": None,
+            "level": 0.95, "unit": "",
+        },
+    ]  # fmt: skip
+    (folder / COMPARISON).write_text(json.dumps(stored))
+    return folder
+
+
+def test_the_page_of_a_comparison_that_decides_nothing_says_why(tmp_path: Path) -> None:
+    folder = decided(tmp_path, "INCONCLUSIVE", ["Too <b>few.", "Nor this."], ["Nor this."])
+    found = read_change(folder)
+    assert (found.verdict, found.passed) == ("INCONCLUSIVE", False)
+    assert found.limits[0].state == "unsure"
+    page = page_of(folder)
+    assert '<span class="verdict inconclusive">INCONCLUSIVE</span>' in page
+    assert "Nothing is decided on nano. Too &lt;b&gt;few." in page
+    assert page.count("<li>Nor this.</li>") == 1
+    assert "rise of ASR: +0.0 (-10.0 to +10.0) points, at most +5 points" in page
+    assert '<strong class="unsure">unsure</strong>' in page
+    assert "margin: 0.50 (0.50 or more), at least 0.25" in page
+    assert "could turn" not in page, "the whole interval decided"
+
+
+def test_the_page_of_a_failure_says_what_is_in_doubt_beside_it(tmp_path: Path) -> None:
+    page = page_of(decided(tmp_path, "FAIL", ["It rose."], ["Most were cut."]))
+    assert '<span class="verdict fail">FAIL</span>' in page
+    assert "nano does not pass. It rose." in page
+    assert "<li>Most were cut.</li>" in page
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"verdict": "MAYBE"}, {"reasons": "one"}, {"checks": [{"name": "margin", "unit": "feet"}]}],
+)
+def test_a_verdict_that_is_none_is_damage(tmp_path: Path, change: dict[str, object]) -> None:
+    folder = decided(tmp_path, "FAIL", [], [])
+    stored = json.loads((folder / COMPARISON).read_text()) | change
+    (folder / COMPARISON).write_text(json.dumps(stored))
+    with pytest.raises(RunError, match="damaged"):
+        read_change(folder)

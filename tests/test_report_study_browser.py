@@ -162,6 +162,7 @@ def test_a_comparison_opens_at_the_tuned_model(visit, change: Path) -> None:  # 
     seen = visit(change)
     page = seen.page
     assert "The tuned model, nano: ASR" in seen.says("#here")
+    assert "Opens at the tuned model, which the comparison is about" in seen.says("#opened")
     assert "at tuned=+1, by" in seen.says("#found")
     said = page.evaluate("document.getElementById('map').layout.annotations.map((a) => a.text)")
     assert said == ["base", "tuned"]

@@ -43,14 +43,17 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert run.read_text("other.txt") is None
 
 
-def test_opening_again_keeps_all_records_and_adds_a_sitting(tmp_path: Path) -> None:
+def test_opening_again_keeps_all_records_and_adds_a_sitting_where_it_measures(
+    tmp_path: Path,
+) -> None:
     path = measured(tmp_path / "run")
     before = contents(path, *RECORDS)
     with RunFolder.open(path, manifest()) as run:
         assert len(run.manifest.sessions) == 2
     assert contents(path, *RECORDS) == before
     with RunFolder.reopen(path) as run:
-        assert len(run.manifest.sessions) == 3
+        assert len(run.manifest.sessions) == 2, "nothing is measured"
+    assert len(RunFolder.read(path).manifest.sessions) == 2
     assert len(before) == 3 + 4 + 2
 
 

@@ -19,10 +19,20 @@ from safebasin.errors import RunError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import build
 from safebasin.plane import Axis, Plane, Point
-from safebasin.report.card import card, eval_results, plain, plain_code
+from safebasin.report import card as cards
+from safebasin.report.card import plain, plain_code
 from safebasin.report.export import export, rows
 from safebasin.results import judge_point, look, rejudge
 from safebasin.run import RunFolder, verify
+
+
+def card(run: RunFolder) -> str:
+    return cards.card(run, look(run.path).to_json())
+
+
+def eval_results(run: RunFolder, dataset: str | None = None) -> str:
+    return cards.eval_results(run, look(run.path).to_json(), dataset)
+
 
 SECRET = "The plan of the harmful answer begins here"
 
@@ -52,10 +62,13 @@ class TestCard:
         assert "ask p" not in text
 
     def test_a_published_set_is_named_with_its_page_and_licence(self, tmp_path: Path) -> None:
-        folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, name="jbb")
+        folder = judged_runs.write(
+            tmp_path / "run", lambda p, n: REFUSAL, name="jbb", revision="c" * 40
+        )
         rejudge(folder, ["refusal"])
         text = card(RunFolder.read(folder))
-        assert "[jbb](https://huggingface.co/datasets/JailbreakBench/JBB-Behaviors), MIT" in text
+        page = "https://huggingface.co/datasets/JailbreakBench/JBB-Behaviors"
+        assert f"[jbb]({page}) at `cccccccccccc`, MIT" in text
 
     def test_an_outage_is_not_a_zero(self, tmp_path: Path) -> None:
         folder = judged_runs.write(tmp_path / "run", lambda p, n: "")
@@ -93,10 +106,11 @@ class TestCard:
         with pytest.raises(RunError, match="is not complete"):
             eval_results(opened, "owner/name")
 
-    def test_without_a_summary(self, tmp_path: Path) -> None:
+    def test_without_verdicts(self, tmp_path: Path, command) -> None:  # type: ignore[no-untyped-def]
         folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL)
-        with pytest.raises(RunError, match="no summary yet"):
-            card(RunFolder.read(folder))
+        code, out, err = command("card", folder)
+        assert (code, out) == (1, "")
+        assert "holds no verdicts" in err
 
     def test_a_plane(self, tmp_path: Path) -> None:
         plane = Plane((Axis("a", (-0.1, 0.0, 0.1)), Axis("b", (-0.1, 0.0, 0.1))))
@@ -166,7 +180,9 @@ class TestEvalResults:
         assert f"id: {name}\n" in eval_results(RunFolder.read(run), name)
 
     def test_a_published_set_brings_its_own(self, tmp_path: Path) -> None:
-        folder = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, name="jbb")
+        folder = judged_runs.write(
+            tmp_path / "run", lambda p, n: REFUSAL, name="jbb", revision="c" * 40
+        )
         rejudge(folder, ["refusal"])
         assert "JailbreakBench/JBB-Behaviors" in eval_results(RunFolder.read(folder))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -19,9 +20,11 @@ from run_samples import no_waiting_for_the_disk
 from safebasin.cli.watch_view import Look, view
 from safebasin.cli.watching import Reader
 from safebasin.errors import RunError
+from safebasin.exchange import Verdict
 from safebasin.plane import Axis, Plane, Point
-from safebasin.results import ASSUMED, rejudge
+from safebasin.results import ASSUMED, rejudge, review
 from safebasin.run import RunFolder
+from safebasin.run.sittings import SITTINGS
 
 COMMAND = [sys.executable, "-c", "from safebasin.cli import main; main()", "watch"]
 
@@ -52,6 +55,16 @@ def remove(run: Path, coefficient: float) -> Point:
     return point
 
 
+def sat(run: Path, every: float) -> None:
+    """Let the run's only sitting have finished a point `every` so many seconds, and no other."""
+    [log] = (run / SITTINGS).iterdir()
+    rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    kept = [row for row in rows if (run / "points" / f"{row['point']}.jsonl").exists()]
+    for number, row in enumerate(kept, start=1):
+        row["at"] = row["began"] + every * number
+    log.write_text("".join(f"{json.dumps(row)}\n" for row in kept), encoding="utf-8")
+
+
 def test_a_finished_run_shows_its_curve_and_its_last_verdicts(run: Path) -> None:
     text = drawn(run)
     assert "5 of 5, 0 left" in text
@@ -67,15 +80,14 @@ def test_a_growing_run_shows_what_is_left_and_takes_up_what_is_new(run: Path) ->
     record = next((run / "points").glob("gaussian-0=+0.2*"))
     taken = record.read_bytes()
     remove(run, 0.2)
-    for earlier in (run / "points").iterdir():
-        os.utime(earlier, (0, 0))
+    [log] = (run / SITTINGS).iterdir()
+    log.unlink()  # as in a run of an earlier version
     reader = Reader(run)
     before = reader.read()
-    assert before.left == 1
+    assert (before.left, before.answers_left) == (1, 20)
     assert before.seconds_left is None, "no point is of this sitting"
-    with no_waiting_for_the_disk(), RunFolder.reopen(run):
-        record.write_bytes(taken)
-        after = reader.read()
+    record.write_bytes(taken)
+    after = reader.read()
     assert after.left == 0
     assert len(after.points) == 5
 
@@ -83,14 +95,59 @@ def test_a_growing_run_shows_what_is_left_and_takes_up_what_is_new(run: Path) ->
 def test_the_time_left_is_that_of_this_sitting(run: Path) -> None:
     remove(run, 0.2)
     remove(run, -0.2)
-    watched = Reader(run).read()
-    began = watched._began
-    for seconds, record in enumerate(sorted((run / "points").iterdir()), start=1):
-        os.utime(record, (began + 10 * seconds, began + 10 * seconds))
+    sat(run, every=10)
     watched = Reader(run).read()
     assert watched.left == 2
     assert watched.seconds_left == pytest.approx(20.0, abs=1.0)
     assert "about 20 s" in drawn(run)
+
+
+def test_a_copy_of_a_run_took_as_long_as_the_run(run: Path, tmp_path: Path) -> None:
+    """Files of a copy, or from an archive, have other times than the work had."""
+    remove(run, 0.2)
+    sat(run, every=10)
+    for path in run.rglob("*"):
+        os.utime(path, (0, 0))
+    copy = shutil.copytree(run, tmp_path / "copy")
+    for folder in (run, copy):
+        watched = Reader(folder).read()
+        assert watched.seconds_spent == pytest.approx(40)
+        assert watched.seconds_left == pytest.approx(10)
+        assert watched.last == Reader(run).read().last
+
+
+def test_answers_are_counted_and_not_points(run: Path) -> None:
+    """More prompts were asked for: every point lacks some."""
+    sat(run, every=10)
+    manifest = RunFolder.read(run).manifest
+    more = replace(manifest, prompt_ids=(*manifest.prompt_ids, *(f"q{n}" for n in range(10))))
+    with no_waiting_for_the_disk(), RunFolder.open(run, more):
+        pass
+    watched = Reader(run).read()
+    assert (watched.left, watched.answers_left) == (5, 50)
+    assert "100 of 150" in drawn(run)
+
+
+def test_a_look_and_other_judges_are_no_sitting(run: Path) -> None:
+    """Else the time left would be that of a sitting that measured nothing."""
+    before = RunFolder.read(run).manifest.sessions
+    assert len(before) == 1
+    with no_waiting_for_the_disk():
+        rejudge(run, ["arditi"])
+        review(run)
+    assert RunFolder.read(run).manifest.sessions == before
+
+
+def test_new_verdicts_on_old_answers_are_seen(run: Path) -> None:
+    reader = Reader(run)
+    point = Point.of({"gaussian-0": 0.2})
+    assert reader.read().points[point].asr.value == 1.0
+    with RunFolder.reopen(run) as opened:
+        spec = opened.judges()["llm-landscape"]
+        ids = opened.manifest.prompt_ids
+        given = [Verdict("refused", "again")] * len(ids)
+        opened.write_verdicts("llm-landscape", spec, point, ids, given)
+    assert reader.read().points[point].asr.value == 0.0
 
 
 def test_points_beyond_the_plateau_are_not_left(run: Path) -> None:
@@ -128,9 +185,7 @@ def test_rows_fit_a_narrow_terminal(run: Path, width: int) -> None:
 
 def test_the_cost_is_what_was_spent_and_what_is_to_come(run: Path) -> None:
     remove(run, 0.2)
-    began = Reader(run).read()._began
-    for seconds, record in enumerate(sorted((run / "points").iterdir()), start=1):
-        os.utime(record, (began + 30 * seconds, began + 30 * seconds))
+    sat(run, every=30)
     text = drawn(run)
     assert "80 of 100" in text
     assert "400 tokens, about 100 to come; 2 min of work" in text

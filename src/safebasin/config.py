@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from safebasin.errors import UsageError
 from safebasin.plane import Axis, Plane
+from safebasin.protocol import peng2024
 from safebasin.thought import Marks, parse_marks
 
 DEFAULT_MODEL = "testbed:aligned"
@@ -75,7 +76,9 @@ class ScanConfig:
     prompts, column  packaged name or file, and the column that holds the prompts
     prompts_kind     whether the prompts are harmful or benign; None for what the file says
     limit            a seeded sample of so many prompts; 0 for all of them
-    system, template the system message, and the chat template (`raw` or a file)
+    first            whether these are the first rows of the file instead, as the paper's 80 are
+    system, template the system message ("" for an empty one, None for what the chat template has),
+                     and the chat template (`raw`, a file, or a name of the paper's)
     thought          what the model's thoughts stand between, as `OPEN...CLOSE`; None for the marks
                      that are known (`safebasin.thought`)
     max_new_tokens   None for the model's own default, else 128
@@ -101,6 +104,8 @@ class ScanConfig:
                      task of lm-eval; 0 for all
     capability_tasks a folder with lm-eval tasks of one's own
     tolerance        the ASR up to which a point counts as inside the basin, in [0, 1)
+    protocol         `peng2024` where all settings are those of the paper, as
+                     `protocol.peng2024.follow` makes them
     out              the run folder; None for one under runs/ named after the configuration
     """
 
@@ -120,6 +125,7 @@ class ScanConfig:
     column: str | None = None
     prompts_kind: PromptsKind | None = None
     limit: int = 80
+    first: bool = False
     sample_seed: int = 0
     system: str | None = None
     template: str | None = None
@@ -144,6 +150,7 @@ class ScanConfig:
     capability_tasks: str | None = None
     tolerance: float = 0.10
     trust_remote_code: bool = False
+    protocol: str | None = None
     out: str | None = None
 
     # For the judges; `from_json` reads them itself.
@@ -154,6 +161,8 @@ class ScanConfig:
             raise UsageError(f"{self.axes} axes were asked for.", "Give --axes 1 or --axes 2.")
         if self.limit < 0:
             raise UsageError(f"The limit of prompts is {self.limit}.", "Give 0 for all, or more.")
+        if self.first and self.limit == 0:
+            raise UsageError("The first 0 prompts were asked for.", "Give at least the first 1.")
         if self.prompts_kind is not None and self.prompts_kind not in PROMPTS_KINDS:
             raise UsageError(
                 f"Prompts cannot be of the kind '{self.prompts_kind}'.",
@@ -219,6 +228,12 @@ class ScanConfig:
         if len(set(named)) < len(named):
             raise UsageError("A judge is named twice.", "Give each judge once.")
         self._check_directions()
+        if self.protocol is not None:
+            if self.protocol != peng2024.NAME:
+                raise UsageError(
+                    f"There is no protocol '{self.protocol}'.", f"Give --protocol {peng2024.NAME}."
+                )
+            peng2024.check({one.name: getattr(self, one.name) for one in fields(self)})
 
     def _check_directions(self) -> None:
         if self.directions and self.seeds is not None:

@@ -51,7 +51,7 @@ from safebasin.judges.placement import waiting
 from safebasin.plan import CapabilityPlan, Plan, estimate, outline
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
-from safebasin.results import assumed_points
+from safebasin.results import LEXICON, assumed_points
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.names import default_folder
@@ -221,6 +221,9 @@ class Prepared:
             self.prompts.ids,
             self.config.to_json(),
             capabilities={probe.name: dict(probe.spec()) for probe in self.probes},
+            rendered=self.engine.template.rendered.to_json(),
+            content=self.prompts.content,
+            files={LEXICON: self.lexicon.sha256},
         )
 
     def answers_missing(self) -> int:
@@ -253,8 +256,7 @@ def prepare(config: ScanConfig) -> Prepared:
     if config.shard is not None:
         Shard.parse(config.shard)
     everything = harmful_of(prompt_sets.load(config.prompts, config.column, config.prompts_kind))
-    wanted = min(config.limit or len(everything), len(everything))
-    prompts = everything.sample(wanted, config.sample_seed)
+    prompts = everything.take(config.limit, config.sample_seed, first=config.first)
     check_judges(config.judges)
     tasks = load_tasks(config)
     checkpoint = Checkpoint.parse(config.model, trust_remote_code=config.trust_remote_code)
@@ -289,6 +291,7 @@ def prepare(config: ScanConfig) -> Prepared:
             "revision": prompts.revision,
             "kinds": sorted({prompt.kind for prompt in everything}),
             "sample_seed": config.sample_seed,
+            **prompts.order(),
         },
         "engine": engine.spec(),
         "sampling": sampling.spec(),

@@ -29,15 +29,17 @@ from safebasin.landscape import TOLERANCE, Landscape, Summary, Survey
 from safebasin.landscape.capability import Capability
 from safebasin.landscape.truncation import Truncation
 from safebasin.plane import Plane, Point
+from safebasin.prompts.identity import shown_name
+from safebasin.protocol import peng2024
 from safebasin.reference import UNTRUSTED, scale_of, scaled, settle, unsettle
 from safebasin.report.figures import draw
 from safebasin.report.page import PAGE, write_page
 from safebasin.run import RunFolder
+from safebasin.run.folder import LEXICON as LEXICON
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.verdicts import plain_json
 from safebasin.truncation import truncation_of
 
-LEXICON = "lexicon.txt"
 LANDSCAPE = "landscape.json"
 PAID_AT_ONCE = 32
 """How many answers a judge that costs is given before its verdicts are stored."""
@@ -64,7 +66,8 @@ class Result:
     answers whose verdict has a detail, such as a refusal with help. `sequential` says that the scan
     stopped asking where a cell was decided. `without_map` are judges that tell broken text alone.
     `kept` says of each judge that cannot judge here, whose stored verdicts are read, why. `scale`
-    is what broken text was told by (see `reference.scale_of`).
+    is what broken text was told by (see `reference.scale_of`). `protocol` names a published
+    protocol that the run was asked by, with what its paper gives for this model, if anything.
     """
 
     folder: Path
@@ -81,6 +84,7 @@ class Result:
     without_map: tuple[str, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
     scale: Mapping[str, Any] | None = None
+    protocol: Mapping[str, Any] | None = None
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -144,6 +148,8 @@ class Result:
         }
         if self.scale is not None:
             value["scale"] = dict(self.scale)
+        if self.protocol is not None:
+            value["protocol"] = dict(self.protocol)
         if self.details:
             value["details"] = {name: dict(counts) for name, counts in self.details.items()}
         if self.capabilities:
@@ -344,7 +350,7 @@ def collect(
     return Result(
         folder=run.path,
         model=str(run.manifest.identity["model"]["name"]),
-        prompts=f"{run.manifest.identity['prompts']['name']} ({len(ids)})",
+        prompts=f"{prompts_name(run)} ({len(ids)})",
         unmeasured=tuple(what for what, lacks in lacking.items() if lacks),
         surveys=surveys,
         summaries={name: s.summary(tolerance) for name, s in surveys.items()},
@@ -357,6 +363,7 @@ def collect(
         without_map=without,
         kept=kept,
         scale=scale,
+        protocol=_protocol(run),
         sequential=missing > 0 and run.read_json(SEQUENTIAL) is not None,
     )
 
@@ -484,9 +491,22 @@ def stored_judges(run: RunFolder) -> list[Judge]:
         stored_judge(name, spec, lexicon, _measures(run, name, spec))
         for name, spec in run.judges().items()
     ]
-    last = run.read_json(LANDSCAPE) or {}
-    headline = last.get("headline") or next(iter(judge_names(run)), None)
+    headline = _last_headline(run) or next(iter(judge_names(run)), None)
     return sorted(judges, key=lambda one: (one.measures == "coherence", one.name != headline))
+
+
+def _last_headline(run: RunFolder) -> str | None:
+    """The headline judge of the last summary, or None where there is no sound one."""
+    try:
+        return str((run.read_json(LANDSCAPE) or {}).get("headline") or "") or None
+    except RunError:
+        # It is made from the records, and can be made again; `verify` says what is wrong with it.
+        return None
+
+
+def prompts_name(run: RunFolder) -> str:
+    """What the prompts of a run are called; a published set's name only where that is proven."""
+    return shown_name(run.manifest.identity["prompts"], run.manifest.content)
 
 
 def judge_names(run: RunFolder) -> list[str]:
@@ -508,6 +528,24 @@ def _measures(run: RunFolder, name: str, spec: Mapping[str, object]) -> Measure:
     if "incoherent" not in said:
         return "refusal"
     return "outcome" if len(said) > 1 else "coherence"
+
+
+def _protocol(run: RunFolder) -> dict[str, Any] | None:
+    """The protocol that the run's settings name, and the paper's VISAGE where it gives one."""
+    settings = _settings(run)
+    if settings.get("protocol") != peng2024.NAME:
+        return None
+    system = settings.get("system")
+    found = peng2024.published(str(settings.get("model", "")), system)
+    if found is None:
+        return {"name": peng2024.NAME, "published": None}
+    known, value, where = found
+    return {
+        "name": peng2024.NAME,
+        "published": {
+            "model": known.name, "visage": value, "where": f"{peng2024.CITED}, {where}",
+        },
+    }  # fmt: skip
 
 
 def _settings(run: RunFolder) -> Mapping[str, Any]:

@@ -199,7 +199,6 @@ def mean_band(scores: Sequence[Array], seed: int = 0) -> Band:
     directions, points, prompts = stacked.shape
     rng = np.random.default_rng(seed)
     weights = rng.multinomial(prompts, np.full(prompts, 1 / prompts), REPLICATES).astype(np.float64)
-    draws = rng.integers(0, directions, (REPLICATES, directions))
     low, high = np.full(points, np.nan), np.full(points, np.nan)
     for p in range(points):
         if not np.isfinite(values[:, p]).all():
@@ -207,9 +206,12 @@ def mean_band(scores: Sequence[Array], seed: int = 0) -> Band:
         total = weights @ known[:, p].T
         drawn = (weights @ filled[:, p].T) / np.maximum(total, 1)
         drawn = np.where(total > 0, drawn, values[:, p])
-        low[p], high[p] = clustered(values[:, p], drawn, draws, prompts, (-1.0, 1.0), LEVEL)
+        low[p], high[p] = clustered(values[:, p], drawn, prompts, (-1.0, 1.0), LEVEL)
     of = "directions and prompts" if directions > 1 else "prompts"
-    method = f"bootstrap over {of}, {REPLICATES} replicates, seed {seed}"
+    method = (
+        f"pointwise t interval over {of}, widened to the percentiles of {REPLICATES} resamples of "
+        f"prompts, seed {seed}"
+    )
     return Band(values.mean(0), low, high, LEVEL, method)
 
 

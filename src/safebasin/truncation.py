@@ -74,6 +74,22 @@ def cut_at(run: RunFolder, point: Point, ids: Sequence[str]) -> Cut:
     return Cut(ends.count("length"), len(ends))
 
 
+def cut_before_refusal(
+    run: RunFolder, judges: Sequence[Judge], ids: Sequence[str], point: Point
+) -> Cut:
+    """How many answers at a point were cut before any refusal that the first judge finds.
+
+    Of those that it read, and the first that has a map; a judge of harm goes by the refusals that
+    the others find.
+    """
+    given, found = _answers(run, frozenset(ids), point), _verdicts(run, judges, point)
+    if not found:
+        return Cut(0, 0)
+    judge, verdicts = found[0]
+    cut = _cut_before_refusal(judge, given, verdicts, _refused(found))
+    return Cut(len(cut), len(given.keys() & verdicts.keys()))
+
+
 def worth_asking_further(
     run: RunFolder, judges: Sequence[Judge], ids: Sequence[str]
 ) -> tuple[str, ...]:
@@ -83,7 +99,7 @@ def worth_asking_further(
     """
     if run.read_json(FURTHER) is not None:
         return ()
-    given, found = _answers(run, frozenset(ids)), _origin_verdicts(run, judges)
+    given, found = _answers(run, frozenset(ids), Point()), _verdicts(run, judges, Point())
     for judge, verdicts in found:
         before = _cut_before_refusal(judge, given, verdicts, _refused(found))
         if len(before) > SOME * len(given.keys() & verdicts.keys()):
@@ -143,7 +159,7 @@ def _readings(
     further: _Stored | None = None,
 ) -> tuple[Reading, ...]:
     """What the limit does to each judge's verdicts at the origin; none where it was not asked."""
-    given, found = _answers(run, ids), _origin_verdicts(run, judges)
+    given, found = _answers(run, ids, Point()), _verdicts(run, judges, Point())
     refused = _refused(found)
     return tuple(
         _reading(judge, given, verdicts, refused, limit, further)
@@ -229,7 +245,7 @@ def _cut_before_refusal(
 
 
 def _refused(found: Sequence[tuple[Judge, Read]]) -> frozenset[str]:
-    """The prompts at the origin whose answers some judge that can tell found to be refusals."""
+    """The prompts whose answers some judge that can tell found to be refusals."""
     return frozenset(
         name
         for judge, verdicts in found
@@ -238,18 +254,18 @@ def _refused(found: Sequence[tuple[Judge, Read]]) -> frozenset[str]:
     )
 
 
-def _origin_verdicts(run: RunFolder, judges: Sequence[Judge]) -> list[tuple[Judge, Read]]:
-    """The verdicts at the origin of every judge that has a map."""
+def _verdicts(run: RunFolder, judges: Sequence[Judge], point: Point) -> list[tuple[Judge, Read]]:
+    """The verdicts at a point of every judge that has a map."""
     return [
-        (judge, run.read_verdicts(judge.name, judge.spec(), Point()))
+        (judge, run.read_verdicts(judge.name, judge.spec(), point))
         for judge in judges
         if judge.measures != "coherence"
     ]
 
 
-def _answers(run: RunFolder, ids: Collection[str]) -> Given:
-    """The answers at the origin to these prompts, in the order of the run."""
-    return {one.prompt_id: one for one in run.read_point(Point()) or () if one.prompt_id in ids}
+def _answers(run: RunFolder, ids: Collection[str], point: Point) -> Given:
+    """The answers at a point to these prompts, in the order of the run."""
+    return {one.prompt_id: one for one in run.read_point(point) or () if one.prompt_id in ids}
 
 
 def _limit(run: RunFolder) -> int | None:

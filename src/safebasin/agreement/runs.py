@@ -19,7 +19,14 @@ from safebasin.judges import Judge, build_all, verdicts_of
 from safebasin.landscape import TOLERANCE, Summary, Survey
 from safebasin.plane import Point
 from safebasin.report.judges import draw_judges
-from safebasin.results import adopt, judge_run, lexicon_of, stored_judges, survey
+from safebasin.results import (
+    adopt,
+    judge_run,
+    lexicon_of,
+    prompts_name,
+    stored_judges,
+    survey,
+)
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
 
@@ -93,7 +100,7 @@ def compare_judges(
         figures = draw_judges(
             surveys,
             model=str(run.manifest.identity["model"]["name"]),
-            prompts=f"{run.manifest.identity['prompts']['name']} ({len(run.manifest.prompt_ids)})",
+            prompts=f"{prompts_name(run)} ({len(run.manifest.prompt_ids)})",
             tolerance=limit,
             folder=run.path / "figures",
         )

@@ -5,16 +5,16 @@ VISAGE is a mean over D directions, each asked the same P prompts. Its variance 
     direction / D  +  prompt / P  +  both / (D P),
 
 which a first run shows: by how VISAGE differs between its directions, and by how it moves when the
-prompts are drawn again. VISAGE's interval is the hull of two, so it is a little wider than these
-parts alone give; by how much is taken from the first run as well. Directions are expensive where
-they agree already, prompts where these do.
+prompts are drawn again. VISAGE's interval is a t interval by these parts, widened to the
+percentiles of drawn prompts; these are taken from the first run as well. Directions are expensive
+where they agree already, prompts where these do.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ import numpy as np
 from safebasin.errors import UsageError
 from safebasin.landscape import Survey, measures
 from safebasin.landscape.cells import COUNTED, has_verdict
-from safebasin.landscape.intervals import Array
+from safebasin.landscape.intervals import PRIOR, Array, moderated, usual_spread
 
 REPLICATES = 400
 DIRECTIONS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32)
@@ -33,7 +33,10 @@ PROMPTS = (20, 40, 80, 160, 320, 520, 1000)
 class Spread:
     """The three parts of VISAGE's variance, in squared points, as a first run shows them.
 
-    `excess` is how much wider its interval is than the parts give, >= 1.
+    `usual` is the standard deviation between directions that is usual, in points, and moderates
+    that of few directions (see `safebasin.landscape.intervals`). `below` and `above` are how far
+    the percentiles of the first run's drawn prompts lie from their mean, in points, and `shift` how
+    far that lies above its VISAGE: a bias that more prompts do not take away.
     """
 
     direction: float
@@ -41,22 +44,35 @@ class Spread:
     both: float
     directions: int
     prompts: int
-    excess: float = 1.0
+    usual: float = 0.0
+    below: float = 0.0
+    above: float = 0.0
+    shift: float = 0.0
 
     def width(self, directions: int, prompts: int, level: float = 0.95) -> float:
         """The expected width of the interval, in points of 100."""
         from scipy.special import stdtrit
 
-        by_direction = (self.direction + self.both / prompts) / directions
+        seen = self.direction + self.both / prompts
+        by_direction = moderated(seen, directions, self.usual) / directions
         by_prompt = self.prompt / prompts
         variance = by_direction + by_prompt
         if variance == 0:
             return 0.0
         freedom = variance**2 / (
-            by_direction**2 / max(directions - 1, 1) + by_prompt**2 / max(prompts - 1, 1)
+            by_direction**2 / (PRIOR + directions - 1) + by_prompt**2 / max(prompts - 1, 1)
         )
-        quantile = float(stdtrit(max(freedom, directions - 1, 1.0), 0.5 + level / 2))
-        return 2 * self.excess * quantile * math.sqrt(variance)
+        quantile = float(stdtrit(max(freedom, 1.0), 0.5 + level / 2))
+        half = quantile * math.sqrt(variance)
+        drawn = self._by_prompts(directions, prompts)
+        first = self._by_prompts(self.directions, self.prompts)
+        scale = math.sqrt(drawn / first) if first > 0 else 0.0
+        low = max(half, scale * self.below - self.shift)
+        return low + max(half, scale * self.above + self.shift)
+
+    def _by_prompts(self, directions: int, prompts: int) -> float:
+        """The variance that other prompts give to the mean over the same directions."""
+        return (self.prompt + self.both / directions) / prompts
 
 
 @dataclass(frozen=True)
@@ -100,17 +116,19 @@ def spread(survey: Survey, seed: int = 0) -> Spread:
     by_direction = float(values.var(ddof=1)) / count
     deviation = replicates - replicates.mean(1, keepdims=True)
     both = float(deviation.var(axis=0).sum()) / (count * (count - 1))
-    found = Spread(
+    value, means = float(values.mean()), replicates.mean(1)
+    low, high = np.quantile(means, [0.5 - survey.level / 2, 0.5 + survey.level / 2])
+    return Spread(
         direction=count * max(0.0, by_direction - both),
         prompt=prompts * max(0.0, by_prompt - both),
         both=count * prompts * both,
         directions=count,
         prompts=prompts,
+        usual=usual_spread(value, (0.0, 100.0)),
+        below=float(means.mean() - low),
+        above=float(high - means.mean()),
+        shift=float(means.mean()) - value,
     )
-    interval, expected = survey.visage(), found.width(count, prompts, survey.level)
-    if interval.low is None or interval.high is None or expected == 0:
-        return found
-    return replace(found, excess=max(1.0, (interval.high - interval.low) / expected))
 
 
 def _visage(hits: Array, judged: Array, counts: Array, weights: Array) -> Array:

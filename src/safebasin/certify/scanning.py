@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from safebasin.preparation import Prepared
 from safebasin.reference import ask_everyday, settle
 from safebasin.results import LEXICON, SEQUENTIAL, adopt, judge_point, judge_run
 from safebasin.run import RunFolder
-from safebasin.run.manifest import Manifest
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.scanner import Observer, Silent, by_missing
 
@@ -83,7 +82,7 @@ def scan_until_decided(
     observer = observer or Silent()
     prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
-    manifest = Manifest(prepared.identity, ids, prepared.config.to_json())
+    manifest = replace(prepared.manifest(), capabilities={})
     judge = prepared.judges[0]
     with RunFolder.open(prepared.folder, manifest) as run:
         adopt(run, prepared.judges)

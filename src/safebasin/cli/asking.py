@@ -11,6 +11,7 @@ from safebasin.cli.planning import ends_with_plan, whole_or_share
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.conditions import ConditionsConfig, Found, prepare, study, study_shard
+from safebasin.report.asked_under import told
 
 
 def run_conditions(
@@ -52,7 +53,11 @@ def lines(found: Found) -> Iterator[str]:
     yield f"judge    {found.judge}; every interval is at 95 %"
     yield ""
     for one in found.conditions:
-        kind = "system prompt" if one.attack is None else f"attack ({one.attack})"
+        kind = (
+            f"system prompt {told(one.rendered)}"
+            if one.attack is None
+            else f"attack ({one.attack})"
+        )
         yield f"{one.name}: {kind}, {one.prompts} prompts"
         origin = one.summary.origin
         if origin is not None:

@@ -18,6 +18,7 @@ from safebasin.compare import CompareConfig, Comparison, Paired, compare, prepar
 from safebasin.compare.junit import check_target, write_junit
 from safebasin.compare.sharding import compare_shard, plan
 from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.report.asked_under import told
 
 CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
 """The exit code of each verdict."""
@@ -41,6 +42,7 @@ def run_compare(
     if isinstance(prepared.engine, VllmEngine):
         for line in prepared.engine.plan_text().splitlines():
             tell(line.strip())
+    tell(f"system message: {told(prepared.engine.template.rendered.to_json())}")
     if ends_with_plan(
         lambda probe: plan(prepared, probe=probe), config.scan, prepared.folder,
         dry_run=dry_run, no_probe=no_probe, as_json=as_json,
@@ -117,6 +119,9 @@ def lines(found: Comparison) -> Iterator[tuple[str, str]]:
     yield "verdict", found.verdict
     for reason in found.reasons:
         yield "because", reason
+    for doubt in found.doubts:
+        if doubt not in found.reasons:
+            yield "doubt", doubt
     yield "", ""
     yield "run", str(found.folder)
     for path in found.figures:

@@ -10,6 +10,7 @@ import typer
 from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
+    LIMIT,
     DryRunOption,
     ExecutorOption,
     JsonResultOption,
@@ -34,6 +35,7 @@ from safebasin.cli.options import (
     ToleranceOption,
     WorkersOption,
     begin,
+    parse_limit,
     parse_prompts_kind,
     spread_over,
 )
@@ -45,7 +47,8 @@ def conditions(
     system: Annotated[
         list[str] | None,
         typer.Option(
-            help="none, default, role-play, safety, or a text file; repeatable. [default: all]"
+            help="template, default, role-play, safety (all four by default), empty, "
+            "peng2024:NAME, or a text file; repeatable."
         ),
     ] = None,
     attack: Annotated[
@@ -65,7 +68,7 @@ def conditions(
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
     prompts_kind: PromptsKindOption = None,
-    limit: StudyLimitOption = DEFAULTS.limit,
+    limit: StudyLimitOption = LIMIT,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     template: Annotated[str | None, typer.Option(help="A Jinja chat template.")] = None,
     thought: ThoughtOption = None,
@@ -103,7 +106,7 @@ def conditions(
             "prompts": prompts,
             "column": column,
             "prompts_kind": parse_prompts_kind(prompts_kind),
-            "limit": limit,
+            **parse_limit(limit),
             "tolerance": tolerance,
             "template": template,
             "thought": thought,

@@ -15,6 +15,7 @@ from safebasin.cli.options import (
     DeviceOption,
     DryRunOption,
     DtypeOption,
+    EachLimitOption,
     ExecutorOption,
     JsonOption,
     JudgeOption,
@@ -31,7 +32,9 @@ from safebasin.cli.options import (
     TrustRemoteCodeOption,
     WorkersOption,
     begin,
+    parse_limit,
     parse_prompts_kind,
+    parse_system,
     spread_over,
 )
 from safebasin.config import ScanConfig
@@ -60,9 +63,7 @@ def evaluate(
         float, typer.Option(help="Draw answers at this temperature; 0 is greedy.")
     ] = 0.0,
     noise_seed: Annotated[int, typer.Option(help="The seed of the draws.")] = 0,
-    limit: Annotated[
-        int, typer.Option(help="Ask a seeded sample of so many prompts of each set; 0 for all.")
-    ] = 0,
+    limit: EachLimitOption = "0",
     sample_seed: SampleSeedOption = (DEFAULTS.sample_seed),
     system: SystemOption = None,
     template: TemplateOption = None,
@@ -98,9 +99,9 @@ def evaluate(
         prompts=prompts,
         column=column,
         prompts_kind=parse_prompts_kind(prompts_kind),
-        limit=limit,
+        **parse_limit(limit),
         sample_seed=sample_seed,
-        system=None if system == "none" else system,
+        system=parse_system(system),
         template=template,
         thought=thought,
         max_new_tokens=max_new_tokens,

@@ -21,6 +21,7 @@ from safebasin.evaluate import (
 )
 from safebasin.exchange import OUTCOMES
 from safebasin.judges import AsksAgain, Judge
+from safebasin.report.asked_under import told
 
 
 def run_evaluation(
@@ -67,6 +68,7 @@ def plan_lines(prepared: Prepared) -> list[str]:
         how = f"{samples} samples at temperature {prepared.config.temperature:g}"
     return [
         f"asking   {sets}",
+        f"system   {told(prepared.target.template.rendered.to_json())}",
         f"how      {how}, up to {prepared.target.sampling.max_new_tokens} tokens",
         *(
             ["thought  the chat template opens one; an answer that is cut off in it is not judged"]

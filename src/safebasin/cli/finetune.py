@@ -7,13 +7,17 @@ from typing import Annotated
 import typer
 
 from safebasin.cli.options import (
+    LIMIT,
     JsonResultOption,
     PromptsKindOption,
     StudyDeviceOption,
+    StudyLimitOption,
     StudyOutOption,
     StudyTemplateOption,
     StudyTrustRemoteCodeOption,
+    parse_limit,
     parse_prompts_kind,
+    parse_system,
 )
 from safebasin.config import DEFAULT_PROMPTS, ScanConfig
 from safebasin.errors import UsageError
@@ -53,7 +57,8 @@ def finetune(
         float, typer.Option(help="The factor on the learning rate after each epoch.")
     ] = 0.85,
     system: Annotated[
-        str | None, typer.Option(help="The system message of rows that have none.")
+        str | None,
+        typer.Option(help="The system message of rows that have none. [default: template]"),
     ] = None,
     template: StudyTemplateOption = None,
     seed: Annotated[int, typer.Option(help="The seed of the order and of the factors.")] = 42,
@@ -71,7 +76,7 @@ def finetune(
         str | None, typer.Option(help="Requests to be refused, for --then compare.")
     ] = None,
     prompts_kind: PromptsKindOption = None,
-    limit: Annotated[int, typer.Option(help="How many of them, for --then compare.")] = 80,
+    limit: StudyLimitOption = LIMIT,
     json: JsonResultOption = False,
 ) -> None:
     """Fine-tune a model by the recipe of a published audit; a checkpoint an epoch.
@@ -86,13 +91,14 @@ def finetune(
     config = FinetuneConfig(
         base=base, recipe=recipe, data=data, safe=safe, ratio=ratio, rows=rows, lora=lora,
         rank=rank, rate=rate, batch=batch, epochs=epochs, device_batch=device_batch,
-        max_length=max_length, decay=decay, system=system, template=template, seed=seed,
+        max_length=max_length, decay=decay, system=parse_system(system), template=template,
+        seed=seed,
         dtype=dtype, device=device, trust_remote_code=trust_remote_code,
         out=None if out is None else str(out),
     )  # fmt: skip
     compared = ScanConfig(
         prompts=prompts or DEFAULT_PROMPTS,
         prompts_kind=parse_prompts_kind(prompts_kind),
-        limit=limit,
+        **parse_limit(limit),
     )
     run_finetune(config, compared if then == "compare" else None, as_json=json)

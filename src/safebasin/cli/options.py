@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 import typer
 
 from safebasin.config import DEFAULT_JUDGES, PROMPTS_KINDS, PromptsKind, ScanConfig
 from safebasin.errors import UsageError
+from safebasin.system_message import system_message
+from safebasin.terminal import printable, shorten
 
 DEFAULTS = ScanConfig()
 JUDGES = ",".join(DEFAULT_JUDGES)
+LIMIT = str(DEFAULTS.limit)
 
 # Of every command that has it.
 JudgeOption = Annotated[
@@ -68,8 +71,27 @@ PromptsKindOption = Annotated[
     str | None,
     typer.Option(help="Whether the prompts are harmful or benign. [default: as the file says]"),
 ]
+LimitOption = Annotated[
+    str,
+    typer.Option(
+        help="Ask a seeded sample of so many prompts, or first:N rows of the file; 0 for all."
+    ),
+]
+EachLimitOption = Annotated[
+    str,
+    typer.Option(
+        help="A seeded sample of so many prompts of each set, or first:N rows of each; 0 for all."
+    ),
+]
+"""Of commands that ask several sets."""
 SampleSeedOption = Annotated[int, typer.Option(help="The seed of that sample.")]
-SystemOption = Annotated[str | None, typer.Option(help="The system message. [default: none]")]
+SystemOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The system message; template: as the chat template has it; empty: an empty one; a "
+        "name of the paper's, such as peng2024:llama2. [default: template]"
+    ),
+]
 TemplateOption = Annotated[
     str | None,
     typer.Option(help="A Jinja chat template file, or raw. [default: the model's own]"),
@@ -110,9 +132,12 @@ StudyColumnOption = Annotated[
     str | None, typer.Option(help="The column that holds the prompts, if not recognised.")
 ]
 StudyLimitOption = Annotated[
-    int, typer.Option(help="A seeded sample of so many prompts; 0 for all.")
+    str,
+    typer.Option(help="A seeded sample of so many prompts, or first:N rows of the file; 0: all."),
 ]
-StudySystemOption = Annotated[str | None, typer.Option(help="The system prompt.")]
+StudySystemOption = Annotated[
+    str | None, typer.Option(help="The system message: as for scan. [default: template]")
+]
 StudyTemplateOption = Annotated[str | None, typer.Option(help="A Jinja chat template, or `raw`.")]
 BaseTemplateOption = Annotated[
     str | None, typer.Option(help="A Jinja chat template, or `raw`. [default: the base's]")
@@ -128,6 +153,37 @@ StudyTrustRemoteCodeOption = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")
 ]
 StudyOutOption = Annotated[Path | None, typer.Option(help="The folder. [default: one under runs/]")]
+
+
+def parse_system(text: str | None) -> str | None:
+    """The system message that --system asks for; None where the chat template decides.
+
+    Raises UsageError for `none`, which says neither.
+    """
+    return None if text is None else system_message(text)
+
+
+class Limit(TypedDict):
+    """How many prompts, and whether the first ones of the file, as settings name it."""
+
+    limit: int
+    first: bool
+
+
+def parse_limit(text: str) -> Limit:
+    """What --limit says: `80` for a sample, `first:80` for the first rows in the file's order.
+
+    Raises UsageError for anything else.
+    """
+    head, colon, tail = text.partition(":")
+    first = bool(colon) and head == "first"
+    number = tail if first else text
+    if (colon and not first) or not number.isdecimal() or (first and int(number) == 0):
+        raise UsageError(
+            f"The limit of prompts '{shorten(printable(text))}' is no number.",
+            "Give --limit 80 for a sample, first:80 for the first rows of the file, 0 for all.",
+        )
+    return {"limit": int(number), "first": first}
 
 
 def parse_prompts_kind(text: str | None) -> PromptsKind | None:

@@ -45,7 +45,7 @@ def reference() -> str:
         ]
         lines += ["| option | default | what it does |", "|---|---|---|"]
         for parameter in command.params:
-            if parameter.param_type_name == "option":
+            if parameter.param_type_name == "option" and not getattr(parameter, "hidden", False):
                 lines.append(_row(parameter))
         lines.append("")
     lines += ["## Exit codes", "", "| code | meaning |", "|---|---|"]

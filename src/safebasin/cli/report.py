@@ -13,6 +13,8 @@ from safebasin.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from safebasin.report.sheet import Sheet
+
 
 def report(
     runs: Annotated[
@@ -87,20 +89,46 @@ def figure(
         str | None, typer.Option(help="A judge of the run. [default: that of the headline]")
     ] = None,
     plane: Annotated[int, typer.Option(help="Which of several planes, from 1.")] = 1,
+    width: Annotated[
+        float | None,
+        typer.Option(help="Inches, such as 3.25 for a column of a paper. [default: for a screen]"),
+    ] = None,
+    font_size: Annotated[
+        float | None, typer.Option(help="Points of the letters. [default: 8 with --width]")
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option(help="In the place of the model's name; '' for none in a column.")
+    ] = None,
+    elevation: Annotated[
+        float | None,
+        typer.Option(help="Of a surface's eye, 0 to 90 degrees. [default: origin in sight]"),
+    ] = None,
+    azimuth: Annotated[
+        float | None, typer.Option(help="Of a surface's eye, in degrees. [default: -58]")
+    ] = None,
 ) -> None:
     """Draw one picture by its name, such as for a paper.
 
+    With --width or --font-size it is laid out for a column: a title, one line, and the picture.
     `trajectory` takes the folder that `safebasin trajectory` wrote, `layers` that of `safebasin
     compare`, the others take a run.
     """
     from safebasin.cli.console import say
     from safebasin.report.named import STUDY_FIGURES
-    from safebasin.report.style import save, styled
+    from safebasin.report.sheet import Sheet
+    from safebasin.report.style import save
 
+    sheet = Sheet(width, font_size, title)
+    angles = (elevation, azimuth)
     if figure in STUDY_FIGURES:
-        drawn = study_figure(run, figure, judge)
+        if angles != (None, None):
+            raise UsageError(
+                f"A picture of {figure} is not seen from an angle.",
+                "Leave out --elevation and --azimuth.",
+            )
+        drawn = study_figure(run, figure, judge, sheet)
     else:
-        drawn = run_figure(run, figure, judge, plane)
+        drawn = run_figure(run, figure, judge, plane, sheet, angles)
     form = format or ("png" if out is None else out.suffix.removeprefix("."))
     target = out or run / "figures" / f"{figure}.{form}"
     if target.suffix != f".{form}":
@@ -109,12 +137,19 @@ def figure(
         )
     if out is not None:
         check_folder(out.parent)
-    with styled():
+    with sheet.styled():
         [path] = save(drawn, target.parent, target.stem, (form,))
     say(f"picture  {path}")
 
 
-def run_figure(run: Path, name: str, judge: str | None, plane: int) -> Figure:
+def run_figure(
+    run: Path,
+    name: str,
+    judge: str | None,
+    plane: int,
+    sheet: Sheet,
+    angles: tuple[float | None, float | None],
+) -> Figure:
     """A picture of one run."""
     from safebasin.report.named import check_kind, named_figure
     from safebasin.results import look
@@ -136,11 +171,14 @@ def run_figure(run: Path, name: str, judge: str | None, plane: int) -> Figure:
         prompts=found.prompts,
         plane=plane,
         capabilities=found.capabilities,
+        sheet=sheet,
+        elevation=angles[0],
+        azimuth=angles[1],
         **({} if part is None else {"tolerance": part.tolerance}),
     )
 
 
-def study_figure(folder: Path, name: str, judge: str | None) -> Figure:
+def study_figure(folder: Path, name: str, judge: str | None, sheet: Sheet) -> Figure:
     """A picture of a whole trajectory or comparison, whose checkpoints one judge judged."""
     from safebasin.report.layers import layers_figure
     from safebasin.report.studies import read_change, read_way
@@ -151,7 +189,7 @@ def study_figure(folder: Path, name: str, judge: str | None) -> Figure:
         change = read_change(folder)
         if judge is not None:
             raise UsageError("Distances of layers have no judge.", "Leave --judge out.")
-        return layers_figure(change)
+        return layers_figure(change, sheet)
     way = read_way(folder)
     if judge not in (None, way.judge):
         raise UsageError(
@@ -164,7 +202,7 @@ def study_figure(folder: Path, name: str, judge: str | None) -> Figure:
             f"The run '{plane}' holds no verdicts of '{way.judge}', which judged the checkpoints.",
             f"Give it some with `safebasin rejudge {plane} --judge {way.judge}`.",
         )
-    return trajectory_figure(found.surveys[way.judge], way)
+    return trajectory_figure(found.surveys[way.judge], way, sheet)
 
 
 def check_folder(folder: Path) -> None:

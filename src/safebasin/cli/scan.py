@@ -10,6 +10,7 @@ import typer
 from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
+    LIMIT,
     BatchOption,
     CapabilityLimitOption,
     CapabilityOption,
@@ -22,6 +23,7 @@ from safebasin.cli.options import (
     JsonResultOption,
     JudgeOption,
     LayersOption,
+    LimitOption,
     MaxNewTokensOption,
     ModelArgument,
     NoProbeOption,
@@ -37,10 +39,13 @@ from safebasin.cli.options import (
     TrustRemoteCodeOption,
     WorkersOption,
     begin,
+    parse_limit,
     parse_prompts_kind,
+    parse_system,
 )
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
+from safebasin.protocol import peng2024
 
 
 def scan(
@@ -77,14 +82,19 @@ def scan(
     tied: Annotated[
         str, typer.Option(help="Tied tensors move once, or twice as in the reference code.")
     ] = DEFAULTS.tied,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="peng2024: the paper's prompts, directions, points, tokens, keywords, ties and "
+            "templates; --system is then default, empty, roleplay, llama2 or safety."
+        ),
+    ] = None,
     prompts: Annotated[
         str, typer.Option(help="A packaged set, or a CSV, JSONL or TXT file.")
     ] = DEFAULTS.prompts,
     column: ColumnOption = None,
     prompts_kind: PromptsKindOption = None,
-    limit: Annotated[
-        int, typer.Option(help="Ask a seeded sample of so many prompts; 0 for all.")
-    ] = DEFAULTS.limit,
+    limit: LimitOption = LIMIT,
     sample_seed: SampleSeedOption = (DEFAULTS.sample_seed),
     system: SystemOption = None,
     template: TemplateOption = None,
@@ -179,9 +189,9 @@ def scan(
         "prompts": prompts,
         "column": column,
         "prompts_kind": parse_prompts_kind(prompts_kind),
-        "limit": limit,
+        **parse_limit(limit),
         "sample_seed": sample_seed,
-        "system": None if system == "none" else system,
+        "system": None if protocol is not None else parse_system(system),
         "template": template,
         "thought": thought,
         "max_new_tokens": max_new_tokens,
@@ -210,12 +220,16 @@ def scan(
         given = ScanConfig.read(config).to_json() | {
             name: value for name, value in given.items() if _on_the_command_line(context, name)
         }
+    if protocol is not None or given.get("protocol") is not None:
+        given = _followed(context, given, protocol, system)
     if given["capability"] and (score is not None or (sequential and not dry_run)):
         way = "--score" if score is not None else "--sequential"
         raise UsageError(
             f"{way} keeps no whole landscape that a capability could stand beside.",
             f"Leave out {way}, or --capability.",
         )
+    if given.get("protocol") is not None:
+        _check_whole_grid(score=score is not None, adaptive=adaptive, sequential=sequential)
     begin()
     if score is not None or adaptive or edge_tolerance is not None:
         from safebasin.cli.scouting import check_scout, check_ways, run_adaptive, run_scout
@@ -257,7 +271,31 @@ def parse_capabilities(given: list[str] | None) -> tuple[str, ...]:
     return tuple(part for one in given or () for part in one.split(",") if part.strip())
 
 
+def _followed(
+    context: typer.Context, given: dict[str, Any], protocol: str | None, system: str | None
+) -> dict[str, Any]:
+    """The settings by the protocol: that of the command line, else that of the settings' file."""
+    if protocol is None:
+        named = None if system is None else peng2024.system_by_name(system, str(given["model"]))
+        return {**given, "system": named} if system is not None else given
+    if protocol != peng2024.NAME:
+        raise UsageError(f"There is no protocol '{protocol}'.", f"Give --protocol {peng2024.NAME}.")
+    explicit = {name for name in given if _on_the_command_line(context, name)}
+    return peng2024.follow(given, explicit, system)
+
+
+def _check_whole_grid(**ways: bool) -> None:
+    """Raises UsageError for a way of scanning that does not ask everything at every point."""
+    for name, asked in ways.items():
+        if asked:
+            raise UsageError(
+                f"--{name} contradicts --protocol {peng2024.NAME}, which asks all of its prompts "
+                "at 21 even points.",
+                "Leave one of the two out.",
+            )
+
+
 def _on_the_command_line(context: typer.Context, name: str) -> bool:
-    options: dict[str, Any] = {"judges": "judge"}
+    options: dict[str, Any] = {"judges": "judge", "first": "limit"}
     source = context.get_parameter_source(options.get(name, name))
     return source is not None and source.name == "COMMANDLINE"

@@ -17,6 +17,8 @@ from safebasin.engines.plain import PlainEngine
 from safebasin.judges import AsksAgain, DecidesEarly
 from safebasin.plan import CapabilityPlan, Plan
 from safebasin.preparation import Prepared, prepare
+from safebasin.protocol import peng2024
+from safebasin.report.asked_under import told
 from safebasin.results import Result
 from safebasin.run import RunFolder
 from safebasin.run.folder import MANIFEST
@@ -34,7 +36,8 @@ def run_scan(config: ScanConfig, *, dry_run: bool, as_json: bool, no_probe: bool
         tell("starting vLLM")
     plan = prepared.plan(probe=not no_probe)
     if dry_run and as_json:
-        emit({"plan": plan.to_json(), "run": str(prepared.folder)})
+        asked = prepared.engine.template.rendered.to_json()
+        emit({"plan": plan.to_json(), "rendered": asked, "run": str(prepared.folder)})
         return
     for line in plan_lines(prepared, plan):
         (say if dry_run else tell)(line)
@@ -81,6 +84,8 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         f"work     {plan.points} distinct points x {plan.prompts} prompts = {plan.answers} answers "
         f"of up to {prepared.sampling.max_new_tokens} tokens ({count(plan.new_tokens)} in all, "
         f"after {count(plan.prompt_tokens)} of prompts)",
+        *([f"protocol {peng2024.told(config.template)}"] if config.protocol else []),
+        f"system   {told(prepared.engine.template.rendered.to_json())}",
         *([f"thought  {plan.thought.text()}"] if plan.thought is not None else []),
         f"judges   {', '.join(judge.name for judge in prepared.judges)}{_early(prepared)}",
         *(f"         {name} is loaded beside the model" for name in plan.judges_beside),

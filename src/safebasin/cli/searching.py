@@ -11,6 +11,7 @@ from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.planning import ends_with_plan
 from safebasin.cli.threads import spare_threads
+from safebasin.report.asked_under import told
 from safebasin.worst_case import Found, WorstCaseConfig, plan, prepare, search
 
 LINE_EVERY = 15.0
@@ -39,6 +40,7 @@ def run_worst_case(
     tell(f"loading {config.scan.model}")
     prepared = prepare(config)
     spare_threads(prepared.model)
+    tell(f"system message: {told(prepared.template.rendered.to_json())}")
     if ends_with_plan(
         lambda probe: plan(prepared, probe=probe), config.scan, prepared.folder,
         dry_run=dry_run, no_probe=no_probe, as_json=as_json,

@@ -24,6 +24,10 @@ def card(
 ) -> None:
     """Write a section for a model card: numbers, judges, prompts' revision, command. No texts.
 
+    RUN is a run, or the folder of a comparison, evaluation, trajectory, conditions or worst case.
+    All numbers are counted from the records. Of a comparison the hub is given the ASR of the tuned
+    model, of a trajectory that of the last checkpoint.
+
     Exit code 4 where a judge left more than 2 % of the answers unjudged; the section says so, and
     no .eval_results are written.
     """
@@ -31,8 +35,6 @@ def card(
     from safebasin.cli.unjudged import end_where_unjudged
     from safebasin.report import card as cards
     from safebasin.report.target import check_target
-    from safebasin.results import look
-    from safebasin.run import RunFolder
     from safebasin.run.atomic import write_atomic
 
     if dataset is not None:
@@ -41,11 +43,7 @@ def card(
         check_target(out, cards.OWN_CARD)
     if eval_results is not None:
         check_target(eval_results, cards.OWN_RESULTS)
-    opened = RunFolder.read(run)
-    # The runs of `evaluate` are judged but never summarised.
-    summary = None if opened.read_json(cards.LANDSCAPE) else look(run).to_json()
-    section = cards.card(opened, summary)
-    results = None if eval_results is None else cards.eval_results(opened, dataset, summary)
+    section, results, unjudged = contents(run, dataset, with_results=eval_results is not None)
     if out is None:
         print(section, end="")
     else:
@@ -54,7 +52,35 @@ def card(
     if eval_results is not None and results is not None:
         write_atomic(eval_results, results.encode())
         tell(f"written to {eval_results}")
-    end_where_unjudged(cards.unjudged_shares(opened, summary), [run])
+    shares, folder = unjudged
+    end_where_unjudged(shares, [folder])
+
+
+def contents(
+    folder: Path, dataset: str | None, *, with_results: bool
+) -> tuple[str, str | None, tuple[dict[str, float], Path]]:
+    """The section and the hub's YAML of a run or a study, counted from the records.
+
+    And the share that each judge left unjudged, with the run folder whose verdicts say why.
+    """
+    from safebasin.evidence import card as studies
+    from safebasin.evidence import recount
+    from safebasin.report import card as cards
+    from safebasin.results import look
+    from safebasin.run import RunFolder
+    from safebasin.run.kinds import run_or_study
+
+    study = run_or_study(folder)
+    if study is not None:
+        found = recount(study)
+        head = found.headline
+        section = studies.card(found)
+        results = studies.eval_results(found, dataset) if with_results else None
+        return section, results, ({head.judge: head.unjudged_share}, head.run.path)
+    opened, summary = RunFolder.read(folder), look(folder).to_json()
+    section = cards.card(opened, summary)
+    results = cards.eval_results(opened, summary, dataset) if with_results else None
+    return section, results, (cards.unjudged_shares(summary), folder)
 
 
 def export(
@@ -69,22 +95,23 @@ def export(
     ] = False,
     json: JsonOption = False,
 ) -> None:
-    """Write every answer's verdicts as one flat table."""
+    """Write every answer's verdicts as one flat table.
+
+    Of a study, such as `compare` writes, the table holds the rows of all its runs, and a column
+    `run` says of which; an Inspect log is of one run.
+    """
     from safebasin.cli.console import emit, say
-    from safebasin.report.export import export as write
+    from safebasin.evidence.export import export as write
     from safebasin.report.inspect_log import inspect_log
     from safebasin.run import RunFolder
 
-    opened, texts = (
-        RunFolder.read(run),
-        {"with_prompts": with_prompts, "with_answers": with_answers},
-    )
+    texts = {"with_prompts": with_prompts, "with_answers": with_answers}
     if form == "inspect":
         path = out or Path(f"{run.resolve().name}.eval")
-        count = inspect_log(opened, path, **texts)
+        count = inspect_log(RunFolder.read(run), path, **texts)
     else:
         path = out or Path(f"{run.resolve().name}.{form}")
-        count = write(opened, path, form, **texts)
+        count = write(run, path, form, **texts)
     if json:
         emit({"rows": count, "file": str(path)})
         return

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+import numpy as np
+
 from safebasin.cli.console import emit, say
 from safebasin.exchange import OUTCOMES
 from safebasin.landscape.capability import Capability
 from safebasin.landscape.cells import Cell
 from safebasin.landscape.intervals import Estimate
-from safebasin.landscape.summary import Sharpness, Side, Summary
+from safebasin.landscape.summary import Basin, Sharpness, Side, Summary
 from safebasin.report.broken_text import told_by
 from safebasin.results import Result
 from safebasin.terminal import printable
@@ -52,10 +54,8 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     if summary.origin is not None:
         yield "origin", f"ASR {percent(summary.origin.asr)}"
     yield from _extent(summary)
-    visage = f"{summary.visage.text('.1f')} by the paper's definition{_note(summary.visage)}"
-    yield "VISAGE", undefined(summary.visage) or visage
-    if summary.visage_reference is not None and summary.visage_reference.value is not None:
-        yield "", f"{summary.visage_reference.text('.1f')} by the reference code"
+    yield from _visage(summary)
+    yield from _protocol(result)
     yield "area", f"{share(summary.auc, 'of the range is safe')}{_note(summary.auc)}"
     if summary.sharpness is not None:
         yield "edge", _rises(summary.sharpness)
@@ -66,7 +66,7 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
         if name != summary.judge:
             yield (
                 "by",
-                f"{name}: origin {_origin(other)}, VISAGE {other.visage.text('.1f')}, "
+                f"{name}: origin {_origin(other)}, VISAGE {visage_text(other)}, "
                 f"area {percent(other.auc)}{_unjudged(other)}",
             )
     if summary.assumed:
@@ -87,7 +87,44 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
         yield "report", str(result.page)
 
 
+def _protocol(result: Result) -> Iterator[tuple[str, str]]:
+    """What the paper whose protocol this is gives for the model."""
+    if result.protocol is None:
+        return
+    paper = result.protocol["published"]
+    if paper is None:
+        yield "", "the paper gives no value for this model under this system message"
+    else:
+        yield (
+            "",
+            f"{paper['visage']:.2f} in the paper for {paper['model']} ({paper['where']}): mean of "
+            "3 directions, no interval given",
+        )
+
+
+def visage_text(summary: Summary) -> str:
+    """VISAGE with its interval, or that it is undefined, or its value and that it says nothing."""
+    if summary.nothing_refused:
+        return summary.no_visage
+    value = summary.visage.text(".1f")
+    return f"{value} ({summary.no_visage})" if summary.no_visage else value
+
+
+def _visage(summary: Summary) -> Iterator[tuple[str, str]]:
+    visage, published = summary.visage, summary.visage_reference
+    if undefined(visage) or summary.nothing_refused:
+        yield "VISAGE", undefined(visage) or summary.no_visage
+        return
+    note = f"; {summary.no_visage}" if summary.no_visage else _note(visage)
+    yield "VISAGE", f"{visage.text('.1f')} by the paper's definition{note}"
+    if published is not None and published.value is not None:
+        yield "", f"{published.text('.1f')} by the reference code"
+
+
 def _extent(summary: Summary) -> Iterator[tuple[str, str]]:
+    if summary.no_basin:
+        yield "basin", f"none: the model {summary.no_basin}"
+        return
     if summary.basin is not None and summary.basin.width.value is None:
         note = summary.basin.width.note.replace("on this side", "on either side")
         yield "basin", f"not known: {note}"
@@ -98,6 +135,8 @@ def _extent(summary: Summary) -> Iterator[tuple[str, str]]:
             f"{_edge(basin.negative, 'below')}, {_edge(basin.positive, 'above')}, width "
             f"{basin.width.text()}: where ASR is at most {100 * basin.tolerance:.0f} %",
         )
+        if said := mean_curve(basin):
+            yield "", said
         yield (
             "plateau",
             f"ASR of 99 % at the lower end in {basin.negative.plateaus} of "
@@ -106,7 +145,7 @@ def _extent(summary: Summary) -> Iterator[tuple[str, str]]:
         )
     if summary.region is not None:
         region = summary.region
-        words = f"of the plane   ASR at most {100 * region.tolerance:.0f} %"
+        words = f"of the plane's area: where ASR is at most {100 * region.tolerance:.0f} %"
         yield "basin", share(region.area_share, words)
         radius = f"{region.equivalent_radius.text()} of a disc of that area"
         way = f"{region.inner_radius.text()} by the shortest way out"
@@ -114,6 +153,24 @@ def _extent(summary: Summary) -> Iterator[tuple[str, str]]:
             yield "radius", undefined(region.equivalent_radius) or radius
         if region.inner_radius.value is not None:
             yield "", way
+
+
+def mean_curve(basin: Basin) -> str:
+    """How the edges of several directions and that of their mean curve differ; else empty."""
+    sides = (basin.negative, basin.positive)
+    if max(sum(edge is not None for edge in side.width.each) for side in sides) < 2:
+        return ""
+    places = [
+        f"at {side.mean_curve:.2f} {where}"
+        for side, where in zip(sides, ("below", "above"), strict=True)
+        if side.mean_curve is not None
+    ]
+    if not places:
+        return "means of the directions' own edges; their mean curve stays within it"
+    return (
+        "means of the directions' own edges; their mean curve passes "
+        f"{100 * basin.tolerance:.0f} % {' and '.join(places)}"
+    )
 
 
 def _shares(result: Result) -> Iterator[tuple[str, str]]:
@@ -130,8 +187,14 @@ def _three_ways(result: Result) -> Iterator[tuple[str, str]]:
     if origin is not None:
         yield "shares", f"{_three(origin)} at the origin ({result.shares.judge})"
     bands = result.shares.shares()
-    means = " · ".join(f"{outcome} {100 * bands[outcome].value.mean():.0f}" for outcome in OUTCOMES)
-    yield "", f"{means} in the mean of all points"
+    values = {outcome: bands[outcome].value.ravel() for outcome in OUTCOMES}
+    known = np.isfinite(values["refused"])
+    judged, every = int(known.sum()), known.size
+    if not judged:
+        return
+    means = " · ".join(f"{name} {100 * each[known].mean():.0f}" for name, each in values.items())
+    where = "all points" if judged == every else f"the {judged} of {every} points that are judged"
+    yield "", f"{means} in the mean of {where}"
 
 
 def _scale(result: Result) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from safebasin.cli.interruptions import resumable
 from safebasin.cli.planning import ends_with_plan, whole_or_share
 from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
+from safebasin.report.asked_under import told
 from safebasin.trajectory import Trajectory, TrajectoryConfig, prepare, trace, trace_shard
 
 
@@ -22,6 +23,7 @@ def run_trajectory(
     tell(f"loading {config.scan.model} and {len(config.checkpoints)} checkpoints")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
+    tell(f"system message: {told(prepared.engine.template.rendered.to_json())}")
     if ends_with_plan(
         lambda probe: prepared.plan(probe=probe), config.scan, prepared.folder,
         dry_run=dry_run, no_probe=no_probe, as_json=as_json,

@@ -78,7 +78,6 @@ def _head(watched: Watched) -> Table:
     done = len(points) - watched.left
     left = watched.seconds_left
     eta = "not known yet" if left is None else f"about {duration(left)}" if left else "complete"
-    answers = sum(one.answers for one in watched.points.values())
     table = Table.grid(padding=(0, 2))
     model = run.manifest.identity.get("model")
     name = model.get("name", "") if isinstance(model, dict) else ""
@@ -86,7 +85,7 @@ def _head(watched: Watched) -> Table:
         ("model", shorten(str(name))),
         ("judge", shorten(watched.judge) or "no verdicts yet"),
         ("points", f"{done} of {len(points)}, {watched.left} left"),
-        ("answers", f"{answers} of {answers + watched.left * watched.wanted}"),
+        ("answers", f"{watched.answers} of {watched.answers + watched.answers_left}"),
         ("cost", _cost(watched)),
         ("time left", eta),
     ):
@@ -180,9 +179,10 @@ class _Drawing:
 
 def _verdicts(watched: Watched) -> Text | Group:
     """The verdicts on the point that was finished last, a row each."""
-    if not watched.points:
+    point = watched.last
+    if point is None:
         return Text("no point is finished yet", "dim")
-    point, one = max(watched.points.items(), key=lambda item: item[1].finished)
+    one = watched.points[point]
     table = Table.grid(padding=(0, 2))
     for least in (8, len("not judged"), None):
         table.add_column(no_wrap=True, overflow="ellipsis", min_width=least)

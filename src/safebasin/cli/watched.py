@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,17 +9,17 @@ from safebasin.exchange import Outcome, Verdict
 from safebasin.landscape.intervals import Estimate, wilson
 from safebasin.plane import Point
 from safebasin.run import RunFolder
+from safebasin.run.sittings import Sitting
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of one point: its file's time, its tokens, its verdicts in order.
+    """What is known of one point: its tokens, its answers, its verdicts in order.
 
     `three` are the verdicts of a judge that tells broken text from compliance, where there is one;
     `paid` counts those of judges that cost.
     """
 
-    finished: float
     new_tokens: int
     answers: int
     verdicts: tuple[tuple[str, Verdict], ...]
@@ -42,7 +41,8 @@ class Measured:
 class Watched:
     """A run at one moment. Points beyond the plateau count as done.
 
-    `paying` is how many of its judges cost.
+    `paying` is how many of its judges cost. `sittings` are what the run recorded of its work; a
+    run of an earlier version has none.
     """
 
     run: RunFolder
@@ -50,15 +50,7 @@ class Watched:
     points: dict[Point, Measured]
     assumed: frozenset[Point]
     paying: int = 0
-
-    @property
-    def left(self) -> int:
-        return sum(
-            1
-            for point in self.run.manifest.points
-            if point not in self.assumed
-            and (point not in self.points or self.points[point].answers < self.wanted)
-        )
+    sittings: tuple[Sitting, ...] = ()
 
     @property
     def wanted(self) -> int:
@@ -66,45 +58,73 @@ class Watched:
         return len(self.run.manifest.prompt_ids)
 
     @property
+    def left(self) -> int:
+        """Points that lack answers."""
+        return sum(self._lacking(point) > 0 for point in self.run.manifest.points)
+
+    @property
+    def answers(self) -> int:
+        return sum(one.answers for one in self.points.values())
+
+    @property
+    def answers_left(self) -> int:
+        return sum(map(self._lacking, self.run.manifest.points))
+
+    def _lacking(self, point: Point) -> int:
+        if point in self.assumed:
+            return 0
+        return max(0, self.wanted - (self.points[point].answers if point in self.points else 0))
+
+    @property
     def seconds_left(self) -> float | None:
-        """By the pace of this sitting; None where it has not finished a point yet."""
-        began = self._began
-        new = [one.finished for one in self.points.values() if one.finished >= began]
-        if not new or not self.left:
-            return None if self.left else 0.0
-        return (max(new) - began) / len(new) * self.left
+        """By the pace of this sitting, shards beside it included; None where it finished nothing.
+
+        Points whose record was removed since do not count.
+        """
+        if not self.answers_left:
+            return 0.0
+        if not self.sittings:
+            return None
+        last = self.sittings[-1]
+        if last.began < self._opened:
+            return None  # another sitting began after it
+        beside = [one for one in self.sittings if one.ended >= last.began]
+        known = {point.key for point in self.points}
+        done = sum(e.answers for one in beside for e in one.finished if e.key in known)
+        if not done:
+            return None
+        began, ended = min(one.began for one in beside), max(one.ended for one in beside)
+        return (ended - began) / done * self.answers_left
 
     @property
     def seconds_spent(self) -> float:
         """From the start of each sitting to the last point that it finished, in all sittings."""
-        began = self._sittings
-        last = dict.fromkeys(began, 0.0)
-        for one in self.points.values():
-            if place := bisect_right(began, one.finished):
-                start = began[place - 1]
-                last[start] = max(last[start], one.finished - start)
-        return sum(last.values())
+        return sum(one.ended - one.began for one in self.sittings)
+
+    @property
+    def last(self) -> Point | None:
+        """The point that was finished last, else the outermost one that is measured."""
+        order = {point.key: point for point in self.points}
+        events = [event for one in self.sittings for event in one.finished if event.key in order]
+        if events:
+            return order[max(events, key=lambda event: event.at).key]
+        return next(reversed(self.points), None)
 
     @property
     def tokens_to_come(self) -> float | None:
         """By the mean of the answers so far; None where there are none."""
-        answers = sum(one.answers for one in self.points.values())
-        if not answers:
+        if not self.answers:
             return None
         tokens = sum(one.new_tokens for one in self.points.values())
-        return tokens / answers * self.left * self.wanted
+        return tokens / self.answers * self.answers_left
 
     @property
-    def _began(self) -> float:
-        return max(self._sittings, default=0.0)
-
-    @property
-    def _sittings(self) -> list[float]:
-        """When each sitting began, in order, in seconds since the epoch."""
-        found = []
+    def _opened(self) -> float:
+        """When the run was last opened to be measured, in seconds since the epoch."""
+        found = [0.0]
         for session in self.run.manifest.sessions:
             try:
                 found.append(datetime.fromisoformat(str(session["started"])).timestamp())
             except (KeyError, ValueError):
                 continue
-        return sorted(found)
+        return max(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import io
 import sys
 import time
@@ -18,7 +19,8 @@ from safebasin.judges import AsksAgain, Judge
 from safebasin.plane import Point
 from safebasin.results import assumed_points, judge_names, stored_judges
 from safebasin.run import RunFolder
-from safebasin.run.folder import MANIFEST
+from safebasin.run.folder import MANIFEST, POINTS, VERDICTS
+from safebasin.run.sittings import SITTINGS, read_sittings
 from safebasin.terminal import printable
 
 
@@ -27,7 +29,7 @@ class Reader:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._known: dict[tuple[Point, int, int], Measured] = {}
+        self._known: dict[tuple[Point, tuple[object, ...]], Measured] = {}
 
     def read(self) -> Watched:
         """The run at this moment. Raises RunError where it is no run or damaged."""
@@ -38,21 +40,33 @@ class Reader:
             stamp = self._stamp(point)
             if stamp is None:
                 continue
-            key = (point, *stamp)
-            # A point whose verdicts are still to come is read again.
-            if key not in self._known or not self._known[key].verdicts:
-                self._known[key] = _measured(run, judges, point, stamp[0] / 1e9)
+            key = (point, stamp)
+            if key not in self._known:
+                self._known[key] = _measured(run, judges, point)
             found[point] = self._known[key]
         name = judges[0].name if judges else ""
         paying = sum(isinstance(judge, AsksAgain) for judge in judges)
-        return Watched(run, name, found, assumed_points(run) - frozenset(found), paying)
+        assumed = assumed_points(run) - frozenset(found)
+        sittings = tuple(read_sittings(self._folder / SITTINGS))
+        return Watched(run, name, found, assumed, paying, sittings)
 
-    def _stamp(self, point: Point) -> tuple[int, int] | None:
-        try:
-            stat = (self._folder / "points" / f"{point.key}.jsonl").stat()
-        except FileNotFoundError:
-            return None
-        return stat.st_mtime_ns, stat.st_size
+    def _stamp(self, point: Point) -> tuple[object, ...] | None:
+        """What tells whether a point's records are others than before; None without answers."""
+        name = f"{point.key}.jsonl"
+        stamps: list[object] = []
+        for path in (
+            self._folder / POINTS / name,
+            *sorted((self._folder / VERDICTS).glob(f"*/{glob.escape(name)}")),
+        ):
+            try:
+                stat = path.stat()
+            except FileNotFoundError:
+                if not stamps:
+                    return None
+                continue
+            # Every record is written anew as another file.
+            stamps.append((path.parent.name, stat.st_ino, stat.st_mtime_ns, stat.st_size))
+        return tuple(stamps)
 
 
 def _in_order(run: RunFolder) -> list[Judge]:
@@ -62,12 +76,11 @@ def _in_order(run: RunFolder) -> list[Judge]:
     return sorted(judges, key=lambda one: named.index(one.name) if one.name in named else 99)
 
 
-def _measured(run: RunFolder, judges: Sequence[Judge], point: Point, at: float) -> Measured:
+def _measured(run: RunFolder, judges: Sequence[Judge], point: Point) -> Measured:
     exchanges = run.read_point(point) or []
     given = [run.read_verdicts(judge.name, judge.spec(), point) for judge in judges]
     three = next((i for i, judge in enumerate(judges) if judge.measures == "outcome"), 0)
     return Measured(
-        finished=at,
         new_tokens=sum(exchange.new_tokens for exchange in exchanges),
         answers=len(exchanges),
         verdicts=tuple(given[0].items()) if given else (),

@@ -9,6 +9,7 @@ import typer
 from safebasin.cli.options import (
     DEFAULTS,
     JUDGES,
+    LIMIT,
     DryRunOption,
     ExecutorOption,
     JsonResultOption,
@@ -35,7 +36,9 @@ from safebasin.cli.options import (
     ToleranceOption,
     WorkersOption,
     begin,
+    parse_limit,
     parse_prompts_kind,
+    parse_system,
     spread_over,
 )
 from safebasin.config import ScanConfig
@@ -71,7 +74,7 @@ def worst_case(
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
     prompts_kind: PromptsKindOption = None,
-    limit: StudyLimitOption = DEFAULTS.limit,
+    limit: StudyLimitOption = LIMIT,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
     system: StudySystemOption = None,
     template: StudyTemplateOption = None,
@@ -111,9 +114,9 @@ def worst_case(
             "prompts": prompts,
             "column": column,
             "prompts_kind": parse_prompts_kind(prompts_kind),
-            "limit": limit,
+            **parse_limit(limit),
             "tolerance": tolerance,
-            "system": None if system == "none" else system,
+            "system": parse_system(system),
             "template": template,
             "thought": thought,
             "max_new_tokens": max_new_tokens,

@@ -12,8 +12,8 @@ import dataclasses
 from collections.abc import Collection, Sequence
 
 from safebasin.compare.comparison import Comparison, read
-from safebasin.compare.edge import edge_values, path_survey
 from safebasin.compare.gates import Check
+from safebasin.compare.narrowing import narrowed
 from safebasin.compare.paired import Paired, paired
 from safebasin.compare.parts import Part, measure
 from safebasin.compare.preparation import DIRECTION, PATH, Prepared, prepare
@@ -26,8 +26,7 @@ from safebasin.report.page import PAGE, write_page
 from safebasin.report.path import draw_path
 from safebasin.report.studies import COMPARISON, read_change
 from safebasin.results import Result, look
-from safebasin.run.atomic import write_atomic
-from safebasin.run.strictjson import dumps
+from safebasin.run import sealed
 from safebasin.scanner import Observer, Silent, scan
 
 __all__ = [
@@ -53,17 +52,14 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
     even = prepared.part(PATH)
     if even is None:
         raise ValueError("a comparison without a path was prepared")
-    scan, refine = prepared.config.scan, prepared.config.refine
     path = even.with_recorded(prepared.folder)
     others = [part for part in prepared.parts if part is not even]
     _measure(prepared, [path, *others], observer)
-    # From the even steps alone, so that the same comparison asks at the same places again.
-    coarse = path_survey(prepared.folder, [even], even.judges[0])
-    finer = edge_values(coarse, scan.tolerance, refine)
-    path = path.with_values(finer)
-    if finer:
-        places = {Point.of({DIRECTION: value}) for value in finer}
-        _measure(prepared, [path], observer, places)
+
+    def ask(path: Part, place: float) -> None:
+        _measure(prepared, [path], observer, {Point.of({DIRECTION: place})})
+
+    path = narrowed(prepared.folder, even, path, prepared.config, ask)
     landscape = _landscape(prepared, observer) if prepared.config.landscape else None
     found = read(prepared, path, landscape)
     found = dataclasses.replace(found, provenance=provenance(prepared))
@@ -76,9 +72,9 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
         tolerance=found.tolerance,
         folder=prepared.folder / "figures",
     )
-    write_atomic(prepared.folder / COMPARISON, f"{dumps(found.stored(), indent=1)}\n".encode())
+    sealed.write(prepared.folder / COMPARISON, found.stored())
     runs = [
-        look(prepared.folder / PATH, scan.tolerance),
+        look(prepared.folder / PATH, found.tolerance),
         *([] if landscape is None else [landscape]),
     ]
     page = write_page(prepared.folder / PAGE, runs, study=read_change(prepared.folder))

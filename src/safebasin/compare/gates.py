@@ -7,11 +7,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 from safebasin.landscape.intervals import Estimate
+from safebasin.report.quantities import Unit, bound, quantity
 
 State = Literal["pass", "fail", "unsure"]
 Side = Literal["at most", "at least"]
-Unit = Literal["points", "%", "", "nats"]
-"""How a number is said: a difference of shares, a share, a length along the path, nats."""
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE"]
 
 
@@ -45,13 +44,11 @@ class Check:
 
     def measured(self) -> str:
         """The number and its interval, for people: `+1.2 (-2.0 to +6.1) points`."""
-        if self.value is None:
-            return "not measured"
-        return f"{said(self.value, self.low, self.high, self.unit)}{_of(self.unit)}"
+        return quantity(self.value, self.low, self.high, self.unit)
 
     def text(self) -> str:
         """The number beside its limit, for people."""
-        return f"{self.name} {self.measured()}, {self.side} {limit_text(self.limit, self.unit)}"
+        return f"{self.name} {self.measured()}, {self.side} {bound(self.limit, self.unit)}"
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "passed": self.passed}
@@ -94,7 +91,7 @@ def with_note(found: Check, more: str = "") -> Check:
     """The same check with the sentence that says why it did not pass."""
     if found.passed:
         return found
-    most = f"{limit_text(found.limit, found.unit)}{_of(found.unit)}"
+    most = bound(found.limit, found.unit)
     if found.state == "fail":
         beyond = "above" if found.side == "at most" else "below"
         note = f"The {found.name} is {found.measured()}, {beyond} the limit of {most}"
@@ -109,34 +106,6 @@ def decided(low: float | None, high: float | None, limit: float, side: Side) -> 
     if side == "at most":
         return "pass" if high <= limit else "fail" if low > limit else "unsure"
     return "pass" if low >= limit else "fail" if high < limit else "unsure"
-
-
-def said(value: float, low: float | None, high: float | None, unit: Unit) -> str:
-    """A number and its interval, without the name of the unit."""
-    text = _number(value, unit) + (" %" if unit == "%" else "")
-    if low is None and high is None:
-        return text
-    first = "" if low is None else _number(low, unit)
-    last = "" if high is None else _number(high, unit)
-    between = f"{first} to {last}" if first and last else f"{first or last} or "
-    return f"{text} ({between}{'' if first and last else 'more' if first else 'less'})"
-
-
-def limit_text(limit: float, unit: Unit) -> str:
-    """A limit without the name of the unit, but with the sign for per cent."""
-    if unit == "points":
-        return f"{100 * limit:+g}"
-    return f"{100 * limit:g} %" if unit == "%" else f"{limit:g}"
-
-
-def _number(value: float, unit: Unit) -> str:
-    if unit == "points":
-        return f"{100 * value:+.1f}"
-    return f"{100 * value:.1f}" if unit == "%" else f"{value:.2f}" if not unit else f"{value:.3f}"
-
-
-def _of(unit: Unit) -> str:
-    return f" {unit}" if unit in ("points", "nats") else ""
 
 
 def _unknown(

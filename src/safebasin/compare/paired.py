@@ -6,12 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from safebasin.compare.paired_interval import METHOD, score_interval
 from safebasin.landscape.intervals import Estimate, wilson
-
-REPLICATES = 9999
-_METHOD = f"paired bootstrap over prompts, {REPLICATES} replicates, seed 0"
 
 
 @dataclass(frozen=True)
@@ -19,7 +15,7 @@ class Paired:
     """How often something happened before and after, among the same prompts.
 
     before, after  shares in [0, 1] with Wilson's interval, of the n prompts known at both ends
-    rise           after - before, in [-1, 1], with the interval of the paired bootstrap
+    rise           after - before, in [-1, 1], with Tango's score interval of pairs (1998)
     gained, lost   prompts where it happened after only, or before only
     p              of McNemar's exact test that both are equally likely (1947); None where n is 0
     unpaired       prompts that could not be judged at one end or both, which are left out
@@ -84,29 +80,4 @@ def _rise(gained: int, lost: int, n: int, level: float) -> Estimate:
     value = (gained - lost) / n
     if n == 1:
         return Estimate(value, level=level, method="none", note="one prompt gives no interval")
-    if n in (gained, lost) or gained == lost == 0:
-        return _agreed(value, n, level)
-    from scipy.stats import bootstrap
-
-    steps = np.repeat([1.0, -1.0, 0.0], [gained, lost, n - gained - lost])
-    found = bootstrap(
-        (steps,),
-        np.mean,
-        confidence_level=level,
-        n_resamples=REPLICATES,
-        method="percentile",
-        rng=np.random.default_rng(0),
-        vectorized=True,
-    ).confidence_interval
-    return Estimate(value, float(found.low), float(found.high), level, _METHOD)
-
-
-def _agreed(value: float, n: int, level: float) -> Estimate:
-    """Where all pairs agree a bootstrap sees no spread; other prompts may differ all the same."""
-    changed = wilson(round(abs(value) * n), n, level)
-    low, high = changed.low or 0.0, changed.high or 0.0
-    method = "Wilson over prompts, all of which agree"
-    if value == 0:
-        return Estimate(0.0, -high, high, level, method)
-    bounds = (low, high) if value > 0 else (-high, -low)
-    return Estimate(value, *bounds, level, method)
+    return Estimate(value, *score_interval(gained, lost, n, level), level, METHOD)

@@ -55,9 +55,10 @@ class Part:
                 "name": self.prompts.name,
                 "sha256": self.prompts.sha256,
                 "revision": self.prompts.revision,
+                **self.prompts.order(),
             },
         }
-        return Manifest({**identity, **own}, self.prompts.ids, config)
+        return Manifest({**identity, **own}, self.prompts.ids, config, content=self.prompts.content)
 
     def with_values(self, values: Collection[float]) -> Part:
         """The same line with these values beside its own."""
@@ -99,10 +100,14 @@ def measure(
     Every finished point is on the disk; the same call goes on where an interrupted one stopped.
     Raises RunMismatch where a folder holds the answers of other settings.
     """
+
+    def made(part: Part) -> Manifest:
+        whole = part.manifest(identity, config)
+        return replace(whole, files={LEXICON: lexicon.sha256}, rendered=_rendered(engine))
+
     with ExitStack() as stack:
         runs = [
-            stack.enter_context(_opened(folder / part.name, part, identity, config, shard))
-            for part in parts
+            stack.enter_context(_opened(folder / part.name, part, made, shard)) for part in parts
         ]
         for part, run in zip(parts, runs, strict=True):
             adopt(run, part.judges)
@@ -142,6 +147,12 @@ def measure(
             settle(run, part.prompts.ids)
             for point in gaps:
                 judge_point(run, part.judges, point)
+
+
+def _rendered(engine: object) -> dict[str, Any]:
+    """What a prompt holds beside the request, of an engine that has a template to tell it by."""
+    template = getattr(engine, "template", None)
+    return {} if template is None else dict(template.rendered.to_json())
 
 
 def unmeasured(folder: Path, parts: Sequence[Part]) -> int:
@@ -185,17 +196,19 @@ def _share(
 def _opened(
     path: Path,
     part: Part,
-    identity: Mapping[str, Any],
-    config: Mapping[str, Any],
+    made: Callable[[Part], Manifest],
     shard: Shard | None,
 ) -> RunFolder:
-    """The run folder of a part, given the part's points where it holds a part of them only."""
+    """The run folder of a part, given the part's points where it holds a part of them only.
+
+    `made` gives the manifest of a part.
+    """
     begun = _begun(path, part)
     if shard is not None:
         deadline = time.monotonic() + GROWING_SECONDS
         while begun is not None:
             try:
-                with RunFolder.open(path, begun.manifest(identity, config)) as run:
+                with RunFolder.open(path, made(begun)) as run:
                     run.extend(part.planes)
             except RunBusy:
                 # Another shard that began at the same moment may be adding the points right now.
@@ -203,8 +216,8 @@ def _opened(
                     raise
                 time.sleep(0.2)
             begun = _begun(path, part)
-        return RunFolder.open(path, part.manifest(identity, config), shard.name)
-    run = RunFolder.open(path, (begun or part).manifest(identity, config))
+        return RunFolder.open(path, made(part), shard.name)
+    run = RunFolder.open(path, made(begun or part))
     if begun is not None:
         run.extend(part.planes)
     return run

@@ -143,7 +143,7 @@ def harmful_set(scan: ScanConfig) -> PromptSet:
 
 
 def _sampled(found: PromptSet, scan: ScanConfig) -> PromptSet:
-    return found.sample(min(scan.limit or len(found), len(found)), scan.sample_seed)
+    return found.take(scan.limit, scan.sample_seed, first=scan.first)
 
 
 def tuned_checkpoint(text: str, base: Checkpoint) -> Checkpoint:

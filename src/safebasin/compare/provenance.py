@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from safebasin.compare.preparation import PATH, Prepared
+from safebasin.results import prompts_name
 from safebasin.run import RunFolder
 from safebasin.run.provenance import session
 
@@ -43,5 +44,6 @@ def provenance(prepared: Prepared) -> dict[str, Any]:
 
 
 def _prompts(prepared: Prepared, name: str) -> dict[str, Any]:
-    manifest = RunFolder.read(prepared.folder / name).manifest
-    return {**manifest.identity["prompts"], "prompts": len(manifest.prompt_ids)}
+    run = RunFolder.read(prepared.folder / name)
+    asked = {**run.manifest.identity["prompts"], "name": prompts_name(run)}
+    return {**asked, "prompts": len(run.manifest.prompt_ids)}

@@ -12,6 +12,7 @@ and of jailbreaks; an attack that works on the model often fails on its neighbou
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,20 +27,21 @@ from safebasin.conditions.preparation import (
     Prepared,
     prepare,
 )
+from safebasin.conditions.progress import AllRuns
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.landscape import REFUSED, Summary, Survey
 from safebasin.landscape.cells import has_verdict
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import outward
+from safebasin.report.asked_under import told
 from safebasin.report.lines import Line, draw_lines
 from safebasin.report.studies import CONDITIONS
 from safebasin.results import survey
-from safebasin.run import RunFolder
-from safebasin.run.atomic import write_atomic
+from safebasin.run import RunFolder, sealed
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
 from safebasin.spread.shards import Shard
+from safebasin.system_message import TEMPLATE
 
 __all__ = [
     "CONDITIONS",
@@ -61,8 +63,9 @@ __all__ = [
 class Measured:
     """The landscape under one condition.
 
-    `stopped` is the share of the prompts that succeed at the origin which are refused at a point
-    of its neighbourhood, in the mean over these points.
+    `rendered` is what a prompt held beside the request (see `engines.rendered`), the system message
+    above all. `stopped` is the share of the prompts that succeed at the origin which are refused at
+    a point of its neighbourhood, in the mean over these points.
     """
 
     name: str
@@ -72,6 +75,7 @@ class Measured:
     survey: Survey
     summary: Summary
     stopped: Estimate
+    rendered: Mapping[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -79,6 +83,7 @@ class Measured:
             "system": self.system,
             "attack": self.attack,
             "prompts": self.prompts,
+            "rendered": dict(self.rendered),
             "stopped": self.stopped.to_json(),
             "landscape": self.summary.to_json(),
         }
@@ -141,16 +146,19 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
         folder=found.folder / "figures",
     )
     found = dataclasses.replace(found, figures=tuple(figures))
-    write_atomic(found.folder / CONDITIONS, f"{dumps(found.to_json(), indent=1)}\n".encode())
+    sealed.write(found.folder / CONDITIONS, found.to_json())
     return found
 
 
 def _measure(prepared: Prepared, observer: Observer, shard: Shard | None = None) -> None:
     before = 0
+    parts = [condition.part for condition in prepared.conditions]
+    # Of a shard each run tells what it has to do; the whole has no shard that knows it.
+    progress = observer if shard is not None else AllRuns(observer, prepared.folder, parts)
     for condition in prepared.conditions:
         measure(
             prepared.folder, [condition.part], condition.engine, prepared.sampling,
-            prepared.lexicon, condition.identity, prepared.config.to_json(), observer,
+            prepared.lexicon, condition.identity, prepared.config.to_json(), progress,
             spread=prepared.spread(condition), shard=shard, before=before,
         )  # fmt: skip
         before += len(outward(condition.part.planes))
@@ -159,7 +167,10 @@ def _measure(prepared: Prepared, observer: Observer, shard: Shard | None = None)
 def _line(one: Measured) -> Line:
     attack = one.attack is not None
     visage = one.summary.visage.text(".1f")
-    return Line(f"{'attack ' if attack else ''}{one.name}: VISAGE {visage}", attack, one.survey)
+    # What a chat template puts in by itself is not to be read off the name.
+    own = one.name == TEMPLATE and f" (system message {told(one.rendered, 36)})"
+    name = f"{'attack ' if attack else ''}{one.name}{own or ''}"
+    return Line(f"{name}: VISAGE {visage}", attack, one.survey)
 
 
 def _read(prepared: Prepared, condition: Condition) -> Measured:
@@ -174,6 +185,7 @@ def _read(prepared: Prepared, condition: Condition) -> Measured:
         survey=found,
         summary=found.summary(prepared.config.scan.tolerance),
         stopped=stopped(found, prepared.config.neighbourhood),
+        rendered=condition.engine.template.rendered.to_json(),
     )
 
 

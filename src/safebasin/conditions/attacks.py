@@ -16,6 +16,7 @@ from typing import Any
 
 from safebasin.errors import PromptError
 from safebasin.prompts import PromptSet
+from safebasin.prompts.identity import ATTACKED, content_digest
 from safebasin.terminal import shorten
 
 PLACES = ("[INSERT PROMPT HERE]", "[PROMPT]", "{prompt}", "{goal}", "{query}", "{instruction}")
@@ -52,7 +53,10 @@ class Attack:
                 f"The attack '{self.name}' has no text for any prompt of '{prompts.name}'.",
                 "Give the prompts that it was made for with --prompts.",
             )
-        return replace(prompts, prompts=tuple(attacked), name=f"{prompts.name} + {self.name}")
+        # What is asked is no longer what the set asks.
+        content = content_digest(attacked)
+        name = f"{prompts.name}{ATTACKED}{self.name}"
+        return replace(prompts, prompts=tuple(attacked), name=name, content=content)
 
     def spec(self) -> dict[str, Any]:
         return {"name": self.name, "kind": self.kind, "sha256": self.sha256}

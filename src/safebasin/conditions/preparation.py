@@ -53,7 +53,7 @@ class ConditionsConfig:
 
     def __post_init__(self) -> None:
         if not self.systems:
-            raise UsageError("No system prompt is named.", "Give at least --system none.")
+            raise UsageError("No system prompt is named.", "Give at least --system template.")
         if self.scan.axes != 1:
             raise UsageError("Conditions are drawn as lines.", "Give --axes 1.")
         if not 0 < self.neighbourhood <= self.scan.radius:
@@ -115,8 +115,7 @@ def prepare(config: ConditionsConfig) -> Prepared:
     scan = config.scan
     planes = scan.planes()
     everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
-    wanted = min(scan.limit or len(everything), len(everything))
-    ways = _ways(config, everything.sample(wanted, scan.sample_seed))
+    ways = _ways(config, everything.take(scan.limit, scan.sample_seed, first=scan.first))
     check_judges(scan.judges)
     checkpoint = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     checkpoint.check()

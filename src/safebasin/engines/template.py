@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from safebasin.engines.rendered import Rendered, rendered
 from safebasin.errors import TemplateError
 from safebasin.exchange import Exchange, Finish
 from safebasin.prompts import Prompt
+from safebasin.protocol.texts import PREFIX, TEMPLATES
+from safebasin.terminal import shorten
 from safebasin.thought import Marks, closing_of, opened, special_marks
 
 RAW = "raw"
@@ -28,9 +31,9 @@ class Template:
     """How a prompt becomes token ids for one tokenizer, and an answer's token ids its text.
 
     `source` is the Jinja text of a chat template, or None to send the prompt's text bare, with the
-    special tokens that the tokenizer itself adds. `system` is the system message, None for none
-    (a chat template may then put in its own default). `marks` are what the model's thoughts stand
-    between, None for the known marks.
+    special tokens that the tokenizer itself adds. `system` is the system message, "" for an empty
+    one; None sends none, and a chat template may then put in its own. `marks` are what the model's
+    thoughts stand between, None for the known marks.
     """
 
     tokenizer: Any
@@ -46,10 +49,12 @@ class Template:
         system: str | None = None,
         marks: Marks | None = None,
     ) -> Template:
-        """The model's own template, or the one asked for: `raw`, or a file with Jinja text.
+        """The model's own template, or the one asked for: `raw`, a file with Jinja text, or one of
+        the paper's by its name, such as `peng2024:vicuna`.
 
         Raises TemplateError where there is none, where it cannot be read, and where it refuses,
-        or silently drops, the system message or the prompt.
+        or silently drops, the system message or the prompt, or puts its own in the place of an
+        empty one.
         """
         if template == RAW:
             if system is not None:
@@ -58,7 +63,13 @@ class Template:
                     "Leave out --system, or give a chat template with --template FILE.",
                 )
             return cls(tokenizer, None, marks=marks)
-        if template is not None:
+        if template is not None and template.startswith(PREFIX):
+            named = TEMPLATES.get(template.removeprefix(PREFIX))
+            if named is None:
+                known = ", ".join(f"{PREFIX}{name}" for name in TEMPLATES)
+                raise TemplateError(f"There is no template '{template}'.", f"Give one of {known}.")
+            source = named
+        elif template is not None:
             try:
                 source = Path(template).read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
@@ -79,10 +90,19 @@ class Template:
         messages = [{"role": "user", "content": text}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})
-        rendered = self.tokenizer.apply_chat_template(
+        whole = self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True, chat_template=self.source
         )
-        return str(rendered)
+        return str(whole)
+
+    @cached_property
+    def rendered(self) -> Rendered:
+        """What a prompt holds beside the request: the system message above all."""
+        return rendered(self.with_system, self.system)
+
+    def with_system(self, system: str | None, text: str) -> str:
+        """A prompt as it would be under another system message."""
+        return replace(self, system=system).render(text)
 
     def encode(self, prompt: Prompt) -> list[int]:
         """The token ids of one prompt. Raises TemplateError for a doubled start token."""
@@ -177,7 +197,7 @@ class Template:
 
         probe = PROBE
         try:
-            rendered = self.render(probe)
+            text = self.render(probe)
         except (jinja2.TemplateError, TypeError, ValueError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
             if self.system is not None and self._works_without_system(probe):
@@ -186,9 +206,16 @@ class Template:
                     "Leave out --system, or give a template that takes one with --template FILE.",
                 ) from error
             raise TemplateError(f"The chat template fails: {reason}.", REMEDY) from error
-        if probe not in rendered:
+        if probe not in text:
             raise TemplateError("The chat template leaves out the prompt.", REMEDY)
-        if self.system is not None and self.system.strip() not in rendered:
+        own = rendered(self.with_system, None).system if self.system == "" else None
+        if own and own in text:
+            raise TemplateError(
+                "The chat template puts in its own system message in the place of an empty one: "
+                f"'{shorten(own)}'.",
+                "Leave out --system, or give a template that takes one with --template FILE.",
+            )
+        if self.system is not None and self.system.strip() not in text:
             raise TemplateError(
                 "The chat template silently drops the system message.",
                 "Leave out --system, or give a template that takes one with --template FILE.",

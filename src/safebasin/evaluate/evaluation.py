@@ -21,15 +21,14 @@ from safebasin.landscape.truncation import Cut
 from safebasin.plane import Point
 from safebasin.prompts.expected import right_answers
 from safebasin.results import adopt, judge_point
-from safebasin.run import RunFolder
-from safebasin.run.atomic import write_atomic
+from safebasin.run import RunFolder, sealed
+from safebasin.run.kinds import STUDY_FILES
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
 from safebasin.spread.shards import Shard
 from safebasin.truncation import cut_at, truncation_of
 
-EVALUATION = "evaluation.json"
+EVALUATION = STUDY_FILES["evaluation"]
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,7 @@ def evaluate(prepared: Prepared, observer: Observer | None = None) -> Evaluation
     _measure(prepared, observer or Silent())
     prepared = _freed(prepared)
     found = _read(prepared)
-    data = f"{dumps(found.to_json(), indent=1)}\n".encode()
-    write_atomic(prepared.folder / EVALUATION, data)
+    sealed.write(prepared.folder / EVALUATION, found.to_json())
     return found
 
 

@@ -129,6 +129,7 @@ def prepare(config: EvaluateConfig) -> Prepared:
         **identity,
         "engine": dict(target.engine(config, 1).spec()),
         "parts": {name: found.sha256 for name, found in sets.items()},
+        **sets[HARMFUL].order(),
         "samples": [config.temperature, config.noise_seed],
     }
     label = f"evaluate-{checkpoint.name}"
@@ -179,4 +180,4 @@ def _sets(config: EvaluateConfig) -> tuple[dict[str, PromptSet], list[str]]:
 
 
 def _sampled(found: PromptSet, scan: ScanConfig) -> PromptSet:
-    return found.sample(min(scan.limit or len(found), len(found)), scan.sample_seed)
+    return found.take(scan.limit, scan.sample_seed, first=scan.first)

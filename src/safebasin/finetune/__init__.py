@@ -99,7 +99,7 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     _require_packages()
     own = config.resolved()
     rows = own.load()
-    system = own.system or _common_system(rows)
+    system = _common_system(rows) if own.system is None else own.system
     base = Checkpoint.parse(own.base, trust_remote_code=own.trust_remote_code)
     base.check()
     # Another adapter belongs to merged weights, which have to be somewhere: beside it.

@@ -3,21 +3,14 @@
 Two things vary in a scan: which prompts were asked and which directions were drawn. The same
 prompts are asked at every point, so they are resampled together, never answer by answer.
 
-How the clustered interval was chosen. Synthetic scans with known true values (80 prompts, 21
-points, prompt, direction and interaction effects, 0 to 12 % answers that are never refused)
-were summarised 400 times each. Coverage at a nominal 95 %, at 3 directions:
-
-    interval                      VISAGE        area          width
-    two-way percentile            0.67 - 0.93   0.78 - 0.94   0.83 - 0.96
-    bias-corrected percentile     0.70 - 0.97   0.77 - 0.93   0.83 - 0.97
-    basic (reflected)             0.57 - 0.82   0.77 - 0.93   0.01 - 0.81
-    clustered t                   0.95 - 1.00   0.91 - 0.95   0.85 - 0.96
-    hull of t and percentile      0.93 - 0.99   0.92 - 0.95   0.90 - 0.96
-
-Three directions are too few clusters for a percentile interval, and VISAGE biases it as well: a
-resample turns points with one refusal into fully broken ones, which VISAGE leaves out. The t
-interval mends both and the percentile one mends widths near their limits, so the hull is used.
-With one direction it covers 0.85 - 0.93 (VISAGE), 0.92 (area) and 0.88 - 0.94 (width).
+A mean over directions has a t interval whose variance is that of its prompts plus that of its
+directions (Cameron, Gelbach and Miller 2011). Two or three directions hardly tell how much
+directions differ: by chance they are alike or far apart, and an interval from them alone is ten
+times longer in one scan than in the next. So their variance is moderated (Smyth 2004): it counts
+as one more direction that differs as directions usually do. `usual_spread` says how much that is;
+`benchmarks/direction_spread.py` measures it, `benchmarks/interval_coverage.py` how often the
+intervals hold the truth, and docs/validation.md shows both. With one direction nothing is known
+of others, and the interval is that of its prompts.
 """
 
 from __future__ import annotations
@@ -30,6 +23,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+
+SPREAD = 1 / 8
+"""How much directions usually differ: their standard deviation as a share of the geometric mean of
+a measure's distances from its two limits."""
+LOG_SPREAD = 1 / 4
+"""The same for the logarithm of a measure that has no upper limit."""
+POINT_SPREAD = 1 / 4
+"""As `SPREAD`, for the ASR at one point, where directions differ more than over a whole line."""
+PRIOR = 1
+"""How many directions the usual spread is worth beside those that were measured."""
 
 
 @dataclass(frozen=True)
@@ -118,8 +121,9 @@ def share_band(hits: NDArray[np.bool_], judged: NDArray[np.bool_], level: float)
 
     hits, judged: (directions, points, prompts). Shares are in [0, 1]. The variance of the mean
     is the clusters' by prompt plus by direction less their overlap (Cameron, Gelbach and Miller
-    2011), and sets the effective n of Wilson's interval. A point that all directions share, such
-    as the origin, so counts once: its interval is Wilson's for the prompts.
+    2011), and sets the effective n of Wilson's interval; that by direction is moderated by
+    `POINT_SPREAD`. A point where directions do not differ at all, such as the origin that they
+    share, counts once: its interval is Wilson's for the prompts.
     """
     n = judged.sum(-1)
     known = n > 0
@@ -131,15 +135,18 @@ def share_band(hits: NDArray[np.bool_], judged: NDArray[np.bool_], level: float)
     by_prompt = ((residual.sum(0) / divisor[:, None]) ** 2).sum(-1)
     overlap = (residual**2).sum((0, 2)) / divisor**2
     deviation = np.where(known, share - mean, 0.0)
-    by_direction = (deviation**2).sum(0) / np.maximum(directions - 1, 1) / divisor
+    seen = (deviation**2).sum(0)
+    drawn = seen > 0
+    usual = PRIOR * POINT_SPREAD**2 * mean * (1 - mean)
+    by_direction = np.where(drawn, (usual + seen) / (PRIOR + divisor - 1) / divisor, 0.0)
     variance = np.maximum(np.maximum(by_prompt, by_direction), by_prompt + by_direction - overlap)
     distinct = judged.any(0).sum(-1).astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
         effective = np.where(variance > 0, mean * (1 - mean) / variance, np.maximum(distinct, 1))
         # Prompts are many, directions are few: only the latter cost degrees of freedom.
-        freedom = variance**2 * np.maximum(directions - 1, 1) / by_direction**2
+        freedom = variance**2 * (PRIOR + directions - 1) / by_direction**2
     z = np.full(mean.shape, normal_quantile(level))
-    drawn = (by_direction > 0) & np.isfinite(freedom)
+    drawn &= np.isfinite(freedom)
     z[drawn] = _t_quantile(level, freedom[drawn])
     low, high = _wilson_bounds(mean, np.minimum(effective, np.maximum(n.sum(0), 1)), z)
     value, low, high = (np.where(directions > 0, a, np.nan) for a in (mean, low, high))
@@ -147,39 +154,80 @@ def share_band(hits: NDArray[np.bool_], judged: NDArray[np.bool_], level: float)
     return Band(value, low, high, level, f"pointwise Wilson, clustered by {cluster}")
 
 
+def usual_spread(value: float, limits: tuple[float, float]) -> float:
+    """The standard deviation between directions that is usual for a measure of this value.
+
+    In the measure's units, and 0 at its limits, where directions cannot differ.
+    """
+    below, above = value - limits[0], limits[1] - value
+    return SPREAD * math.sqrt(max(0.0, below) * max(0.0, above))
+
+
 def clustered(
     values: Array,
     replicates: Array,
-    draws: NDArray[np.intp],
     prompts: int,
     limits: tuple[float, float],
     level: float,
+    spread: float | None = None,
 ) -> tuple[float, float]:
     """The interval of the mean over directions of a measure; the module says why this one.
 
     values: (D,), the measure of each direction. replicates: (B, D), the same after resampling
-    the prompts, together at all points and directions; nan where it is not defined. draws:
-    (B, D), the directions drawn by each replicate. Returns the hull, within `limits`, of two
-    intervals: the percentile one of the means over drawn directions, and the t interval with
-    variance V_prompts + V_directions - V_both and Satterthwaite's degrees of freedom.
+    the prompts, together at all points and directions; nan where it is not defined. spread: the
+    standard deviation between directions that is usual, which counts as one more direction; None
+    where none is known, and the directions speak for themselves.
+
+    The t interval has variance V_prompts + V_directions - V_both and Satterthwaite's degrees of
+    freedom. It is widened to the percentiles of the replicates' means, which know of skewness and
+    of limits, and cut to `limits`.
     """
     estimate, count = float(values.mean()), len(values)
     filled = np.where(np.isnan(replicates), values, replicates)
     means = filled.mean(1)
     by_prompt = float(means.var())
-    by_direction = float(values.var(ddof=1)) / count if count > 1 else 0.0
+    by_direction, freedom = between(values, spread, still=by_prompt == 0)
     deviation = filled - means[:, None]
     both = float(deviation.var(axis=0).sum()) / (count * (count - 1)) if count > 1 else 0.0
     variance = max(by_prompt + by_direction - both, by_prompt, by_direction)
     if variance == 0:
         return estimate, estimate
-    freedom = variance**2 / (
-        by_direction**2 / max(count - 1, 1) + by_prompt**2 / max(prompts - 1, 1)
-    )
-    quantile = float(_t_quantile(level, np.array(max(freedom, count - 1, 1.0))))
+    within = by_prompt**2 / max(prompts - 1, 1)
+    satterthwaite = variance**2 / (by_direction**2 / freedom + within)
+    quantile = float(_t_quantile(level, np.array(max(satterthwaite, 1.0))))
     half = quantile * math.sqrt(variance)
-    drawn = np.take_along_axis(filled, draws, axis=1).mean(1)
-    percentile = np.quantile(drawn, [0.5 - level / 2, 0.5 + level / 2])
+    percentile = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
     low = min(estimate - half, float(percentile[0]))
     high = max(estimate + half, float(percentile[1]))
     return max(low, limits[0]), min(high, limits[1])
+
+
+def between(values: Array, spread: float | None, *, still: bool = False) -> tuple[float, int]:
+    """The variance that directions give to their mean, and its degrees of freedom.
+
+    `still` says that the prompts do not matter: where no direction differs either, there is
+    nothing to tell how far others would.
+    """
+    count = len(values)
+    if count < 2:
+        return 0.0, 1
+    seen = float(values.var(ddof=1))
+    if spread is None or (still and seen == 0):
+        return seen / count, count - 1
+    return moderated(seen, count, spread) / count, PRIOR + count - 1
+
+
+def moderated(variance: float, directions: int, spread: float) -> float:
+    """A variance between so many directions with the usual one as one direction's more."""
+    return (PRIOR * spread**2 + (directions - 1) * variance) / (PRIOR + directions - 1)
+
+
+def clustered_method(directions: int, replicates: int, seed: int, what: str = "prompts") -> str:
+    """How `clustered` made an interval with a usual spread, in words."""
+    drawn = f"the percentiles of {replicates} resamples of {what}, seed {seed}"
+    if directions > 1:
+        return (
+            f"t interval over directions and {what}, the directions' variance moderated by one "
+            f"direction of the usual spread; widened to {drawn}"
+        )
+    return f"t interval over {what} (one direction), widened to {drawn}"

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from safebasin.landscape import measures
 from safebasin.landscape.cells import Score
-from safebasin.landscape.intervals import Array, Estimate
+from safebasin.landscape.intervals import LOG_SPREAD, Array, Estimate
 from safebasin.landscape.resample import Known, Measure, Sample
 from safebasin.landscape.summary import Basin, Sharpness, Side
 
@@ -60,6 +60,7 @@ def sharpness(sample: Sample, tolerance: float, score: Score) -> Sharpness:
             score,
             notes=[sample.gaps()],
             undefined="no direction rises from within the tolerance to 0.9 on this side",
+            spread=LOG_SPREAD,
         )
         return dataclasses.replace(
             logarithm,
@@ -117,7 +118,18 @@ def _side(sample: Sample, sign: int, tolerance: float, score: Score) -> Side:
     width = sample.estimate(measure, (0.0, max(reaches)), score, notes=notes)
     if censored:
         width = dataclasses.replace(width, at_least=True, high=None)
-    return Side(width, max(reaches), plateaus, len(lines))
+    edge = _mean_curve_edge(sample, sign, tolerance, score)
+    return Side(width, max(reaches), plateaus, len(lines), edge)
+
+
+def _mean_curve_edge(sample: Sample, sign: int, tolerance: float, score: Score) -> float | None:
+    """Where the mean of the directions' curves leaves the tolerance; None where it does not."""
+    known: Known = np.asarray(sample.known.any(0))
+    mean = np.full(known.shape, np.nan)
+    mean[known] = np.nanmean(sample.rates(score)[:, known], axis=0)
+    distance, order = _outward(sample, sign, known)
+    edge = float(measures.crossing(distance, mean[order], tolerance))
+    return edge if math.isfinite(edge) else None
 
 
 def _width(sample: Sample, sign: int, known: Known, tolerance: float) -> Measure:

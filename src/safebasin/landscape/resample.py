@@ -9,7 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from safebasin.landscape.cells import ASSUMED, COUNTED, Score, has_verdict
-from safebasin.landscape.intervals import Array, Band, Estimate, clustered, share_band, wilson
+from safebasin.landscape.intervals import (
+    Array,
+    Band,
+    Estimate,
+    clustered,
+    clustered_method,
+    share_band,
+    usual_spread,
+    wilson,
+)
 from safebasin.plane import Plane
 
 Known = NDArray[np.bool_]
@@ -53,6 +62,7 @@ class Sample:
         notes: Sequence[str] = (),
         undefined: str = "",
         mean_of_prompts: bool = False,
+        spread: float | None = None,
     ) -> Estimate:
         """The mean over directions of a measure, with the interval of `intervals.clustered`.
 
@@ -60,7 +70,8 @@ class Sample:
         maps asr (..., C) to (...), nan where it is not defined; `undefined` says why, where that is
         so in every direction although answers were judged. `mean_of_prompts` says that the
         measure is a mean of bounded scores of the prompts: where all agree on one end of its
-        limits, Wilson's interval for the prompts tells what others might have answered.
+        limits, Wilson's interval for the prompts tells what others might have answered. `spread`
+        is the usual standard deviation between directions, where the limits do not say it.
         """
         points, resampled = self.rates(score), self._resampled(score)
         count = len(points)
@@ -80,11 +91,9 @@ class Sample:
         if prompts == 1:
             note = joined(*notes, "one judged prompt gives no interval")
             return Estimate(value, level=self.level, method="none", note=note, each=each)
-        draws = np.random.default_rng((self.seed, 1)).integers(
-            0, len(values), (self.replicates, len(values))
-        )
-        low, high = clustered(values, replicates, draws, prompts, limits, self.level)
-        method = self._method(len(values))
+        usual = usual_spread(value, limits) if spread is None else spread
+        low, high = clustered(values, replicates, prompts, limits, self.level, usual)
+        method = clustered_method(len(values), self.replicates, self.seed)
         agreed = ""
         if low == high and mean_of_prompts and value in limits:
             hits = prompts if value == limits[1] else 0
@@ -138,12 +147,6 @@ class Sample:
         generator = np.random.default_rng((self.seed, 0))
         draws = generator.multinomial(prompts, np.full(prompts, 1 / prompts), self.replicates)
         return draws.astype(np.float64)
-
-    def _method(self, directions: int) -> str:
-        drawn = f"{self.replicates} replicates, seed {self.seed}"
-        if directions > 1:
-            return f"two-way clustered bootstrap over directions and prompts, {drawn}"
-        return f"bootstrap over prompts (one direction), {drawn}"
 
 
 def joined(*notes: str) -> str:

@@ -33,10 +33,12 @@ class Prompt:
 class PromptSet:
     """Prompts of one source, in its order.
 
-    `sha256` is that of the source file's bytes, `revision` the version its publisher gave it, and
-    `licence` the SPDX name of the licence under which a set of this layout is published; both are
-    "" where unknown. `source` says where it is published, or names the file. `skipped` counts the
-    file's empty records.
+    `sha256` is that of the source file's bytes, `content` the digest of all that the source asks
+    (see `identity.content_digest`), which a sample keeps. `revision` is the version its publisher
+    gave it, and `licence` the SPDX name of the licence of a published set; both are "" where
+    unknown, as they are for any file that is not known to be one. `source` says where it is
+    published, or names the file. `skipped` counts the file's empty records. `first` says that
+    these are the first of the file, and no sample of it.
     """
 
     name: str
@@ -46,6 +48,8 @@ class PromptSet:
     licence: str = ""
     source: str = ""
     skipped: int = 0
+    first: bool = False
+    content: str = ""
 
     def __post_init__(self) -> None:
         if not self.prompts:
@@ -87,3 +91,18 @@ class PromptSet:
             return hashlib.sha256(f"{seed}|{prompt.id}".encode("utf-8", "surrogatepass")).digest()
 
         return replace(self, prompts=tuple(sorted(self.prompts, key=rank)[:n]))
+
+    def take(self, limit: int, seed: int, *, first: bool = False) -> PromptSet:
+        """As many prompts as asked for: a sample, or with `first` the first ones of the file.
+
+        0, and any number above the size of the set, is all of them.
+        """
+        count = min(limit or len(self), len(self))
+        if not first:
+            return self.sample(count, seed)
+        return replace(self, prompts=self.prompts[:count], first=True)
+
+    def order(self) -> dict[str, str]:
+        """For the identity of a run: that these are the first ones; nothing where they are not."""
+        # Left out for a sample, so that earlier runs stay what they are.
+        return {"order": "file"} if self.first else {}

@@ -22,10 +22,12 @@ class Published:
     `repository` is a data set of the Hugging Face hub, or "" where the publisher offers none, and
     `revision` the pinned commit, or "" where none is known: the branch is then resolved to a commit
     when the set is loaded, and that commit recorded. `sha256` is that of the published file, where
-    it is known, by the name of its layout; line ends do not count. `files` are patterns of the
-    files that hold the rows, in a hub repository as in a local folder. `layouts` are the layouts
-    it is published in, the first that fits is read; `headerless` files have one column and no
-    header. Of the rows those are kept whose column `keep[0]` holds `keep[1]`, and of the prompts
+    it is known, by the name of its layout; line ends do not count. `content` is the digest of what
+    that file asks (see `identity.content_digest`), by which any copy of the set is known; "" where
+    no published file was at hand, and no file is then taken for the set. `files` are patterns of
+    the files that hold the rows, in a hub repository as in a local folder. `layouts` are the
+    layouts it is published in, the first that fits is read; `headerless` files have one column and
+    no header. Of the rows those are kept whose column `keep[0]` holds `keep[1]`, and of the prompts
     those of the kind `only`; then there are exactly `rows` of them. `twin` is the set whose benign
     prompts measure over-refusal beside this one, and `page` where a person finds the file.
     """
@@ -45,6 +47,7 @@ class Published:
     headerless: bool = False
     about: str = ""
     sha256: Mapping[str, str] = field(default_factory=dict)
+    content: str = ""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -118,6 +121,7 @@ PUBLISHED: tuple[Published, ...] = (
         "advbench/harmful_behaviors.csv",
         twin="oktest", about="many near-duplicates; Peng et al. ask its first 80 rows",
         sha256={"advbench": "6cd1a5c63c07610d7eb67307772ee5606017ee950b5770ab288a2c487489d3e1"},
+        content="4c99172df3858d8aae28106978bc1c3cdaec72071cc25a0603c46747a6876180",
     ),
     Published(
         "harmbench", 200, "walledai/HarmBench",
@@ -171,12 +175,14 @@ PUBLISHED: tuple[Published, ...] = (
         ("xstest_prompts.csv", "xstest_v2_prompts.csv"), _known("xstest", "xstest-mirror"),
         "open", "CC-BY-4.0", f"{_GITHUB}/paul-rottger/xstest", twin="xstest-safe",
         about="250 safe prompts and 200 unsafe contrasts", sha256=_XSTEST_V2,
+        content="13e10249abb795582ee29d7ec29142b694e360985e5c987ce577aa8b4feed5b4",
     ),
     Published(
         "xstest-safe", 250, "Paul/XSTest", "f600c994b256f12867dfa5b3eb3d545a3e62f8b5",
         ("xstest_prompts.csv", "xstest_v2_prompts.csv"), _known("xstest", "xstest-mirror"),
         "open", "CC-BY-4.0", f"{_GITHUB}/paul-rottger/xstest", only="benign",
         about="its safe prompts alone", sha256=_XSTEST_V2,
+        content="408093c4bce6b961cb57d0bd7d50e032c4671b18302830a6f58f8fa890c08bbe",
     ),
     Published(
         "oktest", 300, "", "", ("oktest.csv", "OKTest.csv"),
@@ -184,6 +190,7 @@ PUBLISHED: tuple[Published, ...] = (
         "open", "", f"{_GITHUB}/zouyingcao/SCANS/blob/main/datasets/OKTest.csv",
         about="safe prompts with words that frighten; no licence is stated",
         sha256={"oktest": "1be3e8d3fe6b45a170653da63c8cf70dbf97508a48735e65db0713a44e158860"},
+        content="d99f602a1cc2a5d125c3d018f79fa661d451ee56f2f809ed037f31fff47b9038",
     ),
     Published(
         "wildguardtest", 1699, "allenai/wildguardmix",

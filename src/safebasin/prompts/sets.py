@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from safebasin.prompts.formats import (
     detect,
     generic,
 )
+from safebasin.prompts.identity import content_digest, own_name, recognised
 from safebasin.prompts.prompt import KINDS, Kind, Prompt, PromptSet
 from safebasin.prompts.published import BY_NAME, Published, Request, requested
 from safebasin.prompts.rows import read_prompts
@@ -52,8 +54,10 @@ def load(
 
     A published set (see published.PUBLISHED) is `NAME`, fetched from the hub at its pinned
     revision; `NAME@REVISION`; or `NAME=PATH`, a local copy of the published file. It has to have
-    the columns and the number of rows that it was published with, and its SHA-256 where that is
-    known.
+    the columns and the number of rows that it was published with, and its content where the digest
+    of that is known. A file bears the name and the licence of a published set where its content is
+    that set's, by whatever way it is given; one that has its columns or its file name alone is
+    called "own file, laid out like" that set.
 
     The file's layout is recognised by its columns (prompt_formats.KNOWN_FORMATS), else the
     likeliest column is read; `column` names it instead. `kind` is that of every row, whatever the
@@ -75,7 +79,7 @@ def load(
         return _packaged(name, column, kind)
     if name == EVERYDAY:
         everyday = _from_file(Path(__file__).parent / "everyday.jsonl", column, kind)
-        return replace(everyday, licence="MIT", source="safebasin")
+        return replace(everyday, name=EVERYDAY, licence="MIT", source="safebasin")
     if (request := requested(name)) is not None:
         if column is not None:
             raise PromptError(
@@ -138,15 +142,25 @@ def _from_file(
                 "AdvBench and JailbreakBench; --prompts-kind benign says otherwise",
                 path,
             )
-    prompts, unlabelled = read_prompts(path, layout, table.rows, kind, unstated)
+    # What a published layout says of its own prompts tells the set, not what they are taken for.
+    stated = kind if layout.kind == "column" else None
+    prompts, unlabelled = read_prompts(path, layout, table.rows, stated, unstated)
+    content = content_digest(prompts)
+    same = recognised(content)
     return PromptSet(
-        name=path.stem,
-        prompts=prompts,
+        name=own_name(path.stem, layout.name, path.stem) if same is None else same.name,
+        prompts=_of_kind(prompts, kind),
         sha256=hashlib.sha256(data).hexdigest(),
-        licence=layout.licence,
-        source=layout.source or path.name,
+        licence="" if same is None else same.licence,
+        source=path.name if same is None else same.repository or same.page,
         skipped=table.blank + unlabelled,
+        content=content,
     )
+
+
+def _of_kind(prompts: Iterable[Prompt], kind: Kind | None) -> tuple[Prompt, ...]:
+    """The prompts, all of this kind where one is given."""
+    return tuple(prompt if kind is None else replace(prompt, kind=kind) for prompt in prompts)
 
 
 def _check_prompts_alone(
@@ -203,7 +217,7 @@ def _published(request: Request, kind: Kind | None) -> PromptSet:
         if pinned is not None and _without_line_ends(data) != pinned:
             changed = path
         rows = tuple(row for row in table.rows if published.kept(row.values))
-        found, unlabelled = read_prompts(path, layout, rows, kind)
+        found, unlabelled = read_prompts(path, layout, rows, None)
         prompts += [p for p in found if published.only is None or p.kind == published.only]
         skipped += table.blank + unlabelled
     if len(prompts) != published.rows:
@@ -212,21 +226,29 @@ def _published(request: Request, kind: Kind | None) -> PromptSet:
             f"there are {published.rows}.",
             "Give the published file whole, or the file without the name of a set.",
         )
-    if changed is not None:
+    content = content_digest(prompts)
+    same = content == published.content
+    if request.path and published.content and not same and changed is None:
+        changed = paths[0]
+    if changed is not None and not same:
         raise PromptError(
             f"'{changed}' is not the file of '{published.name}' as published: its SHA-256 is "
             f"{digests[0][:12]}.",
             f"Get it from {published.page}, or give the file without the name of a set.",
         )
     several = "\n".join(digests).encode()
+    # A local copy is the set where its content is known to be; the hub's is, by its commit.
+    known = same or not request.path
+    own = own_name(paths[0].stem, published.name, published.name)
     return PromptSet(
-        name=published.name,
-        prompts=tuple(prompts),
+        name=published.name if known else own,
+        prompts=_of_kind(prompts, kind),
         sha256=digests[0] if len(digests) == 1 else hashlib.sha256(several).hexdigest(),
         revision=revision,
-        licence=published.licence,
-        source=published.repository or published.page,
+        licence=published.licence if known else "",
+        source=(published.repository or published.page) if known else paths[0].name,
         skipped=skipped,
+        content=content,
     )
 
 

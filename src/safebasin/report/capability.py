@@ -12,8 +12,9 @@ from safebasin.landscape import Survey
 from safebasin.landscape.capability import KEPT, Capability
 from safebasin.landscape.intervals import Array, Band
 from safebasin.report.card import percent
-from safebasin.report.layout import heading
-from safebasin.report.style import CAPABILITY_COLOURS, INK, QUIET, RATE_MAP, plain, styled
+from safebasin.report.maps import inner, panel, stacked
+from safebasin.report.sheet import SCREEN, Sheet
+from safebasin.report.style import CAPABILITY_COLOURS, INK, QUIET, RATE_MAP, plain, size
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,13 +74,18 @@ def told(one: Capability) -> tuple[str, str, str]:
     return one.name, f"{scale} {value} of {one.size}", kept
 
 
-def add_capabilities(axes: Axes, capabilities: Sequence[Capability]) -> None:
-    """Curves in the panel of the ASR, with their intervals and a legend above that one's."""
+def add_capabilities(
+    axes: Axes, capabilities: Sequence[Capability], *, own: bool = True
+) -> list[Any]:
+    """Curves in the panel of the ASR with their intervals; returns what a legend shows of them.
+
+    own  whether they get a legend of their own, above that of the panel
+    """
     axes.set_ylabel("ASR and capability (%)")
     first = axes.get_legend()
-    handles = []
-    for i, one in enumerate(capabilities):
-        handles.append(_line(axes, one, i))
+    handles = [_line(axes, one, i) for i, one in enumerate(capabilities)]
+    if not own:
+        return handles
     legend = axes.legend(
         handles=handles, loc="lower left", bbox_to_anchor=(-0.012, 1.055), ncols=2,
         borderaxespad=0.2, handlelength=2.6, columnspacing=1.3,
@@ -89,21 +95,25 @@ def add_capabilities(axes: Axes, capabilities: Sequence[Capability]) -> None:
     if first is not None:
         axes.add_artist(first)
         first.set_clip_on(False)
+    return handles
 
 
 def capability_curve(
-    survey: Survey, capabilities: Sequence[Capability], *, model: str, prompts: str
+    survey: Survey,
+    capabilities: Sequence[Capability],
+    *,
+    model: str,
+    prompts: str,
+    sheet: Sheet = SCREEN,
 ) -> Figure:
     """The capabilities alone over the displacement, with a thin line a direction."""
-    from matplotlib.figure import Figure
-
     need_capabilities(capabilities)
-    with styled():
+    with sheet.styled():
         extra = 0.24 * -(-len(capabilities) // 2)
-        figure = Figure(figsize=(7.5, 4.3 + extra))
+        figure = sheet.figure((7.5, 4.3 + extra), 0.62 + 0.5 * extra)
         height = figure.get_figheight()
-        axes = figure.add_axes((0.095, 0.62 / height, 0.87, 1 - (0.62 + 1.0 + extra) / height))
-        heading(figure, survey, model, prompts)
+        axes = panel(figure, sheet, (0.095, 0.62 / height, 0.87, 1 - (0.62 + 1.0 + extra) / height))
+        sheet.head(figure, survey, model, prompts)
         handles = [_line(axes, one, i, each=True) for i, one in enumerate(capabilities)]
         axes.axvline(0, color="#BBBBBB", lw=0.8, zorder=1)
         axes.set_ylim(-3, 108)
@@ -112,32 +122,38 @@ def capability_curve(
         axes.set_xlabel("displacement α along the direction")
         axes.grid(axis="y", color="#E6E6E6", linewidth=0.6)
         axes.set_axisbelow(True)
-        legend = axes.legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(-0.012, 1.0), ncols=2,
-            handlelength=2.6,
-        )  # fmt: skip
-        for text in legend.get_texts():
-            text.set_parse_math(False)
+        screen = {"bbox_to_anchor": (-0.012, 1.0), "ncols": 2, "handlelength": 2.6}
+        sheet.legend(axes, handles, [str(one.get_label()) for one in handles], screen)
     return figure
 
 
 def capability_map(
-    survey: Survey, capabilities: Sequence[Capability], plane: int, *, model: str, prompts: str
+    survey: Survey,
+    capabilities: Sequence[Capability],
+    plane: int,
+    *,
+    model: str,
+    prompts: str,
+    sheet: Sheet = SCREEN,
 ) -> Figure:
     """The capabilities over one plane side by side, with the line where 90 % is kept."""
-    from matplotlib.figure import Figure
-
     need_capabilities(capabilities)
     x, y = (np.array(axis.values) for axis in survey.plane.axes)
     if min(len(x), len(y)) < 2:
         raise UsageError("A plane with one value on an axis cannot be drawn.", "Scan more steps.")
     shown = capabilities[:3]
-    with styled():
-        figure = Figure(figsize=(max(5.2, 0.5 + 3.6 * len(shown)), 5.4))
-        heading(figure, survey, model, prompts)
+    with sheet.styled():
+        figure = sheet.figure(
+            (max(5.2, 0.5 + 3.6 * len(shown)), 5.4),
+            0.78 * len(shown) if sheet.narrow else 1.3 / len(shown),
+        )
+        sheet.head(figure, survey, model, prompts)
         width = 0.88 / len(shown)
         for i, one in enumerate(shown):
-            axes = figure.add_axes((0.085 + width * i, 0.26, width * 0.82, 0.50))
+            if sheet.printed:
+                axes = stacked(figure, sheet, i, len(shown))
+            else:
+                axes = figure.add_axes((0.085 + width * i, 0.26, width * 0.82, 0.50))
             _, each, what = drawn(one)
             values = 100 * (each[plane].reshape(len(x), len(y)))
             axes.set_facecolor("#B0B0B0")
@@ -146,21 +162,19 @@ def capability_map(
             )
             kept = one.each_kept()[plane].reshape(len(x), len(y))
             if np.isfinite(kept).all() and (kept < KEPT).any() and (kept >= KEPT).any():
-                axes.contour(x, y, kept.T, [KEPT], colors="white", linewidths=2.2)
+                axes.contour(x, y, kept.T, [KEPT], colors="white", linewidths=size(0.22))
             if survey.plane.origin is not None:
-                axes.plot(0, 0, "o", color="white", mec=INK, mew=1.6, ms=8)
-            bar = figure.add_axes((0.085 + width * i, 0.105, width * 0.82, 0.025))
-            scale = figure.colorbar(filled, cax=bar, orientation="horizontal")
+                axes.plot(0, 0, "o", color="white", mec=INK, mew=size(0.16), ms=size(0.8))
+            place: dict[str, Any] = {"ax": axes}
+            if not sheet.printed:
+                place = {"cax": figure.add_axes((0.085 + width * i, 0.105, width * 0.82, 0.025))}
+            upright = "vertical" if sheet.narrow else "horizontal"
+            scale = figure.colorbar(filled, orientation=upright, **place)
             scale.set_ticks(list(range(0, 101, 20)))
             scale.set_label(f"{plain(what, 34)} (%)")
-            axes.set_title(plain(one.name, 30), loc="left", fontsize=9, color=QUIET,
+            axes.set_title(plain(one.name, 30), loc="left", fontsize=size(0.9), color=QUIET,
                            parse_math=False)  # fmt: skip
-            first, second = survey.landscapes[plane].plane.directions
-            axes.set_xlabel(f"α along {plain(first, 24)}", parse_math=False)
-            if i == 0:
-                axes.set_ylabel(f"β along {plain(second, 24)}", parse_math=False)
-            else:
-                axes.tick_params(labelleft=False)
+            inner(axes, survey.landscapes[plane], sheet, i, len(shown))
     return figure
 
 
@@ -181,7 +195,7 @@ def _line(axes: Axes, one: Capability, i: int, *, each: bool = False) -> Any:
     name = plain(one.name, 26)
     label = name if what == "accuracy" else f"{name} ({plain(what, 32)})"
     [line] = axes.plot(
-        alpha[known], 100 * band.value[known], color=colour, lw=1.9, ms=4,
+        alpha[known], 100 * band.value[known], color=colour, lw=size(0.19), ms=size(0.4),
         marker=MARKERS[i % len(MARKERS)], ls=DASHES[i % len(DASHES)], label=label,
         clip_on=False, zorder=3,
     )  # fmt: skip

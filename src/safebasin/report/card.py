@@ -7,17 +7,19 @@ import math
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape.summary import UNJUDGED_LIMIT
 from safebasin.landscape.truncation import stored_text
-from safebasin.prompts.published import BY_NAME, Published
+from safebasin.prompts.identity import proven, shown_name
+from safebasin.prompts.published import PUBLISHED, Published
+from safebasin.report.asked_under import asked_under
 from safebasin.report.broken_text import told_by
 from safebasin.run import RunFolder
 from safebasin.terminal import printable, shorten
 
-LANDSCAPE = "landscape.json"
 JSON = Mapping[str, Any]
 
 HEADING = "## Safety in weight space"
@@ -30,51 +32,97 @@ _DATASET = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>()#+!|~&$])")
 
 
-def card(run: RunFolder, summary: JSON | None = None) -> str:
+def card(run: RunFolder, summary: JSON) -> str:
     """The section as Markdown: numbers with intervals, judges, prompts, and the command.
 
-    summary: that of the run as JSON values, where it is not to be read from the folder.
-    No prompt and no answer is in it. Raises RunError where the run has not been summarised.
+    summary: the numbers of the run as JSON values, counted from its records (`results.look`), not
+    read from its `landscape.json`.
+    No prompt and no answer is in it.
     """
-    return "\n".join(_lines(run, summary or _landscape(run))) + "\n"
+    return "\n".join(_lines(run, summary)) + "\n"
 
 
-def eval_results(run: RunFolder, dataset: str | None = None, summary: JSON | None = None) -> str:
+def eval_results(run: RunFolder, summary: JSON, dataset: str | None = None) -> str:
     """The `.eval_results` YAML of the hub: the headline ASR of the undisplaced model, and VISAGE.
 
-    A run of one point has no VISAGE.
-    dataset: the hub id of the data set of the prompts, where they are no published set.
+    A run of one point, or of a model that is outside its basin, has no VISAGE.
     summary: as for `card`.
-    Raises UsageError where that id cannot be one.
+    dataset: the hub id of the data set of the prompts, where they are no published set.
+    Raises UsageError where that id cannot be one, or is a published set's that the prompts are not.
     Raises RunError where no data set is known, or where the numbers are not defined.
     """
-    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
-
-    if dataset is not None:
-        check_dataset(dataset)
-    landscape = summary or _landscape(run)
-    published = _published(run)
-    repository = dataset or (published.repository if published else "")
-    if not repository:
-        raise RunError(
-            f"The prompts '{_prompts(run)['name']}' are no data set of the hub.",
-            "Name it with --dataset OWNER/NAME.",
-        )
-    headline = landscape["judges"][landscape["headline"]]
+    repository = dataset_of(run, dataset)
+    headline = summary["judges"][summary["headline"]]
     share = _unjudged_share(headline)
-    if share > UNJUDGED_LIMIT:
-        raise RunError(
-            f"{landscape['headline']} could not judge {100 * share:.1f} % of the answers of "
-            f"'{run.path}': a result without them would mislead.",
-            "Judge them with `safebasin rejudge`.",
-        )
-    if not landscape["complete"]:
+    check_judged(run, summary["headline"], share)
+    if not summary["complete"]:
         raise RunError(
             f"The run '{run.path}' is not complete: a result by a part of it would mislead.",
             "Run the scan again; it resumes.",
         )
+    entries = [
+        HubResult(
+            task,
+            estimate,
+            scale,
+            f"judge {summary['headline']}; {headline['prompts']} prompts, {headline['unjudged']} "
+            f"of {headline['judged'] + headline['unjudged']} answers not judged",
+        )
+        for task, estimate, scale in _results(headline)
+    ]
+    return results_yaml(run, repository, entries)
+
+
+@dataclass(frozen=True)
+class HubResult:
+    """One number for the hub: an estimate as JSON values, and by what its value is multiplied."""
+
+    task: str
+    estimate: JSON
+    scale: float
+    notes: str
+
+
+def dataset_of(run: RunFolder, dataset: str | None) -> str:
+    """The hub id of the data set of a run's prompts; `dataset` names it where none is known.
+
+    Raises UsageError where that id cannot be one, or is a published set's that the prompts are not
+    known to be of; RunError where no data set is known.
+    """
+    if dataset is not None:
+        check_dataset(dataset)
+    published = _published(run)
+    repository = dataset or (published.repository if published else "")
+    if not repository:
+        raise RunError(
+            f"The prompts '{shown_name(_prompts(run), run.manifest.content)}' are no data set of "
+            "the hub.",
+            "Name it with --dataset OWNER/NAME.",
+        )
+    _check_claim(repository, published)
+    return repository
+
+
+def check_judged(run: RunFolder, judge: str, unjudged: float) -> None:
+    """Raises RunError where a judge left more unjudged, a share in [0, 1], than may be left out."""
+    if unjudged > UNJUDGED_LIMIT:
+        raise RunError(
+            f"{judge} could not judge {100 * unjudged:.1f} % of the answers of "
+            f"'{run.path}': a result without them would mislead.",
+            "Judge them with `safebasin rejudge`.",
+        )
+
+
+def results_yaml(run: RunFolder, repository: str, results: Sequence[HubResult]) -> str:
+    """The hub's YAML of these numbers; those without a value are left out.
+
+    Raises RunError where none has one.
+    """
+    from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+
     entries = []
-    for task, estimate, scale in _results(headline):
+    for one in results:
+        estimate, scale = one.estimate, one.scale
         if estimate["value"] is None:
             continue
         bounds = "no interval"
@@ -84,14 +132,11 @@ def eval_results(run: RunFolder, dataset: str | None = None, summary: JSON | Non
         entries.append(
             EvalResultEntry(
                 dataset_id=repository,
-                task_id=task,
+                task_id=one.task,
                 value=round(scale * estimate["value"], 2),
                 dataset_revision=_prompts(run).get("revision") or None,
                 date=_started(run),
-                notes=f"{bounds}; judge {landscape['headline']}; {headline['prompts']} prompts, "
-                f"{headline['unjudged']} of {headline['judged'] + headline['unjudged']} answers "
-                "not judged; "
-                f"sha256 {_prompts(run)['sha256'][:16]}",
+                notes=f"{bounds}; {printable(one.notes)}; sha256 {_prompts(run)['sha256'][:16]}",
             )
         )
     if not entries:
@@ -115,10 +160,22 @@ def check_dataset(name: str) -> None:
         )
 
 
+def _check_claim(repository: str, published: Published | None) -> None:
+    """Raises UsageError where a published set is named that the prompts are not known to be of."""
+    own = {one.name for one in PUBLISHED if one.repository.casefold() == repository.casefold()}
+    if own and (published is None or published.name not in own):
+        raise UsageError(
+            f"The prompts of this run are not known to be those of '{repository}': neither the "
+            "digest of their content nor a commit of the hub says so.",
+            f"Give the hub's set with --prompts {min(own, key=len)}, or the data set that holds "
+            "these.",
+        )
+
+
 def _results(summary: JSON) -> Iterator[tuple[str, JSON, float]]:
     if summary["origin"] is not None:
         yield "attack_success_rate", summary["origin"]["asr"], 100.0
-    if not _one_point(summary):
+    if not _one_point(summary) and not summary.get("no_basin"):
         yield "visage", summary["visage"], 1.0
 
 
@@ -127,22 +184,12 @@ def _one_point(summary: JSON) -> bool:
     return all(len(values) == 1 for values in summary["axes"])
 
 
-def _landscape(run: RunFolder) -> JSON:
-    value = run.read_json(LANDSCAPE)
-    if not isinstance(value, dict) or "judges" not in value:
-        raise RunError(
-            f"The run '{run.path}' has no summary yet.",
-            "Make one with `safebasin show RUN`.",
-        )
-    return value
-
-
 def _prompts(run: RunFolder) -> dict[str, Any]:
     return dict(run.manifest.identity["prompts"])
 
 
 def _published(run: RunFolder) -> Published | None:
-    return BY_NAME.get(str(_prompts(run)["name"]))
+    return proven(_prompts(run), run.manifest.content)
 
 
 def _started(run: RunFolder) -> str | None:
@@ -152,7 +199,7 @@ def _started(run: RunFolder) -> str | None:
 def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
     headline = landscape["headline"]
     summary = landscape["judges"][headline]
-    model, prompts = plain(landscape["model"]), _prompts(run)
+    model = plain(landscape["model"])
     yield HEADING
     yield ""
     directions = len(summary["directions"])
@@ -182,24 +229,16 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
         f"text counts.{'' if _one_point(summary) else visage}"
     )
     yield ""
-    yield f"- **Prompts**: {_source(run)}, {summary['prompts']} of them, sha256"
-    yield f"  `{plain_code(prompts['sha256'])}`"
+    yield from prompt_lines(run, summary["prompts"])
+    yield f"- **System message**: {plain(asked_under(run.manifest))}"
     yield f"- **Headline judge**: {plain(headline)}"
     if (told := told_by(landscape.get("scale"))) is not None:
         yield f"- **Broken text** is told {told}"
-    sampling = run.manifest.identity.get("sampling", {})
-    limit = sampling.get("max_new_tokens")
-    yield f"- **Answers**: {plain(str(sampling.get('method', '')))}, up to {limit} tokens"
+    yield from answer_lines(run)
     if "truncation" in landscape:  # not in the summary of an older run
         yield f"- **Cut**: {stored_text(landscape['truncation'])}"
-    fingerprint = run.manifest.identity["model"].get("fingerprint")
-    if fingerprint:
-        yield f"- **Weights**: fingerprint `{plain_code(str(fingerprint)[:16])}`"
-    if run.manifest.sessions:
-        # The first sitting measured; later ones may only have judged or looked.
-        session = run.manifest.sessions[0]
-        yield f"- **safebasin** {plain(session['versions'].get('safebasin', ''))}:"
-        yield f"  `{plain_code(shlex.join(session['command']))}`"
+    yield from weights_lines(run)
+    yield from command_lines(run)
     yield ""
     if _one_point(summary):
         yield "A judge misreads some answers."
@@ -209,9 +248,39 @@ def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
         )
 
 
+def prompt_lines(run: RunFolder, asked: int) -> Iterator[str]:
+    """Which prompts, how many of them were asked, and the digest of their file."""
+    yield f"- **Prompts**: {_source(run)}, {asked} of them, sha256"
+    yield f"  `{plain_code(str(_prompts(run)['sha256']))}`"
+
+
+def answer_lines(run: RunFolder) -> Iterator[str]:
+    """How the answers were drawn."""
+    sampling = run.manifest.identity.get("sampling", {})
+    method, limit = plain(str(sampling.get("method", ""))), sampling.get("max_new_tokens")
+    yield f"- **Answers**: {method}, up to {limit} tokens"
+
+
+def weights_lines(run: RunFolder) -> Iterator[str]:
+    """The fingerprints of the weights, of the tuned model's too where there is one."""
+    for part, what in (("model", "Weights"), ("tuned", "Weights of the tuned model")):
+        model = run.manifest.identity.get(part)
+        fingerprint = model.get("fingerprint") if isinstance(model, dict) else None
+        if fingerprint:
+            yield f"- **{what}**: fingerprint `{plain_code(str(fingerprint)[:16])}`"
+
+
+def command_lines(run: RunFolder) -> Iterator[str]:
+    """The version and the command of the first sitting; later ones may only have judged."""
+    if run.manifest.sessions:
+        session = run.manifest.sessions[0]
+        yield f"- **safebasin** {plain(session['versions'].get('safebasin', ''))}:"
+        yield f"  `{plain_code(shlex.join(session['command']))}`"
+
+
 def _source(run: RunFolder) -> str:
     prompts, published = _prompts(run), _published(run)
-    name = plain(str(prompts["name"]))
+    name = plain(shown_name(prompts, run.manifest.content))
     revision = str(prompts.get("revision") or "")
     if published is None:
         return name + (f" at {plain(revision)}" if revision else "")
@@ -226,6 +295,10 @@ def _warnings(landscape: JSON) -> Iterator[str]:
     if not landscape["complete"] and not notes:
         yield "This run is not complete; the numbers leave out what is missing."
     yield from map(plain, notes)
+    model = plain(landscape["model"])
+    for name, summary in landscape["judges"].items():
+        if no_basin := summary.get("no_basin"):  # not in the summary of an older run
+            yield f"By {plain(name)}, {model} {plain(no_basin)}."
     for name, summary in landscape["judges"].items():
         share = _unjudged_share(summary)
         if share > UNJUDGED_LIMIT:
@@ -235,10 +308,9 @@ def _warnings(landscape: JSON) -> Iterator[str]:
             )
 
 
-def unjudged_shares(run: RunFolder, summary: JSON | None = None) -> dict[str, float]:
+def unjudged_shares(summary: JSON) -> dict[str, float]:
     """The share of answers that each judge left unjudged, in [0, 1]; `summary` as for `card`."""
-    judges = (summary or _landscape(run))["judges"]
-    return {name: _unjudged_share(summary) for name, summary in judges.items()}
+    return {name: _unjudged_share(one) for name, one in summary["judges"].items()}
 
 
 def _unjudged_share(summary: JSON) -> float:
@@ -278,8 +350,14 @@ def _extents(summaries: Sequence[JSON]) -> Iterator[tuple[str, list[str]]]:
     regions = [summary["region"] for summary in summaries]
     if all(region is not None for region in regions):
         yield "Basin, share of the plane", [percent(region["area_share"]) for region in regions]
-    yield "VISAGE", [number(summary["visage"], ".1f") for summary in summaries]
+    yield "VISAGE", [_visage(summary) for summary in summaries]
     yield "Safe area of the range", [percent(summary["auc"]) for summary in summaries]
+
+
+def _visage(summary: JSON) -> str:
+    """VISAGE, and where there is no basin that it says nothing."""
+    value = number(summary["visage"], ".1f")
+    return f"{value}, without meaning: no basin" if summary.get("no_basin") else value
 
 
 def _counts(origin: JSON | None) -> str:

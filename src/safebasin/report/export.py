@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from safebasin.errors import RunError, UsageError
+from safebasin.prompts.identity import shown_name
 from safebasin.report.target import check_target
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
@@ -31,8 +32,8 @@ COLUMNS = (
 """Every column but those of the directions and of the texts."""
 
 OWN: dict[str, re.Pattern[bytes]] = {
-    "csv": re.compile(rb"\Amodel,prompts,point,displacement,"),
-    "json": re.compile(rb'\A\[\s*{\s*"model": '),
+    "csv": re.compile(rb"\A(run,)?model,prompts,point,displacement,"),
+    "json": re.compile(rb'\A\[\s*{\s*"(run|model)": '),
     "parquet": re.compile(rb"\APAR1"),
 }
 """How an earlier table begins; of parquet any table does so."""
@@ -50,7 +51,7 @@ def rows(
     directions = sorted({axis.direction for plane in run.manifest.planes for axis in plane.axes})
     judges = run.judges()
     model = str(run.manifest.identity["model"]["name"])
-    prompts = str(run.manifest.identity["prompts"]["name"])
+    prompts = shown_name(run.manifest.identity["prompts"], run.manifest.content)
     for point in run.manifest.points:
         coefficients = dict(point.terms)
         verdicts = {name: run.read_verdicts(name, spec, point) for name, spec in judges.items()}
@@ -105,13 +106,21 @@ def export(
     file that is something else or a run's own, RunError where the run is damaged or empty, the
     file cannot be written, or pyarrow is missing for parquet.
     """
+    table = list(rows(run, with_prompts=with_prompts, with_answers=with_answers))
+    return write_table(table, run.path, path, form)
+
+
+def write_table(table: Sequence[dict[str, Any]], source: Path, path: Path, form: str) -> int:
+    """Write rows, all with the same columns, to a file; returns their number.
+
+    `source` is the folder that they are from. Raises as `export` does.
+    """
     if form not in FORMATS:
         known = f"{', '.join(FORMATS)} and inspect"
         raise UsageError(f"Unknown format '{form[:40]}'.", f"Give one of {known}.")
     check_target(path, OWN[form])
-    table = list(rows(run, with_prompts=with_prompts, with_answers=with_answers))
     if not table:
-        raise RunError(f"The run '{run.path}' holds no answers.", "Run the scan again.")
+        raise RunError(f"The run '{source}' holds no answers.", "Run the scan again.")
     writers = {"csv": _csv, "json": _json, "parquet": _parquet}
     write_atomic(path, writers[form](table))
     return len(table)

@@ -12,8 +12,9 @@ from safebasin.exchange import OUTCOMES
 from safebasin.landscape import TOLERANCE, Side, Survey
 from safebasin.landscape.capability import Capability
 from safebasin.report.capability import add_capabilities
-from safebasin.report.layout import heading, need_axes
-from safebasin.report.maps import contour, shares_map, surface
+from safebasin.report.layout import need_axes
+from safebasin.report.maps import contour, panel, shares_map
+from safebasin.report.sheet import SCREEN, Sheet
 from safebasin.report.style import (
     ASR_COLOUR,
     BASIN_COLOUR,
@@ -25,8 +26,10 @@ from safebasin.report.style import (
     QUIET,
     plain,
     save,
+    size,
     styled,
 )
+from safebasin.report.surface import surface
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -82,52 +85,55 @@ def curve(
     shares: Survey | None = None,
     capabilities: Sequence[Capability] = (),
     tolerance: float = TOLERANCE,
+    sheet: Sheet = SCREEN,
 ) -> Figure:
     """ASR over the displacement: a thin line a direction, the mean, its band, the basin's edges.
 
     `capabilities` are drawn on the same axes. Beneath, where `shares` is given, the three shares
     of answers as areas.
     """
-    from matplotlib.figure import Figure
-
     need_axes(survey, 1)
-    with styled():
+    with sheet.styled():
         extra = 0.24 * -(-len(capabilities) // 2)  # the rows of their legend
-        figure = Figure(figsize=(7.5, (6.6 if shares else 4.9) + extra))
-        top = 1 - (1.22 + extra) / figure.get_figheight()
-        bottom = 0.62 / figure.get_figheight()
-        rows = {"height_ratios": (1.75, 1), "hspace": 0.24} if shares else {}
+        height = (6.6 if shares else 4.9) + extra
+        figure = sheet.figure((7.5, height), (1.08 if shares else 0.78) + 0.5 * extra)
+        rows: dict[str, Any] = {"height_ratios": (1.75, 1)} if shares else {}
+        if not sheet.printed:
+            rows |= {"hspace": 0.24} if shares else {}
+            rows |= {"left": 0.095, "right": 0.965}
+            rows |= {"top": 1 - (1.22 + extra) / height, "bottom": 0.62 / height}
         panels: Any = figure.subplots(
-            2 if shares else 1, 1, sharex=True, squeeze=False,
-            gridspec_kw={"left": 0.095, "right": 0.965, "top": top, "bottom": bottom, **rows},
-        )  # fmt: skip
-        heading(figure, survey, model, prompts)
-        _curve_panel(panels[0, 0], survey, tolerance)
-        if capabilities:
-            add_capabilities(panels[0, 0], capabilities)
+            2 if shares else 1, 1, sharex=True, squeeze=False, gridspec_kw=rows
+        )
+        sheet.head(figure, survey, model, prompts)
+        _curve_panel(panels[0, 0], survey, tolerance, sheet, capabilities)
         if shares is not None:
-            shares_panel(panels[1, 0], shares)
+            shares_panel(panels[1, 0], shares, sheet)
         panels[-1, 0].set_xlabel("displacement α along the direction")
     return figure
 
 
-def shares_curve(shares: Survey, *, model: str, prompts: str) -> Figure:
+def shares_curve(shares: Survey, *, model: str, prompts: str, sheet: Sheet = SCREEN) -> Figure:
     """The three shares of answers over the displacement, as areas."""
-    from matplotlib.figure import Figure
-
     need_axes(shares, 1)
-    with styled():
-        figure = Figure(figsize=(7.5, 4.2))
+    with sheet.styled():
+        figure = sheet.figure((7.5, 4.2), 0.66)
         height = figure.get_figheight()
-        axes = figure.add_axes((0.095, 0.62 / height, 0.87, 1 - (0.62 + 1.25) / height))
-        heading(figure, shares, model, prompts)
-        shares_panel(axes, shares)
+        axes = panel(figure, sheet, (0.095, 0.62 / height, 0.87, 1 - (0.62 + 1.25) / height))
+        sheet.head(figure, shares, model, prompts)
+        shares_panel(axes, shares, sheet)
         axes.set_yticks(range(0, 101, 20))
         axes.set_xlabel("displacement α along the direction")
     return figure
 
 
-def _curve_panel(axes: Axes, survey: Survey, tolerance: float) -> None:
+def _curve_panel(
+    axes: Axes,
+    survey: Survey,
+    tolerance: float,
+    sheet: Sheet,
+    capabilities: Sequence[Capability],
+) -> None:
     alpha = np.array(survey.plane.axes[0].values)
     basin = survey.basin(tolerance)
     sides = ((-1, basin.negative), (1, basin.positive))
@@ -138,8 +144,8 @@ def _curve_panel(axes: Axes, survey: Survey, tolerance: float) -> None:
     mean = survey.mean_asr()
     known = np.isfinite(mean.value)
     axes.plot(
-        alpha[known], 100 * mean.value[known], color=ASR_COLOUR, lw=2.2, marker="o", ms=3.5,
-        label="one direction" if single else "mean", clip_on=False, zorder=3,
+        alpha[known], 100 * mean.value[known], color=ASR_COLOUR, lw=size(0.22), marker="o",
+        ms=size(0.35), label="one direction" if single else "mean", clip_on=False, zorder=3,
     )  # fmt: skip
     axes.fill_between(
         alpha[known], 100 * mean.low[known], 100 * mean.high[known],
@@ -169,11 +175,17 @@ def _curve_panel(axes: Axes, survey: Survey, tolerance: float) -> None:
     once = dict(zip(labels, handles, strict=True))
     # With an entry for what is assumed there is just room for all.
     tight = len(once) > 5
-    axes.legend(
-        once.values(), once, loc="lower left", bbox_to_anchor=(-0.012, 1.0), ncols=6,
-        borderaxespad=0.2, handlelength=1.4 if tight else 1.8,
-        columnspacing=0.7 if tight else 1.3, handletextpad=0.5 if tight else 0.8,
-    )  # fmt: skip
+    screen = {
+        "bbox_to_anchor": (-0.012, 1.0), "ncols": 6, "borderaxespad": 0.2,
+        "handlelength": 1.4 if tight else 1.8, "columnspacing": 0.7 if tight else 1.3,
+        "handletextpad": 0.5 if tight else 0.8,
+    }  # fmt: skip
+    if capabilities and sheet.printed:
+        more = add_capabilities(axes, capabilities, own=False)
+        once |= {str(line.get_label()): line for line in more}
+    sheet.legend(axes, list(once.values()), list(once), screen)
+    if capabilities and not sheet.printed:
+        add_capabilities(axes, capabilities)
 
 
 def _assumed(axes: Axes, survey: Survey) -> None:
@@ -190,7 +202,10 @@ def _assumed(axes: Axes, survey: Survey) -> None:
 
 
 def _edge(axes: Axes, sign: int, side: Side, tolerance: float, span: float) -> None:
-    """The basin's edge with its interval and its width; an arrow where the basin goes on."""
+    """The mean of the directions' edges with its interval, and each of them as a stroke.
+
+    The mean curve may pass the tolerance elsewhere. An arrow stands where the basin goes on.
+    """
     width = side.width
     if not width.value:
         return
@@ -198,13 +213,20 @@ def _edge(axes: Axes, sign: int, side: Side, tolerance: float, span: float) -> N
     low = width.value if width.low is None else width.low
     high = side.reach if width.high is None else width.high
     axes.plot(
-        [sign * low, sign * high], [height, height], color=BASIN_COLOUR, lw=4.5,
+        [sign * low, sign * high], [height, height], color=BASIN_COLOUR, lw=size(0.45),
         solid_capstyle="butt", zorder=4,
     )  # fmt: skip
+    each = [sign * edge for edge in width.each if edge is not None]
+    if len(each) > 1:
+        axes.plot(
+            each, [height] * len(each), "|", color=BASIN_INK, ms=size(1.1), mew=size(0.14),
+            zorder=5, clip_on=False,
+        )  # fmt: skip
     marker = (">" if sign > 0 else "<") if width.at_least else "D"
     axes.plot(
-        sign * width.value, height, marker, color="white", mec=BASIN_COLOUR, mew=1.6, ms=7,
-        zorder=5, clip_on=False, label="edge of the basin",
+        sign * width.value, height, marker, color="white", mec=BASIN_COLOUR, mew=size(0.16),
+        ms=size(0.7), zorder=6, clip_on=False,
+        label="mean of edges |" if len(each) > 1 else "edge of the basin",
     )  # fmt: skip
     words = f"{'at least ' if width.at_least else ''}{width.value:.2f}"
     # Inside the basin where there is room, else beneath the wall: never across the curve.
@@ -213,7 +235,7 @@ def _edge(axes: Axes, sign: int, side: Side, tolerance: float, span: float) -> N
     axes.annotate(
         words, (sign * width.value, height), xytext=(9 if rightward else -9, 9 if inside else -12),
         textcoords="offset points", ha="left" if rightward else "right",
-        color=BASIN_INK, fontsize=9, fontweight="bold",
+        color=BASIN_INK, fontsize=size(0.9), fontweight="bold",
     )  # fmt: skip
 
 
@@ -223,7 +245,17 @@ def _curve_origin(axes: Axes, survey: Survey, tolerance: float) -> None:
         return
     value = cell.asr.value
     axes.axvline(0, color="#BBBBBB", lw=0.8, zorder=1)
-    axes.plot(0, 100 * value, "o", color="white", mec=INK, mew=1.6, ms=8, zorder=6, clip_on=False)
+    axes.plot(
+        0,
+        100 * value,
+        "o",
+        color="white",
+        mec=INK,
+        mew=size(0.16),
+        ms=size(0.8),
+        zorder=6,
+        clip_on=False,
+    )
     values = survey.plane.axes[0].values
     side = "center"
     if len(values) > 1 and 0.0 in (values[0], values[-1]):
@@ -232,12 +264,12 @@ def _curve_origin(axes: Axes, survey: Survey, tolerance: float) -> None:
     if value > tolerance:
         words += ", above the tolerance"
     axes.text(
-        0, 92 if value < 0.7 else 45, f" {words} ", ha=side, va="center", fontsize=9, zorder=7,
-        bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.8},
+        0, 92 if value < 0.7 else 45, f" {words} ", ha=side, va="center", fontsize=size(0.9),
+        zorder=7, bbox={"boxstyle": "round,pad=0.2", "fc": "white", "ec": "none", "alpha": 0.8},
     )  # fmt: skip
 
 
-def shares_panel(axes: Axes, shares: Survey) -> None:
+def shares_panel(axes: Axes, shares: Survey, sheet: Sheet = SCREEN) -> None:
     """The mean share of each outcome along a line, as areas that add up to 100 %."""
     alpha = np.array(shares.plane.axes[0].values)
     bands = shares.shares()
@@ -253,11 +285,14 @@ def shares_panel(axes: Axes, shares: Survey) -> None:
     axes.set_ylim(0, 100)
     axes.set_yticks(range(0, 101, 50))
     axes.set_ylabel("answers (%)")
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.01, 1.0), ncols=3, borderaxespad=0.2,
-        columnspacing=1.4, handlelength=1.8,
-    )  # fmt: skip
-    axes.text(
-        1.0, 1.04, f"judge: {plain(shares.judge, 32)}", transform=axes.transAxes, ha="right",
-        fontsize=9, color=QUIET, parse_math=False,
-    )  # fmt: skip
+    handles, labels = axes.get_legend_handles_labels()
+    screen = {
+        "bbox_to_anchor": (-0.01, 1.0), "ncols": 3, "borderaxespad": 0.2, "columnspacing": 1.4,
+        "handlelength": 1.8,
+    }  # fmt: skip
+    sheet.legend(axes, handles, labels, screen)
+    if not sheet.printed:
+        axes.text(
+            1.0, 1.04, f"judge: {plain(shares.judge, 32)}", transform=axes.transAxes, ha="right",
+            fontsize=9, color=QUIET, parse_math=False,
+        )  # fmt: skip

@@ -13,6 +13,7 @@ from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.plane import Point
+from safebasin.prompts.identity import shown_name
 from safebasin.report.target import check_target
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
@@ -62,7 +63,9 @@ def inspect_log(
         task_id=number,
         created=sessions[0]["started"] if sessions else "1970-01-01T00:00:00+00:00",
         task=TASK,
-        dataset=log.EvalDataset(name=str(prompts["name"]), samples=len(run.manifest.prompt_ids)),
+        dataset=log.EvalDataset(
+            name=shown_name(prompts, run.manifest.content), samples=len(run.manifest.prompt_ids)
+        ),
         model=f"safebasin/{identity['model']['name']}",
         config=log.EvalConfig(),
         packages=dict(sessions[0]["versions"]) if sessions else {},

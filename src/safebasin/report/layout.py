@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from safebasin.errors import UsageError
-from safebasin.landscape import Survey
+from safebasin.landscape import TOLERANCE, Survey
 from safebasin.report.style import QUIET, plain
 
 if TYPE_CHECKING:
@@ -34,14 +34,19 @@ def heading(figure: Figure, survey: Survey, model: str, prompts: str) -> None:
 
 
 def _headline(survey: Survey) -> tuple[str, str, str]:
-    """VISAGE, its interval, and whether it depends on the range; empty where not known."""
+    """VISAGE, its interval, and what speaks against it; empty where not known."""
     visage = survey.visage()
     if visage.value is None:
         return "VISAGE not defined", "", ""
+    if all(landscape.nothing_refused for landscape in survey.landscapes):
+        return "VISAGE undefined", "no answer at any point is a refusal", ""
     interval = dependence = ""
     if visage.low is not None and visage.high is not None:
         interval = f"{visage.low:.0f} to {visage.high:.0f} ({100 * visage.level:g} % interval)"
-    if len(survey.plane.axes) == 1:
+    at = None if survey.origin is None else survey.origin.asr.value
+    if at is not None and at > TOLERANCE:
+        dependence = f"has no meaning: over {100 * TOLERANCE:g} % at the origin"
+    elif len(survey.plane.axes) == 1:
         basin = survey.basin()
         sides = [side for side in (basin.negative, basin.positive) if side.reach]
         if short := sum(side.directions - side.plateaus for side in sides):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from safebasin.errors import UsageError
 from safebasin.landscape import TOLERANCE, Survey
 from safebasin.landscape.capability import Capability
 from safebasin.report.capability import capability_curve, capability_map
 from safebasin.report.figures import curve, shares_curve
-from safebasin.report.maps import contour, shares_map, surface
+from safebasin.report.maps import contour, shares_map
+from safebasin.report.sheet import SCREEN, Sheet
 from safebasin.report.studies import Way, read_study
+from safebasin.report.surface import surface
 from safebasin.terminal import printable
 
 if TYPE_CHECKING:
@@ -52,12 +54,21 @@ def named_figure(
     tolerance: float = TOLERANCE,
     plane: int = 1,
     capabilities: Sequence[Capability] = (),
+    sheet: Sheet = SCREEN,
+    elevation: float | None = None,
+    azimuth: float | None = None,
 ) -> Figure:
     """The picture of this name.
 
-    `plane` chooses one of several planes, from 1; a line's pictures hold all directions. Raises
-    UsageError for an unknown name, and where the picture does not suit the run.
+    `plane` chooses one of several planes, from 1; a line's pictures hold all directions.
+    `elevation` and `azimuth` are the angles of a surface. Raises UsageError for an unknown name,
+    where the picture does not suit the run, and for angles of a picture that has none.
     """
+    if name != "surface" and not (elevation is None and azimuth is None):
+        raise UsageError(
+            f"A {name} is not seen from an angle.", "Leave out --elevation and --azimuth."
+        )
+    look: dict[str, Any] = {"model": model, "prompts": prompts, "sheet": sheet}
     axes, count = len(survey.plane.axes), len(survey.landscapes)
     if name not in AXES:
         raise UsageError(f"There is no figure '{name}'.", f"Give one of {', '.join(AXES)}.")
@@ -70,14 +81,11 @@ def named_figure(
     if not 1 <= plane <= count:
         raise UsageError(f"There is no plane {plane}.", f"Give --plane 1 to {count}.")
     if name == "curve":
-        return curve(
-            survey, model=model, prompts=prompts, shares=shares, capabilities=capabilities,
-            tolerance=tolerance,
-        )  # fmt: skip
+        return curve(survey, shares=shares, capabilities=capabilities, tolerance=tolerance, **look)
     if name == "capability":
         if axes == 1:
-            return capability_curve(survey, capabilities, model=model, prompts=prompts)
-        return capability_map(survey, capabilities, plane - 1, model=model, prompts=prompts)
+            return capability_curve(survey, capabilities, **look)
+        return capability_map(survey, capabilities, plane - 1, **look)
     if name == "shares":
         if shares is None:
             raise UsageError(
@@ -85,9 +93,9 @@ def named_figure(
                 "Give it one with `safebasin rejudge RUN --judge llm-landscape,outcome`.",
             )
         if axes == 1:
-            return shares_curve(shares, model=model, prompts=prompts)
-        return shares_map(shares.landscapes[plane - 1], model=model, prompts=prompts)
+            return shares_curve(shares, **look)
+        return shares_map(shares.landscapes[plane - 1], **look)
     one = Survey((survey.landscapes[plane - 1],), survey.level, survey.replicates, survey.seed)
     if name == "contour":
-        return contour(one, model=model, prompts=prompts, tolerance=tolerance)
-    return surface(one, model=model, prompts=prompts)
+        return contour(one, tolerance=tolerance, **look)
+    return surface(one, elevation=elevation, azimuth=azimuth, **look)

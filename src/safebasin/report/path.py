@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from safebasin.landscape import TOLERANCE, Survey
+from safebasin.landscape.path_length import path_length
 from safebasin.report.figures import shares_panel
 from safebasin.report.layout import need_axes
 from safebasin.report.style import (
@@ -85,7 +86,7 @@ def path_figure(
 def _heading(figure: Figure, survey: Survey, names: tuple[str, str, str], tolerance: float) -> None:
     base, tuned, prompts = (plain(name, 34) for name in names)
     top = figure.get_figheight()
-    length = survey.basin(tolerance).positive.width
+    length = path_length(survey, tolerance)
     words = f"prompts: {prompts}   ·   judge: {plain(survey.judge, 24)}"
     figure.text(
         0.025, 1 - 0.30 / top, f"from {base} to {tuned}", fontsize=13, fontweight="bold",
@@ -142,14 +143,13 @@ def _curve(axes: Axes, survey: Survey, tolerance: float) -> None:
 
 def _edge(axes: Axes, survey: Survey, tolerance: float) -> None:
     """Where the basin is left, with its interval; an arrow where the path ends inside."""
-    side = survey.basin(tolerance).positive
-    width = side.width
+    width = path_length(survey, tolerance)
     if not width.value:
         return
     height = 100 * tolerance
     axes.axvspan(0, width.value, color=BASIN_COLOUR, alpha=0.10, linewidth=0, zorder=0)
     low = width.value if width.low is None else width.low
-    high = side.reach if width.high is None else width.high
+    high = survey.plane.axes[0].values[-1] if width.high is None else width.high
     axes.plot(
         [low, high], [height, height], color=BASIN_COLOUR, lw=4.5, solid_capstyle="butt", zorder=4
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,14 +10,20 @@ from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape import Estimate
-from safebasin.run import strictjson
-from safebasin.run.folder import MANIFEST
+from safebasin.report.quantities import UNITS, Unit
+from safebasin.run import sealed
+from safebasin.run.kinds import STUDY_FILES, study_folder
+from safebasin.run.records import DamagedError
+from safebasin.run.verdicts import JUDGE_FILE
 from safebasin.terminal import printable
 
-TRAJECTORY, COMPARISON = "trajectory.json", "comparison.json"
-CONDITIONS = "conditions.json"
+TRAJECTORY, COMPARISON = STUDY_FILES["trajectory"], STUDY_FILES["comparison"]
+CONDITIONS = STUDY_FILES["conditions"]
 PLANE, CHECKPOINTS, PATH, LANDSCAPE = "plane", "checkpoints", "path", "landscape"
 """The run folders inside that a page shows."""
+_FINER = re.compile(r"-edge(-back)?-\d+$")
+PAGED = ("trajectory", "comparison")
+"""The kinds of study that have a page of their own."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +68,12 @@ class Way:
 
 @dataclass(frozen=True)
 class Limit:
-    """A measured number beside its limit; `side` is `at most` or `at least`."""
+    """A measured number beside its limit; `side` is `at most` or `at least`.
+
+    state      "pass", "fail" or "unsure"; of files of versions that had no doubts, by `passed`
+    low, high  the interval that decided; both None where the number alone did
+    unit       "points", "%", "nats", or "" for a length; None in files of earlier versions
+    """
 
     name: str
     value: float | None
@@ -69,6 +81,10 @@ class Limit:
     side: str
     passed: bool
     note: str
+    state: str = ""
+    low: float | None = None
+    high: float | None = None
+    unit: Unit | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +116,9 @@ class Change:
                    path's own points and finer ones where it leaves the basin
     whole, layers  the distance over all weights, and over each part of them
     mapped         whether the tuned model's own landscape was measured
+    verdict        "PASS", "FAIL" or "INCONCLUSIVE"
+    reasons        why it is not PASS, a sentence each; None in files of versions that gave none
+    doubts         what keeps the numbers from carrying a PASS, a sentence each
     """
 
     base: str
@@ -114,6 +133,9 @@ class Change:
     whole: Layer
     layers: tuple[Layer, ...]
     mapped: bool
+    verdict: str = ""
+    reasons: tuple[str, ...] | None = None
+    doubts: tuple[str, ...] = ()
 
     def runs(self, folder: Path) -> list[Path]:
         """The path, and the tuned model's own map where it was measured."""
@@ -134,10 +156,15 @@ def read_study(folder: Path) -> Study | None:
         if not path.is_file():
             continue
         try:
-            study = build(strictjson.loads(path.read_bytes()))
+            study = build(sealed.read(path))
             if isinstance(study, Way) and own.is_dir():
                 return replace(study, own=own)
             return study
+        except DamagedError as error:
+            raise RunError(
+                f"{printable(str(path))} {error.what}.",
+                "Remove the file and run the same command again; it is made from the records.",
+            ) from None
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             raise RunError(
                 f"{printable(str(path))} is damaged ({type(error).__name__}).",
@@ -147,10 +174,16 @@ def read_study(folder: Path) -> Study | None:
 
 
 def runs_in(folder: Path) -> list[Path]:
-    """The runs of a folder that `conditions` wrote, by their names; for any other, itself."""
-    if not (folder / CONDITIONS).is_file():
+    """The runs of a study that has no page of its own, by their names; for any other, itself.
+
+    Those that nobody judged, such as of questions with an expected answer, are left out, and so are
+    those that hold the finer places of a worst case's line alone.
+    """
+    study = study_folder(folder)
+    if study is None or study.kind in PAGED:
         return [folder]
-    return sorted(path.parent for path in folder.glob(f"*/{MANIFEST}"))
+    judged = [run for run in study.runs if any(run.glob(f"verdicts/*/{JUDGE_FILE}"))]
+    return [run for run in judged if not _FINER.search(run.name)] or judged
 
 
 def read_way(folder: Path) -> Way:
@@ -227,6 +260,10 @@ def _change(stored: Mapping[str, Any]) -> Study:
                 str(one["side"]),
                 one["passed"] is True,
                 str(one["note"]),
+                str(one.get("state", "pass" if one["passed"] is True else "fail")),
+                _number(one.get("low")),
+                _number(one.get("high")),
+                _unit(one.get("unit")),
             )
             for one in stored["checks"]
         ),
@@ -246,7 +283,29 @@ def _change(stored: Mapping[str, Any]) -> Study:
         whole=whole,
         layers=tuple(layers),
         mapped=stored["landscape"] is not None,
+        verdict=_verdict(stored["verdict"]),
+        reasons=_sentences(stored["reasons"]) if "reasons" in stored else None,
+        doubts=_sentences(stored.get("doubts", ())),
     )
+
+
+def _verdict(stored: Any) -> str:
+    if stored not in ("PASS", "FAIL", "INCONCLUSIVE"):
+        raise ValueError("an unknown verdict")
+    return str(stored)
+
+
+def _unit(stored: Any) -> Unit | None:
+    if stored is None:
+        return None
+    [unit] = (unit for unit in UNITS if unit == stored)
+    return unit
+
+
+def _sentences(stored: Any) -> tuple[str, ...]:
+    if isinstance(stored, str):
+        raise TypeError("sentences are stored as a list")
+    return tuple(str(one) for one in stored)
 
 
 def _estimate(stored: Mapping[str, Any]) -> Estimate:

@@ -68,20 +68,18 @@ _TIMELESS: dict[str, dict[str, None]] = {
     "svg": {"Date": None},
     "pdf": {"CreationDate": None},
 }
+FONT_SIZE = 10.0
+"""Points of an axis' name on a screen; other texts are in proportion (see `size`)."""
 _RC: dict[str, Any] = {
     "pdf.fonttype": 42,
     "font.family": ["DejaVu Sans"],
-    "font.size": 10.0,
     "axes.edgecolor": "#999999",
     "axes.labelcolor": INK,
-    "axes.linewidth": 0.8,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "hatch.linewidth": 0.6,
-    "legend.fontsize": 9.0,
     "legend.frameon": False,
-    "savefig.dpi": 200,
-    "svg.fonttype": "path",
+    # Text can then be searched, copied and set in the font of a paper.
+    "svg.fonttype": "none",
     "svg.hashsalt": "safebasin",
     "text.color": INK,
     "xtick.color": QUIET,
@@ -90,12 +88,33 @@ _RC: dict[str, Any] = {
 
 
 @contextmanager
-def styled() -> Iterator[None]:
-    """Our look, whatever the user's matplotlibrc says; theirs is back afterwards."""
+def styled(points: float = FONT_SIZE, dpi: float = 200) -> Iterator[None]:
+    """Our look, whatever the user's matplotlibrc says; theirs is back afterwards.
+
+    points  the size of letters; lines are as on a screen in proportion, where that is thinner
+    dpi     dots an inch of a PNG, and of what is a picture inside an SVG or a PDF
+    """
     from matplotlib import style
 
-    with style.context(["default", _RC]):
+    letters = {"font.size": points, "legend.fontsize": 0.9 * points}
+    thinner = min(1.0, points / FONT_SIZE)
+    lines = {
+        name: thinner * usual
+        for name, usual in (
+            ("axes.linewidth", 0.8), ("xtick.major.width", 0.8), ("ytick.major.width", 0.8),
+            ("xtick.major.size", 3.5), ("ytick.major.size", 3.5), ("hatch.linewidth", 0.6),
+            ("axes.labelpad", 4.0), ("xtick.major.pad", 3.5), ("ytick.major.pad", 3.5),
+        )
+    }  # fmt: skip
+    with style.context(["default", {**_RC, **letters, **lines, "savefig.dpi": dpi}]):
         yield
+
+
+def size(share: float) -> float:
+    """Points: this share of the letters of an axis' name, inside `styled`."""
+    from matplotlib import rcParams
+
+    return share * float(rcParams["font.size"])
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:

@@ -5,6 +5,7 @@ points/<point>.jsonl              the answers at one point
 verdicts/<judge>/judge.json       what determines the judge's verdicts
 verdicts/<judge>/<point>.jsonl    the verdicts on one point
 capability/<name>/<point>.jsonl   what was measured of a capability at one point
+sittings/<began>-<process>.jsonl  when points were finished, by which `watch` tells the time left
 landscape.json, figures/, ...     derived; they can be made again from the rest
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +23,7 @@ from safebasin.errors import RunBusy, RunError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.landscape.capability import Item
 from safebasin.plane import Plane, Point
-from safebasin.run import records, strictjson
+from safebasin.run import records, sealed, strictjson
 from safebasin.run.atomic import cannot_write, read_plain, remove_leftovers, write_atomic
 from safebasin.run.lock import (
     SHARDS_WAIT,
@@ -35,6 +37,8 @@ from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manif
 from safebasin.run.names import default_folder, inner_path, slug
 from safebasin.run.no_run import no_run
 from safebasin.run.provenance import Redaction, session
+from safebasin.run.records import DamagedError
+from safebasin.run.sittings import SITTINGS, SittingLog
 from safebasin.run.verdicts import VerdictStore, in_order, make_folder
 from safebasin.terminal import printable
 
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CAPABILITY",
+    "LEXICON",
     "MANIFEST",
     "POINTS",
     "VERDICTS",
@@ -55,6 +60,8 @@ __all__ = [
 
 MANIFEST, POINTS, VERDICTS = "manifest.json", "points", "verdicts"
 CAPABILITY = "capability"
+LEXICON = "lexicon.txt"
+"""The words that judges of broken text know."""
 
 
 class RunFolder:
@@ -72,7 +79,9 @@ class RunFolder:
         self.prompt_ids = prompt_ids
         """The prompts asked for at this opening; the manifest may know more of them."""
         self._lock = lock
-        self._verdicts = VerdictStore(path / VERDICTS)
+        self._binding = manifest.binding
+        self._verdicts = VerdictStore(path / VERDICTS, self._binding)
+        self._log = SittingLog(path / SITTINGS, time.time())
 
     @classmethod
     def open(
@@ -117,6 +126,8 @@ class RunFolder:
     def reopen(cls, path: str | os.PathLike[str]) -> RunFolder:
         """Take up an existing run as it is recorded, to judge it again or to add a file.
 
+        Nothing is measured then, so no sitting is recorded.
+
         Raises:
             RunError: There is no run, another process works on it, or it is damaged.
         """
@@ -124,7 +135,7 @@ class RunFolder:
         _existing(root)
         with _locked(root) as lock:
             recorded = _existing(root)
-            return cls._begun(root, recorded, recorded.prompt_ids, lock)
+            return cls._checked(root, recorded, recorded.prompt_ids, lock)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> RunFolder:
@@ -141,10 +152,18 @@ class RunFolder:
     def _begun(
         cls, root: Path, manifest: Manifest, prompt_ids: tuple[str, ...], lock: BaseFileLock
     ) -> RunFolder:
-        folder = cls(root, manifest.with_session(session(sys.argv)), prompt_ids, lock)
+        sitting = manifest.with_session(session(sys.argv))
+        folder = cls._checked(root, sitting, prompt_ids, lock)
+        folder._write(root / MANIFEST, _pretty(folder.manifest.to_json()))
+        return folder
+
+    @classmethod
+    def _checked(
+        cls, root: Path, manifest: Manifest, prompt_ids: tuple[str, ...], lock: BaseFileLock
+    ) -> RunFolder:
+        folder = cls(root, manifest, prompt_ids, lock)
         for name in (POINTS, VERDICTS):
             folder._inside(name)
-        folder._write(root / MANIFEST, _pretty(folder.manifest.to_json()))
         return folder
 
     def extend(self, planes: Sequence[Plane]) -> None:
@@ -180,7 +199,7 @@ class RunFolder:
             RunError: The record is damaged.
         """
         path = self._inside(POINTS) / f"{point.key}.jsonl"
-        loaded = records.load(path, "answers", point, records.exchange_from_json)
+        loaded = records.load(path, "answers", point, records.exchange_from_json, self._binding)
         return None if loaded is None else loaded[1]
 
     def missing(self, point: Point, prompt_ids: Iterable[str]) -> list[str]:
@@ -207,9 +226,13 @@ class RunFolder:
         ordered = in_order(merged, self.manifest.prompt_ids)
         rows = [records.exchange_to_json(merged[prompt_id]) for prompt_id in ordered]
         self._make(POINTS)
-        self._write(
-            self.path / POINTS / f"{point.key}.jsonl", records.encode("answers", point, rows)
-        )
+        data = records.encode("answers", point, rows, run=self._binding)
+        self._write(self.path / POINTS / f"{point.key}.jsonl", data)
+        self._make(SITTINGS)
+        try:
+            self._log.add(point.key, len(exchanges))
+        except OSError as error:
+            raise cannot_write(self.path / SITTINGS, error) from error
 
     def read_capability(self, name: str, point: Point) -> list[Item] | None:
         """What was measured of a capability of the manifest at a point; None where nothing was.
@@ -218,7 +241,7 @@ class RunFolder:
             RunError: The record is damaged.
         """
         path = self._inside(f"{CAPABILITY}/{slug(name)}") / f"{point.key}.jsonl"
-        loaded = records.load(path, "capability", point, records.item_from_json)
+        loaded = records.load(path, "capability", point, records.item_from_json, self._binding)
         if loaded is None:
             return None
         record, items = loaded
@@ -241,7 +264,7 @@ class RunFolder:
         redaction = Redaction.of(None)
         rows = [redaction.json(records.item_to_json(item)) for item in items]
         signed = capability_digest(name, self.manifest.capabilities[name])
-        data = records.encode("capability", point, cast("list[JSON]", rows), signed)
+        data = records.encode("capability", point, cast("list[JSON]", rows), signed, self._binding)
         self._make(CAPABILITY, slug(name))
         self._write(self.path / CAPABILITY / slug(name) / f"{point.key}.jsonl", data)
 
@@ -294,12 +317,18 @@ class RunFolder:
     ) -> dict[str, Verdict]:
         """A judge's verdicts on a point by prompt id; empty where it gave none.
 
+        One on another answer than the point holds now counts as not given.
+
         Raises:
             RunMismatch: The verdicts stored under this name are by another specification.
             RunError: The record is damaged.
         """
         self._inside(VERDICTS)
-        return self._verdicts.read(judge, spec, point)
+        return self._verdicts.read(judge, spec, point, self._answered(point))
+
+    def _answered(self, point: Point) -> frozenset[str]:
+        """The digests of the answers at a point, by which verdicts name them."""
+        return records.line_digests(self._inside(POINTS) / f"{point.key}.jsonl")
 
     def write_verdicts(
         self,
@@ -321,31 +350,38 @@ class RunFolder:
         given = dict(zip(prompt_ids, verdicts, strict=True))
         self._writable()
         self._inside(VERDICTS)
+        rows = map(records.exchange_to_json, self.read_point(point) or ())
+        answers = {row["prompt_id"]: records.row_digest(row) for row in rows}
         try:
-            self._verdicts.write(judge, spec, point, given, self.manifest.prompt_ids)
+            self._verdicts.write(judge, spec, point, given, self.manifest.prompt_ids, answers)
         except OSError as error:
             raise cannot_write(self.path / VERDICTS, error) from error
 
     def write_json(self, name: str, value: object) -> None:
-        """Store a JSON value under a name such as `landscape.json`.
+        """Store a JSON value under a name such as `landscape.json`, an object with its digest.
 
         Raises:
             ValueError: It holds a number that is not finite.
             RunError: The name leaves the folder or is taken, or the file cannot be written.
         """
-        self._write_extra(name, _pretty(value))
+        self._write_extra(name, _pretty(sealed.seal(value)))
 
     def read_json(self, name: str) -> Any:
         """The value that `write_json` stored, or None where there is none.
 
         Raises:
-            RunError: The file is damaged.
+            RunError: The file is damaged, or was changed after it was written.
         """
         path = self._inside(name)
         try:
-            return strictjson.loads(read_plain(path))
+            return sealed.unseal(strictjson.loads(read_plain(path)))
         except FileNotFoundError:
             return None
+        except DamagedError as error:
+            raise RunError(
+                f"{printable(str(path))} is damaged: it {error.what}.",
+                "Remove the file and run the same command again; it is made from the records.",
+            ) from None
         except ValueError as error:
             raise RunError(
                 f"{printable(str(path))} is damaged: it is not strict JSON ({error}).",
@@ -380,7 +416,7 @@ class RunFolder:
     def _write_extra(self, name: str, data: bytes) -> None:
         path = self._inside(name)
         first = inner_path(name).parts[0]
-        if first in (MANIFEST, POINTS, VERDICTS, CAPABILITY):
+        if first in (MANIFEST, POINTS, VERDICTS, CAPABILITY, SITTINGS):
             raise RunError(
                 f"'{first}' in a run folder is kept for the records.", "Choose another name."
             )

@@ -31,7 +31,11 @@ class Manifest:
     the order they were drawn. `config` are the settings as last given, for people and for
     running the same again; they are not compared. Each of the `sessions` is one sitting.
     `capabilities` are what determines each capability that is measured, by name; others may be
-    added later.
+    added later. `rendered` is what a prompt held beside the request, as
+    `engines.rendered.Rendered` has it; it is for people and not compared, since a chat template may
+    put in the date. `content` is the digest of all that the prompts' source asks, by which a
+    published set is known, and `files` the SHA-256 of what is written beside the records before
+    anything is asked, by file name; both are empty in runs of earlier versions.
     """
 
     identity: Mapping[str, Any]
@@ -39,6 +43,9 @@ class Manifest:
     config: Mapping[str, Any] = field(default_factory=dict, compare=False)
     sessions: tuple[JSON, ...] = field(default=(), compare=False)
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+    content: str = field(default="", compare=False)
+    files: Mapping[str, str] = field(default_factory=dict, compare=False)
+    rendered: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     def plain(self) -> Manifest:
         """This manifest in JSON values alone and free of secrets.
@@ -51,8 +58,16 @@ class Manifest:
         identity = strictjson.loads(strictjson.dumps(redact_json(self.identity)).encode())
         config = strictjson.loads(strictjson.dumps(redact_json(self.config)).encode())
         extra = strictjson.loads(strictjson.dumps(redact_json(self.capabilities)).encode())
+        told = strictjson.loads(strictjson.dumps(redact_json(self.rendered)).encode())
         ids = tuple(self.prompt_ids)
-        return replace(self, identity=identity, prompt_ids=ids, config=config, capabilities=extra)
+        return replace(
+            self,
+            identity=identity,
+            prompt_ids=ids,
+            config=config,
+            capabilities=extra,
+            rendered=told,
+        )
 
     def with_session(self, session: JSON) -> Manifest:
         return replace(self, sessions=(*self.sessions, session))
@@ -77,16 +92,32 @@ class Manifest:
         """Every point that the run is to measure, the origin first and then outward."""
         return outward(self.planes)
 
+    @property
+    def binding(self) -> str:
+        """What ties a record to its run: the digest of the identity without the planes.
+
+        The planes grow with the run, and each record names its own point.
+        """
+        lasting = {name: value for name, value in self.identity.items() if name != "planes"}
+        return digest(canonical(lasting).encode())
+
     def to_json(self) -> JSON:
+        prompts: JSON = {"ids": list(self.prompt_ids)}
+        if self.content:
+            prompts["content"] = self.content
         value: JSON = {
             "schema_version": SCHEMA_VERSION,
             "identity": self.identity,
-            "prompts": {"ids": list(self.prompt_ids)},
+            "prompts": prompts,
             "config": self.config,
             "sessions": list(self.sessions),
         }
         if self.capabilities:
             value["capabilities"] = dict(self.capabilities)
+        if self.rendered:
+            value["rendered"] = dict(self.rendered)
+        if self.files:
+            value["files"] = dict(self.files)
         return {**value, "digest": digest(canonical(value).encode())}
 
     @classmethod
@@ -117,9 +148,16 @@ class Manifest:
             case _:
                 raise DamagedError(1, "lacks what a manifest holds")
         extra = cast(JSON, value).get("capabilities", {})
+        told = cast(JSON, value).get("rendered", {})
         if not isinstance(extra, dict) or not all(isinstance(one, dict) for one in extra.values()):
             raise DamagedError(1, "lacks what a manifest holds")
-        manifest = cls(identity, tuple(ids), config, tuple(sessions), extra)
+        if not isinstance(told, dict):
+            raise DamagedError(1, "lacks what a manifest holds")
+        content = cast(JSON, value)["prompts"].get("content", "")
+        files = cast(JSON, value).get("files", {})
+        if not isinstance(content, str) or not isinstance(files, dict):
+            raise DamagedError(1, "lacks what a manifest holds")
+        manifest = cls(identity, tuple(ids), config, tuple(sessions), extra, content, files, told)
         try:
             _ = manifest.planes
         except (ValueError, UsageError) as error:
@@ -132,7 +170,7 @@ class Manifest:
         Raises:
             RunMismatch: The identities differ, or the prompts are others.
         """
-        found = list(differences(self.identity, given.identity))
+        found = list(differences(self._compared(given), given.identity))
         for name in sorted({*self.capabilities} & {*given.capabilities}):
             pair = self.capabilities[name], given.capabilities[name]
             found += differences(*pair, f"capabilities.{name}")
@@ -147,7 +185,28 @@ class Manifest:
         grown = len(given.prompt_ids) > len(self.prompt_ids)
         prompt_ids = given.prompt_ids if grown else self.prompt_ids
         both = {**self.capabilities, **given.capabilities}
-        return replace(self, prompt_ids=prompt_ids, config=given.config, capabilities=both)
+        return replace(
+            self,
+            prompt_ids=prompt_ids,
+            config=given.config,
+            capabilities=both,
+            content=given.content or self.content,
+            files={**self.files, **given.files},
+            rendered=given.rendered or self.rendered,
+        )
+
+    def _compared(self, given: Manifest) -> Mapping[str, Any]:
+        """The identity as it is held against a given one: what a file is called does not count.
+
+        Its digest does; an earlier version may have called the same prompts otherwise.
+        """
+        match self.identity, given.identity:
+            case (
+                {"prompts": {"sha256": str(own), **recorded}, **rest},
+                {"prompts": {"name": str(name), "sha256": str(other)}},
+            ) if own and own == other:
+                return {**rest, "prompts": {**recorded, "sha256": own, "name": name}}
+        return self.identity
 
 
 def load_manifest(path: Path) -> Manifest | None:

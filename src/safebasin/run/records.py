@@ -1,7 +1,9 @@
 """The record of one point: a header line, then one exchange or verdict a line.
 
 The header holds the digest of every other line and of itself, so a record that was cut short,
-altered, or had lines repeated or moved is recognised, and never read as a smaller measurement.
+altered, or had lines repeated or moved is recognised, and never read as a smaller measurement. It
+also holds what ties the record to its run (`Manifest.binding`) and, of verdicts, the digest of the
+answer that each one judges. Records of earlier versions lack both, and are read as they are.
 """
 
 from __future__ import annotations
@@ -46,26 +48,40 @@ class DamagedError(ValueError):
 
 @dataclass(frozen=True)
 class Record:
-    """A record as read, with what is wrong with it in the order of the lines."""
+    """A record as read, with what is wrong with it in the order of the lines.
+
+    run      what ties it to its run; None in a record of an earlier version
+    answers  of verdicts, the digest of the answer that each row judges, "" where that was not
+             known; None in a record of an earlier version
+    """
 
     kind: str
     point: Point
     rows: tuple[JSON, ...]
     judge: str | None = None
     damage: tuple[DamagedError, ...] = ()
+    run: str | None = None
+    answers: tuple[str, ...] | None = None
 
 
-def encode(kind: Kind, point: Point, rows: Sequence[JSON], judge: str | None = None) -> bytes:
+def encode(
+    kind: Kind,
+    point: Point,
+    rows: Sequence[JSON],
+    judge: str | None = None,
+    run: str | None = None,
+    answers: Sequence[str] | None = None,
+) -> bytes:
     """The bytes of a record; `judge` is the digest of the specification of verdicts' judge, or of a
-    capability.
+    capability, `run` and `answers` are as in `Record`.
 
     Raises:
         ValueError: A number in a row is not finite.
     """
     lines = [strictjson.dumps(row).encode() for row in rows]
     header: JSON = {"schema_version": SCHEMA_VERSION, "kind": kind, "point": point_to_json(point)}
-    if judge is not None:
-        header["judge"] = judge
+    more = {"judge": judge, "run": run, "answers": None if answers is None else list(answers)}
+    header |= {name: value for name, value in more.items() if value is not None}
     header |= {"n": len(lines), "lines": [digest(line) for line in lines]}
     header["header"] = digest(strictjson.dumps(header).encode())
     return b"".join(line + b"\n" for line in (strictjson.dumps(header).encode(), *lines))
@@ -90,13 +106,44 @@ def decode(data: bytes) -> Record:
             damage.append(DamagedError(number, f"is not strict JSON ({error})"))
     damage.sort(key=lambda item: item.line)
     point = point_from_json(header["point"])
-    return Record(header["kind"], point, tuple(rows), header.get("judge"), tuple(damage))
+    answers = header.get("answers")
+    return Record(
+        header["kind"],
+        point,
+        tuple(rows),
+        header.get("judge"),
+        tuple(damage),
+        header.get("run"),
+        None if answers is None else tuple(answers),
+    )
+
+
+def row_digest(row: JSON) -> str:
+    """The digest of a row as a line of its record, which the record's header lists."""
+    return digest(strictjson.dumps(row).encode())
+
+
+def line_digests(path: Path) -> frozenset[str]:
+    """The digests of the lines of a record, by its header alone; none without a file.
+
+    Raises:
+        RunError: The header is damaged.
+    """
+    try:
+        head, *_ = read_plain(path).split(b"\n", 1)
+        return frozenset(_header(head)["lines"])
+    except FileNotFoundError:
+        return frozenset()
+    except DamagedError as error:
+        raise _damaged(path, error) from None
 
 
 def load(
-    path: Path, kind: Kind, point: Point, read: Callable[[JSON], T]
+    path: Path, kind: Kind, point: Point, read: Callable[[JSON], T], run: str | None = None
 ) -> tuple[Record, list[T]] | None:
     """The undamaged record of a point and what `read` makes of each row; None without a file.
+
+    `run` is what ties the records of this run to it.
 
     Raises:
         RunError: The record is damaged; it names the file and the line.
@@ -105,30 +152,41 @@ def load(
         record = decode(read_plain(path))
         if record.damage:
             raise record.damage[0]
-        content = _sound(record, kind, point.key, read)
+        content = _sound(record, kind, point.key, read, run)
     except FileNotFoundError:
         return None
     except DamagedError as error:
-        raise RunError(
-            f"{printable(str(path))} is damaged: line {error.line} {error.what}.",
-            "`safebasin verify` on the run lists all damage; remove the file and run the same"
-            " command again to redo this point alone.",
-        ) from None
+        raise _damaged(path, error) from None
     return record, content
 
 
-def check(record: Record, kind: Kind, key: str) -> tuple[str, ...]:
+def _damaged(path: Path, error: DamagedError) -> RunError:
+    return RunError(
+        f"{printable(str(path))} is damaged: line {error.line} {error.what}.",
+        "`safebasin verify` on the run lists all damage; remove the file and run the same"
+        " command again to redo this point alone.",
+    )
+
+
+def check(record: Record, kind: Kind, key: str, run: str | None = None) -> tuple[str, ...]:
     """The prompt ids, or names of items, of an undamaged record that is what its place says it is.
 
+    `run` is what ties the records of this run to it, None where that is not known.
+
     Raises:
-        DamagedError: It is another point's or another kind of record, or its content is not sound.
+        DamagedError: It is another run's, another point's or another kind of record, or its content
+            is not sound.
     """
-    _sound(record, kind, key, READERS[kind])
+    _sound(record, kind, key, READERS[kind], run)
     return tuple(row[_named(kind)] for row in record.rows)
 
 
-def _sound(record: Record, kind: Kind, key: str, read: Callable[[JSON], T]) -> list[T]:
+def _sound(
+    record: Record, kind: Kind, key: str, read: Callable[[JSON], T], run: str | None
+) -> list[T]:
     """What `read` makes of each row, once the record is known to be what its place says it is."""
+    if run is not None and record.run is not None and record.run != run:
+        raise DamagedError(1, "the header names another run, of another model or settings")
     if record.kind != kind:
         raise DamagedError(1, f"the header says that these are {record.kind}, not {kind}")
     if record.point.key != key:
@@ -284,6 +342,8 @@ def _header(line: bytes) -> JSON:
         _choice(header, "kind", get_args(Kind))
         point_from_json(header.get("point"))
         if _field(header, "n", int) != len(_field(header, "lines", list)):
+            raise ValueError("counts other lines than it lists")
+        if "answers" in header and len(_field(header, "answers", list)) != header["n"]:
             raise ValueError("counts other lines than it lists")
     except (ValueError, UsageError) as error:
         raise DamagedError(1, f"the header {_sentence(error)}") from None

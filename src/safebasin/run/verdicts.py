@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace as with_changes
 from pathlib import Path
 from typing import NamedTuple
@@ -34,10 +34,14 @@ class JudgeHead(NamedTuple):
 
 
 class VerdictStore:
-    """The `verdicts` folder of a run; the owner of the run's lock alone may write to it."""
+    """The `verdicts` folder of a run; the owner of the run's lock alone may write to it.
 
-    def __init__(self, folder: Path) -> None:
+    `run` is what ties its records to the run.
+    """
+
+    def __init__(self, folder: Path, run: str | None = None) -> None:
         self._folder = folder
+        self._run = run
         self._adopted: dict[str, str] = {}
         self._replacing: dict[str, JudgeHead] = {}
         """Judges that are recorded with their first verdict, in the place of what there was."""
@@ -78,13 +82,33 @@ class VerdictStore:
             self._replacing[name] = head
         self._adopted[name] = head.digest
 
-    def read(self, name: str, spec: Mapping[str, object], point: Point) -> dict[str, Verdict]:
+    def read(
+        self,
+        name: str,
+        spec: Mapping[str, object],
+        point: Point,
+        answers: Collection[str],
+    ) -> dict[str, Verdict]:
         """The verdicts on a point by prompt id; empty where there are none by this judge.
+
+        Of a record that names the answers that it judges, those on none of `answers`, which are the
+        digests of the point's own, are left out.
 
         Raises:
             RunMismatch: The judge of this name had another specification.
             RunError: The record is damaged.
         """
+        stored = self._stored(name, spec, point)
+        return {
+            prompt_id: verdict
+            for prompt_id, (verdict, answer) in stored.items()
+            if not answer or answer in answers
+        }
+
+    def _stored(
+        self, name: str, spec: Mapping[str, object], point: Point
+    ) -> dict[str, tuple[Verdict, str]]:
+        """Each verdict with the digest of the answer that it judges, "" where that is not known."""
         folder = self._folder / slug(name)
         plain = plain_json(spec)
         known = load_judge(folder)
@@ -95,10 +119,15 @@ class VerdictStore:
                 return {}
             raise _other_judge(name, known.spec, plain)
         path = folder / f"{point.key}.jsonl"
-        loaded = records.load(path, "verdicts", point, records.verdict_from_json)
+        loaded = records.load(path, "verdicts", point, records.verdict_from_json, self._run)
         if loaded is None or loaded[0].judge != _digest(name, plain):
             return {}
-        return dict(loaded[1])
+        record, given = loaded
+        answers = record.answers or ("",) * len(given)
+        return {
+            prompt_id: (verdict, answer)
+            for (prompt_id, verdict), answer in zip(given, answers, strict=True)
+        }
 
     def write(
         self,
@@ -107,8 +136,11 @@ class VerdictStore:
         point: Point,
         verdicts: Mapping[str, Verdict],
         order: Sequence[str],
+        answers: Mapping[str, str],
     ) -> None:
         """Store verdicts on a point; those on other prompts of the point are kept.
+
+        `answers` are the digests of the point's answers, by prompt id.
 
         Raises:
             ValueError: A prompt is not in `order`.
@@ -119,14 +151,25 @@ class VerdictStore:
             self.adopt(name, spec, replace=False)
         if name in self._replacing:
             self._write_judge(self._replacing.pop(name))
-        merged = {**self.read(name, spec, point), **verdicts}
+        present = frozenset(answers.values())
+        merged = {
+            prompt_id: one
+            for prompt_id, one in self._stored(name, spec, point).items()
+            if not one[1] or one[1] in present
+        }
+        merged |= {
+            prompt_id: (verdict, answers.get(prompt_id, ""))
+            for prompt_id, verdict in verdicts.items()
+        }
         # An endpoint's error body, quoted as the reason, may echo the key it was called with.
         redaction = Redaction.of(None)
+        ordered = in_order(merged, order)
         rows = [
-            records.verdict_to_json(prompt_id, _clean(merged[prompt_id], redaction))
-            for prompt_id in in_order(merged, order)
+            records.verdict_to_json(prompt_id, _clean(merged[prompt_id][0], redaction))
+            for prompt_id in ordered
         ]
-        data = records.encode("verdicts", point, rows, self._adopted[name])
+        judged = [merged[prompt_id][1] for prompt_id in ordered]
+        data = records.encode("verdicts", point, rows, self._adopted[name], self._run, judged)
         write_atomic(self._folder / slug(name) / f"{point.key}.jsonl", data)
 
     def _write_judge(self, head: JudgeHead) -> None:

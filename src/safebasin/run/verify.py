@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +12,9 @@ from pathlib import Path
 
 from safebasin.errors import RunError
 from safebasin.plane import Point
-from safebasin.run import records, strictjson
+from safebasin.run import records, sealed, strictjson
 from safebasin.run.atomic import is_temporary, read_plain
-from safebasin.run.folder import CAPABILITY, MANIFEST, POINTS, VERDICTS
+from safebasin.run.folder import CAPABILITY, LEXICON, MANIFEST, POINTS, VERDICTS
 from safebasin.run.manifest import Manifest, capability_digest
 from safebasin.run.names import slug
 from safebasin.run.no_run import no_run
@@ -41,6 +42,9 @@ class Verification:
 
     `points` are planned, `complete` have an answer to every prompt, `partial` to some;
     `verdicts` counts each judge's verdicts, `capabilities` the points of each capability.
+    `unbound` counts the records that do not say which run, or which answers, they belong to, and
+    `unsealed` names the derived files that hold no digest: those of earlier versions do not, and
+    nothing can be said of where they came from.
     """
 
     problems: tuple[Problem, ...]
@@ -50,6 +54,8 @@ class Verification:
     answers: int
     verdicts: dict[str, int]
     capabilities: dict[str, int] = field(default_factory=dict)
+    unbound: int = 0
+    unsealed: tuple[str, ...] = ()
 
     @property
     def unmeasured(self) -> int:
@@ -79,6 +85,16 @@ class _Reading:
         self.asked: dict[str, tuple[str, ...]] = {}
         self.verdicts: dict[str, int] = {}
         self.capabilities: dict[str, int] = {}
+        self.lines: dict[str, dict[str, str]] = {}
+        """By point and prompt, the digest of the answer as its record holds it."""
+        self.lexicons: set[str] = set()
+        """The digests of the lexicons that judges say they read by."""
+        self.unbound = 0
+        self.unsealed: list[str] = []
+
+    @property
+    def binding(self) -> str | None:
+        return None if self.manifest is None else self.manifest.binding
 
     def result(self) -> Verification:
         self._links()
@@ -94,7 +110,9 @@ class _Reading:
         for name in self._names("."):
             if name.endswith(".json") and name != MANIFEST:
                 with self._noting(name):
-                    self._json(name)
+                    if not sealed.check(self._json(name)):
+                        self.unsealed.append(name)
+        self._files()
         return self._summary()
 
     def _summary(self) -> Verification:
@@ -109,7 +127,21 @@ class _Reading:
             answers=sum(len(ids) for ids in self.asked.values()),
             verdicts=self.verdicts,
             capabilities=self.capabilities,
+            unbound=self.unbound,
+            unsealed=tuple(self.unsealed),
         )
+
+    def _files(self) -> None:
+        """What was written beside the records is what the manifest names, or a judge read by."""
+        if self.manifest is None:
+            return
+        wanted = {name: {sha256} for name, sha256 in self.manifest.files.items()}
+        for sha256 in self.lexicons:
+            wanted.setdefault(LEXICON, {sha256})
+        for name, digests in sorted(wanted.items()):
+            with self._noting(name):
+                if hashlib.sha256(read_plain(self.root / name)).hexdigest() not in digests:
+                    raise DamagedError(1, "was changed after it was written")
 
     def _links(self) -> None:
         for parent, folders, files in os.walk(self.root):
@@ -161,13 +193,15 @@ class _Reading:
     def _answers(self, name: str) -> None:
         key = _key(name)
         record = self._record(f"{POINTS}/{name}")
-        ids = records.check(record, "answers", key)
+        ids = records.check(record, "answers", key, self.binding)
+        self.unbound += record.run is None
         if self.manifest is not None:
             if self.planned and key not in self.planned:
                 raise DamagedError(1, "the header names a point of no plane of this run")
             if list(ids) != [item for item in self.manifest.prompt_ids if item in ids]:
                 raise DamagedError(1, "the prompts are not those of this run in its order")
         self.asked[key] = ids
+        self.lines[key] = {row["prompt_id"]: records.row_digest(row) for row in record.rows}
 
     def _capabilities(self) -> None:
         """Every record of a capability is one of the manifest's, at a point of the run."""
@@ -187,7 +221,8 @@ class _Reading:
                 with self._noting(f"{CAPABILITY}/{folder}/{file}"):
                     key = _key(file)
                     record = self._record(f"{CAPABILITY}/{folder}/{file}")
-                    records.check(record, "capability", key)
+                    records.check(record, "capability", key, self.binding)
+                    self.unbound += record.run is None
                     if record.judge != signed:
                         raise DamagedError(1, "was measured with other settings")
                     if self.planned and key not in self.planned:
@@ -197,7 +232,8 @@ class _Reading:
     def _judge(self, folder: str) -> None:
         with self._noting(f"{folder}/{JUDGE_FILE}"):
             data = read_plain(self.root / folder / JUDGE_FILE)
-            judge, _, digest, _ = read_judge(data, Path(folder).name)
+            judge, spec, digest, _ = read_judge(data, Path(folder).name)
+            self.lexicons |= _lexicons(spec)
             self.verdicts[judge] = 0
             for name in self._names(folder):
                 if name != JUDGE_FILE:
@@ -207,17 +243,29 @@ class _Reading:
     def _verdicts(self, name: str, digest: str) -> int:
         key = _key(Path(name).name)
         record = self._record(name)
-        ids = records.check(record, "verdicts", key)
+        ids = records.check(record, "verdicts", key, self.binding)
         if record.judge != digest:
             # By an earlier specification of the judge: as good as absent until it is replaced.
             return 0
-        answered = self.asked.get(key)
+        answered = self.lines.get(key)
         if answered is None:
             raise DamagedError(1, "the point has no sound record of answers")
-        for line, prompt_id in enumerate(ids, start=2):
+        judged = record.answers or ("",) * len(ids)
+        self.unbound += record.run is None or "" in judged
+        for line, (prompt_id, answer) in enumerate(zip(ids, judged, strict=True), start=2):
             if prompt_id not in answered:
                 raise DamagedError(line, "judges an answer that the point does not hold")
+            if answer and answer != answered[prompt_id]:
+                raise DamagedError(line, "judges another answer than the point holds")
         return len(ids)
+
+
+def _lexicons(spec: object) -> set[str]:
+    """The digests of a lexicon that a judge's specification names, however deep."""
+    if not isinstance(spec, dict):
+        return set()
+    found = {str(spec["lexicon_sha256"])} if spec.get("lexicon_sha256") else set()
+    return found.union(*map(_lexicons, spec.values()))
 
 
 def _key(name: str) -> str:

@@ -29,10 +29,8 @@ from safebasin.report.page import PAGE, write_page
 from safebasin.report.studies import TRAJECTORY, read_way
 from safebasin.report.trajectory import draw_trajectory
 from safebasin.results import Result, summarise
-from safebasin.run import RunFolder
-from safebasin.run.atomic import write_atomic
+from safebasin.run import RunFolder, sealed
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.run.strictjson import dumps
 from safebasin.scanner import Observer, Silent
 from safebasin.spread.shards import Shard
 from safebasin.trajectory.preparation import PLANE, PROJECTED, REAL, Prepared, prepare
@@ -145,7 +143,7 @@ def trace(prepared: Prepared, observer: Observer | None = None) -> Trajectory:
         plane=plane,
         notes=prepared.config.notes,
     )
-    write_atomic(prepared.folder / TRAJECTORY, f"{dumps(found.to_json(), indent=1)}\n".encode())
+    sealed.write(prepared.folder / TRAJECTORY, found.to_json())
     way = read_way(prepared.folder)
     figures = draw_trajectory(plane.surveys[plane.judge], way, folder=prepared.folder / "figures")
     page = write_page(prepared.folder / PAGE, [plane], study=way)

@@ -24,25 +24,28 @@ from safebasin.compare.parts import Part, measure
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.directions import Direction, Gaussian, Given
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.errors import RunError
 from safebasin.judges import verdicts_of
 from safebasin.landscape import Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Axis, Plane, Point
 from safebasin.preparation import build_engine, settings_elsewhere
 from safebasin.report.lines import Line, draw_lines
-from safebasin.run.atomic import write_atomic
+from safebasin.run import sealed
+from safebasin.run.kinds import STUDY_FILES
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.strictjson import dumps, loads
 from safebasin.scanner import Observer, Silent
 from safebasin.spread import Recipe
 from safebasin.spread.study import Spread
+from safebasin.terminal import printable
 from safebasin.worst_case.ascent import Held, ascend, gradient_direction
 from safebasin.worst_case.preparation import Prepared, WorstCaseConfig, prepare
 from safebasin.worst_case.scores import FirstToken
 
 LOG = logging.getLogger(__name__)
 
-SEARCH, REPORT = "search.json", "worst-case.json"
+SEARCH, REPORT = "search.json", STUDY_FILES["worst-case"]
 CHOSEN = ("worst-case", "gradient")
 BOTH_SIDES = "alignment"
 """The direction that is measured to both sides."""
@@ -150,7 +153,7 @@ def search(
         folder=found.folder / "figures",
     )
     found = dataclasses.replace(found, figures=tuple(figures))
-    write_atomic(found.folder / REPORT, f"{dumps(found.to_json(), indent=1)}\n".encode())
+    sealed.write(found.folder / REPORT, found.to_json())
     return found
 
 
@@ -162,7 +165,7 @@ def _directions(
     record = prepared.folder / SEARCH
     wanted = loads(dumps(prepared.identity).encode())
     if record.exists() and all(path.exists() for path in files):
-        known = loads(record.read_bytes())
+        known = _recorded(record)
         if known["identity"] == wanted:
             return tuple(known["scores"]), files
     harm = _harm(prepared)
@@ -181,8 +184,24 @@ def _directions(
     gradient_direction(prepared.model, prepared.weights, harm).save(files[1])
     scores = (found.start, *found.reached)
     content = {"identity": wanted, "scores": list(scores)}
-    write_atomic(record, f"{dumps(content, indent=1)}\n".encode())
+    sealed.write(record, content)
     return scores, files
+
+
+def _recorded(record: Path) -> Mapping[str, Any]:
+    """What an earlier sitting wrote of its search.
+
+    Raises:
+        RunError: It was changed after it was written, or is damaged.
+    """
+    try:
+        known: Mapping[str, Any] = sealed.read(record)
+        return known
+    except ValueError as error:
+        raise RunError(
+            f"{printable(str(record))} is damaged: {error}.",
+            "Remove the file and run the same command again; it searches anew.",
+        ) from None
 
 
 def _named(prepared: Prepared, files: Sequence[Path]) -> dict[str, Direction]:

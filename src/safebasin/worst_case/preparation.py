@@ -94,6 +94,25 @@ class Prepared:
     folder: Path
 
 
+def _divided(everything: PromptSet, config: WorstCaseConfig) -> tuple[PromptSet, PromptSet]:
+    """The prompts that the search sees, and others that measure what it found."""
+    scan = config.scan
+    wanted = config.search + (scan.limit or len(everything))
+    taken = everything.take(wanted, scan.sample_seed, first=scan.first)
+    size = config.search
+    if scan.first:
+        # The first ones are those that were asked for; the search takes what follows them.
+        asked = min(scan.limit, len(taken) - size)
+        return (
+            replace(taken, prompts=taken.prompts[asked : asked + size]),
+            replace(taken, prompts=taken.prompts[:asked]),
+        )
+    return (
+        replace(taken, prompts=taken.prompts[:size]),
+        replace(taken, prompts=taken.prompts[size:]),
+    )
+
+
 def prepare(config: WorstCaseConfig) -> Prepared:
     """Check what can be checked, cheap things first, then load the model.
 
@@ -101,16 +120,13 @@ def prepare(config: WorstCaseConfig) -> Prepared:
     """
     scan = config.scan
     everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
-    wanted = (scan.limit or len(everything)) + config.search
     if len(everything) <= config.search:
         raise UsageError(
             f"'{everything.name}' has {len(everything)} prompts, and the search alone takes "
             f"{config.search}.",
             "Give more prompts, or a smaller --search.",
         )
-    shuffled = everything.sample(min(wanted, len(everything)), scan.sample_seed).prompts
-    searched = replace(everything, prompts=shuffled[: config.search])
-    asked = replace(everything, prompts=shuffled[config.search :])
+    searched, asked = _divided(everything, config)
     check_judges(scan.judges)
     checkpoint = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     base = None if config.aligned_from is None else Checkpoint.parse(config.aligned_from)

@@ -10,7 +10,13 @@ import numpy as np
 
 from safebasin.landscape import measures
 from safebasin.landscape.capability.scores import Scores
-from safebasin.landscape.intervals import Array, Estimate, clustered
+from safebasin.landscape.intervals import (
+    Array,
+    Estimate,
+    clustered,
+    clustered_method,
+    usual_spread,
+)
 from safebasin.landscape.resample import joined
 
 KEPT = 0.9
@@ -88,13 +94,16 @@ def _side(scores: Scores, signs: tuple[int, ...], share: float) -> Estimate:
 
 
 def _area(scores: Scores, share: float) -> Estimate:
-    """The share of the plane that is joined to the origin and keeps the capability."""
+    """The share of the plane's area that is joined to the origin and keeps the capability.
+
+    Area as in `landscape.regions`: a point's cell, as far as it lies in the plane.
+    """
     origin, shape = scores.planes[0].origin, scores.planes[0].shape
     if origin is None:
         return Estimate(None, level=scores.level, note="the grid does not hold the origin")
     home = (origin[0], origin[1])
     axes = [np.array(axis.values) for axis in scores.planes[0].axes]
-    weights = measures.grid(measures.spacing, axes)
+    weights = measures.grid(measures.trapezoid, axes)
 
     def area(kept: Array) -> Array:
         inside = (np.nan_to_num(kept, nan=0.0) >= share).reshape(*kept.shape[:-1], *shape)
@@ -119,9 +128,13 @@ def _over_directions(
     if len(values) < 2 and (scores.measure == "metric" or scores.values.shape[-1] < 2):
         note = joined(note, "one direction, and nothing to resample: no interval")
         return Estimate(mean, level=scores.level, method="none", note=note, each=each)
-    draws = scores.direction_draws(len(replicates), len(values))
-    low, high = clustered(values, replicates, draws, scores.values.shape[-1], limits, scores.level)
-    return Estimate(mean, low, high, scores.level, scores.method, note, each=each)
+    items = scores.values.shape[-1]
+    usual = usual_spread(mean, limits)
+    low, high = clustered(values, replicates, items, limits, scores.level, usual)
+    method = "t interval over directions, their variance moderated by one of the usual spread"
+    if scores.measure != "metric":
+        method = clustered_method(len(values), len(replicates), scores.seed, scores.what)
+    return Estimate(mean, low, high, scores.level, method, note, each=each)
 
 
 def _finite(lost: Array) -> Array:

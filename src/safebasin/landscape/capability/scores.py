@@ -133,11 +133,9 @@ class Scores:
                 continue
             if self.values.shape[-1] < 2:
                 continue  # one window says nothing of others
-            draws = self.direction_draws(len(drawn), len(values))
             low[p], high[p] = clustered(
-                values, drawn[:, known, p], draws, self.values.shape[-1], (-np.inf, np.inf),
-                self.level,
-            )  # fmt: skip
+                values, drawn[:, known, p], self.values.shape[-1], (-np.inf, np.inf), self.level
+            )
         return low, high
 
     @cached_property
@@ -150,19 +148,21 @@ class Scores:
                     found[d, p] = pooled_error(self.items[point])
         return found
 
-    def direction_draws(self, replicates: int, directions: int) -> NDArray[np.intp]:
-        """(B, D): which directions each replicate holds."""
-        generator = np.random.default_rng((self.seed, 1))
-        return generator.integers(0, directions, (replicates, directions))
+    @property
+    def what(self) -> str:
+        """What is resampled."""
+        return "windows" if self.measure == "perplexity" else "items"
 
     @property
     def method(self) -> str:
-        """How the intervals were made."""
+        """How the interval at a point was made."""
         if self.measure == "metric":
             return "the harness's standard error and the spread over directions, normal"
-        what = "windows" if self.measure == "perplexity" else "items"
-        of = f"{what} and directions" if len(self.planes) > 1 else what
-        return f"bootstrap over {of}, {self.replicates} replicates, seed {self.seed}"
+        of = f"directions and {self.what}" if len(self.planes) > 1 else self.what
+        return (
+            f"t interval over {of}, widened to the percentiles of {self.replicates} resamples of "
+            f"{self.what}, seed {self.seed}"
+        )
 
 
 def mean_over(scores: Array) -> Array:

@@ -8,6 +8,7 @@ from typing import Any
 from safebasin.landscape import Estimate
 from safebasin.report.page.content import Measured
 from safebasin.report.page.findings import Row, percent, points
+from safebasin.report.quantities import bound, quantity
 from safebasin.report.studies import Change, Limit
 
 RISE, MARGIN, CAPABILITY, JUDGED = "rise of ASR", "margin", "capability", "share judged"
@@ -16,13 +17,13 @@ RISE, MARGIN, CAPABILITY, JUDGED = "rise of ASR", "margin", "capability", "share
 def told(change: Change, path: Sequence[Measured]) -> dict[str, Any]:
     """What the template says of it; `path` holds the run of the way from base to tuned."""
     return {
-        "verdict": "PASS" if change.passed else "FAIL",
+        "verdict": change.verdict or ("PASS" if change.passed else "FAIL"),
         "headline": headline(change),
         "path": (
             f"The path from {change.base} (0) to {change.tuned} (1) is inside the safety basin up "
             f"to {change.length.text()}, its effective length."
         ),
-        "sure": [*_close(change), *_since(change, path)],
+        "sure": [*_more(change), *_close(change), *_since(change, path)],
         "limits": [_row(one) for one in change.limits],
         "pairs": [
             [one.name, percent(one.before), percent(one.after), points(one.rise), str(one.n)]
@@ -33,7 +34,14 @@ def told(change: Change, path: Sequence[Measured]) -> dict[str, Any]:
 
 
 def headline(change: Change) -> str:
-    """One sentence: whether the tuned model passes, and by which numbers."""
+    """Whether the tuned model passes, and by which numbers or for which first reason."""
+    if not change.passed and change.reasons:
+        said = (
+            f"Nothing is decided on {change.tuned}."
+            if change.verdict == "INCONCLUSIVE"
+            else f"{change.tuned} does not pass."
+        )
+        return f"{said} {change.reasons[0]}"
     if not change.passed:
         why = "; ".join(_reason(change, one) for one in change.limits if not one.passed)
         return f"{change.tuned} does not pass: {why}."
@@ -47,8 +55,14 @@ def headline(change: Change) -> str:
     return f"{said}."
 
 
+def _more(change: Change) -> list[str]:
+    """The reasons after the first, and what is in doubt beside a failure."""
+    reasons = change.reasons or ()
+    return [*reasons[1:], *(doubt for doubt in change.doubts if doubt not in reasons)]
+
+
 def _reason(change: Change, limit: Limit) -> str:
-    """Why a limit was not kept, in words."""
+    """Why a limit was not kept, in words; of a file that gives no reasons itself."""
     value, most = limit.value, limit.limit
     by = f", {limit.note}," if limit.note else ""
     if value is None:
@@ -73,7 +87,10 @@ def _reason(change: Change, limit: Limit) -> str:
 
 def _row(one: Limit) -> Row:
     """A limit and the number held against it: shares in per cent, a rise in points."""
-    name = "passed" if one.passed else "failed"
+    name = "passed" if one.passed else "unsure" if one.state == "unsure" else "failed"
+    if one.unit is not None:
+        number = quantity(one.value, one.low, one.high, one.unit)
+        return Row(name, f"{one.name}: {number}, {one.side} {bound(one.limit, one.unit)}", "")
     if one.value is None:
         text = f"{one.name}: not measured"
     elif one.name == RISE:
@@ -89,6 +106,8 @@ def _close(change: Change) -> list[str]:
     """The limits that lie within the interval of what is held against them."""
     said = []
     for one in change.limits:
+        if one.state == "unsure" or one.low is not None or one.high is not None:
+            continue  # said as a reason, or decided by its whole interval
         found = _interval(change, one.name)
         if found is None or found[0].low is None or found[0].high is None:
             continue
@@ -132,13 +151,18 @@ def _since(change: Change, path: Sequence[Measured]) -> list[str]:
         summary = measured.summaries.get(change.judge)
         if summary is None or summary.basin is None:
             continue
-        now = summary.basin.positive.width
-        if now.text() != change.length.text():
+        now, then = summary.basin.positive.width, change.length
+        # Their intervals are two kinds of intervals: the number alone tells.
+        if now.at_least != then.at_least or _two_digits(now) != _two_digits(then):
             said.append(
                 f"The path's run folder has changed since the verdict: by it the effective length "
                 f"is {now.text()} now. Run the same comparison again."
             )
     return said
+
+
+def _two_digits(estimate: Estimate) -> str:
+    return "" if estimate.value is None else f"{estimate.value:.2f}"
 
 
 def _layers(change: Change) -> list[dict[str, str]]:

@@ -212,6 +212,7 @@ def _side(side: Side) -> dict[str, Any]:
         "high": width.high,
         "atLeast": width.at_least,
         "reach": side.reach,
+        "each": [edge for edge in width.each if edge is not None],
     }
 
 

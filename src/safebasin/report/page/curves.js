@@ -95,6 +95,10 @@ function basinShapes(one, x, quiet) {
     const high = side.high === null ? side.reach : side.high;
     shapes.push({ type: "line", x0: sign * low, x1: sign * high, y0: height, y1: height, line: { color: BASIN, width: 5 } });
     shapes.push({ type: "line", x0: sign * side.value, x1: sign * side.value, y0: height - 5, y1: height + 5, line: { color: BASIN, width: 3 } });
+    if (side.each.length < 2) continue;
+    for (const edge of side.each) {
+      shapes.push({ type: "line", x0: sign * edge, x1: sign * edge, y0: height - 3, y1: height + 3, line: { color: quiet, width: 1.5 } });
+    }
   }
   return shapes;
 }
@@ -106,7 +110,7 @@ function curveLegend(single) {
     [{ line: asrColour() }, single ? "ASR" : `mean ASR of ${run().directions.length} directions`],
     ...(single ? [] : [[{ line: asrColour(), dash: "2 3" }, "each direction"]]),
     [{ fill: `${asrColour()}33` }, `${level} % interval`],
-    [{ fill: `${BASIN}33`, line: BASIN }, `safety basin, its edges with ${level} % intervals`],
+    [{ fill: `${BASIN}33`, line: BASIN }, single ? `safety basin, its edges with ${level} % intervals` : `safety basin to the mean of the directions' edges (thin marks), with ${level} % intervals`],
     [{ line: colours().quiet, dash: "5 3" }, `tolerance ${100 * judge().tolerance} %`],
     ...capabilityEntries(),
     ...outcomeEntries(` (judge ${by})`),

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.landscape.capability import KEPT
+from safebasin.report.asked_under import asked_under
 from safebasin.report.capability import told as told_capability
 from safebasin.report.page import findings
 from safebasin.report.page import study as studies
@@ -147,7 +148,10 @@ def _about(measured: Measured) -> dict[str, Any]:
         "headline": findings.headline(measured),
         "beyond": findings.beyond(measured),
         "warning": measured.truncation.warning,
-        "certainty": findings.certainty(measured),
+        "certainty": [
+            *findings.certainty(measured),
+            f"The system message that each prompt was asked under is {asked_under(manifest)}.",
+        ],
         "judges": [(name, [*findings.rows(one), cut]) for name, one in measured.summaries.items()],
         "sittings": sittings(manifest.sessions),
         "capabilities": [told_capability(one) for one in measured.capabilities],

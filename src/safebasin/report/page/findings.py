@@ -32,10 +32,16 @@ def headline(measured: Measured) -> str:
     if origin is None or origin.asr.value is None:
         return f"What {measured.model} answers without displacement was not measured."
     inside, unit = 100 * _tolerance(summary), _unit(measured)
+    if summary.nothing_refused and summary.no_basin:
+        return (
+            f"{measured.model} {summary.no_basin}. Its VISAGE is undefined, and counts as 0 by "
+            "convention."
+        )
     if origin.asr.value > _tolerance(summary):
         return (
             f"{measured.model} is outside its safety basin before it is displaced: its attack "
-            f"success rate is {percent(origin.asr)}, above {inside:g} %."
+            f"success rate is {percent(origin.asr)}, above {inside:g} %. There is no basin here, "
+            "and VISAGE, the depth of one, has no meaning."
         )
     if summary.basin is not None:
         basin = summary.basin
@@ -133,19 +139,23 @@ def rows(summary: Summary) -> Iterator[Row]:
     if origin is not None:
         for outcome, share in origin.shares.items():
             yield Row(f"{outcome} at the origin", percent(share))
-    yield Row("VISAGE", summary.visage.text(".1f"), _note(summary.visage))
-    if summary.visage_reference is not None:
+    visage = "undefined" if summary.nothing_refused else summary.visage.text(".1f")
+    yield Row("VISAGE", visage, summary.no_visage or _note(summary.visage))
+    if summary.visage_reference is not None and not summary.nothing_refused:
         yield Row("VISAGE, reference code", summary.visage_reference.text(".1f"))
     yield Row("safe area", percent(summary.auc), _note(summary.auc))
     if summary.basin is not None:
         basin = summary.basin
         at_most = f"where ASR is at most {100 * basin.tolerance:g} %"
         yield Row("basin width", basin.width.text(), _note(basin.width) or at_most)
-        yield Row("edge below", basin.negative.width.text(), _note(basin.negative.width))
-        yield Row("edge above", basin.positive.width.text(), _note(basin.positive.width))
+        yield Row("edge below", basin.negative.width.text(), _edge_note(basin.negative))
+        yield Row("edge above", basin.positive.width.text(), _edge_note(basin.positive))
     if summary.region is not None:
         region = summary.region
-        yield Row("basin", percent(region.area_share), "share of the plane")
+        yield Row(
+            "basin", percent(region.area_share),
+            "share of the plane's area, by the cells of the points that belong to it",
+        )  # fmt: skip
         yield Row("equivalent radius", region.equivalent_radius.text(), "disc of that area")
         yield Row("shortest way out", region.inner_radius.text(), _note(region.inner_radius))
     if summary.sharpness is not None:
@@ -242,7 +252,7 @@ def _table(runs: Sequence[Measured]) -> list[list[str]]:
                 summary.judge,
                 measured.prompts,
                 "not in the grid" if origin is None else percent(origin.asr),
-                summary.visage.text(".1f"),
+                _visage(summary),
                 percent(summary.auc),
                 _size(measured),
                 str(summary.unjudged),
@@ -350,3 +360,22 @@ def _holds(outer: Estimate, inner: Estimate) -> bool:
 
 def _note(estimate: Estimate) -> str:
     return estimate.note
+
+
+def _edge_note(side: Side) -> str:
+    """What an edge is the mean of, and where that of the mean curve is."""
+    if sum(edge is not None for edge in side.width.each) < 2:
+        return _note(side.width)
+    curve = "stays within the tolerance"
+    if side.mean_curve is not None:
+        curve = f"leaves the tolerance at {side.mean_curve:.2f}"
+    said = f"mean of the directions' own edges; their mean curve {curve}"
+    return f"{said}; {side.width.note}" if side.width.note else said
+
+
+def _visage(summary: Summary) -> str:
+    """VISAGE in a cell of a table."""
+    if summary.nothing_refused:
+        return "undefined"
+    value = summary.visage.text(".1f")
+    return f"{value}, without meaning: no basin" if summary.no_basin else value

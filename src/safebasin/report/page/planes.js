@@ -30,7 +30,7 @@ function drawPlane() {
     [{ ring: state.view === "surface" ? colours().quiet : "#1d2227" }, "origin"],
     [{ ring: data.asr.light }, "chosen point"],
     ...wayLegend(),
-    ...(state.quantity === "asr" && state.view === "contour" ? [[{ fill: "#8a9299", line: "#ffffff" }, `edge of the basin: ASR ${tolerance} %`]] : []),
+    ...(state.quantity === "asr" && state.view === "contour" ? [[{ fill: "#8a9299", line: "#ffffff" }, `ASR ${tolerance} %, the edge of the basin drawn between points`]] : []),
   ]);
 }
 

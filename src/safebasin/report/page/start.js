@@ -13,7 +13,9 @@ function takeRun(number) {
   // A training run climbs along its first axis: seen from the base, the basin is not behind the wall.
   Object.assign(eye, way() ? { turn: -2.2, far: 2.35 } : { turn: -0.99, far: 2.1 });
   state.mark = firstMarkOutside();
-  state.point = changed() ? changed().point : state.mark ? ownPoint(state.mark) : firstOutside();
+  const [point, why] = opening();
+  state.point = point;
+  byId("opened").textContent = `Opens at ${why}.`;
   fill(byId("run"), data.runs.map((one) => `${one.model} (${one.folder})`), number);
   fill(byId("judge"), run().judges.map((one) => one.name), 0);
   fill(byId("direction"), run().directions.map((names) => names.join(" and ")), 0);
@@ -28,16 +30,28 @@ function takeRun(number) {
 
 const originOf = (number) => data.runs[number].origin ?? 0;
 
-/** Where the page opens: the point nearest to the origin at which the basin has been left. */
-function firstOutside() {
-  const far = (point) => Math.hypot(...placeOf(point).map((i, k) => (run().axes[k] || [0])[i]));
-  let best = originOf(state.run);
-  for (const point of run().planes[state.direction]) {
-    const cell = cellOf(point);
-    if (!cell || cell.asr === null || cell.asr <= judge().tolerance || point === best) continue;
-    if (best === originOf(state.run) || far(point) < far(best)) best = point;
+/** Where the page opens, and why: at the origin, unless something else is what it is about. */
+function opening() {
+  if (changed()) return [changed().point, "the tuned model, which the comparison is about"];
+  if (state.mark) {
+    const { name } = way().marks[state.mark - 1];
+    return [ownPoint(state.mark), `checkpoint ${state.mark} (${name}), the first that is outside the basin`];
   }
-  return best;
+  const origin = run().origin;
+  const judged = (point) => cellOf(point) !== null && cellOf(point).asr !== null;
+  if (origin !== null && judged(origin)) return [origin, "the origin, the undisplaced model"];
+  const near = nearestJudged(judged);
+  const why = origin === null ? "the origin is not on the map" : "nothing was judged at the origin";
+  return near === null
+    ? [originOf(state.run), "its first point: nothing is judged"]
+    : [near, `${run().points[near]}, the nearest point that was judged: ${why}`];
+}
+
+/** The point of the chosen direction, or plane, nearest to the origin of those that were judged. */
+function nearestJudged(judged) {
+  const far = (point) => Math.hypot(...placeOf(point).map((i, k) => (run().axes[k] || [0])[i]));
+  const points = run().planes[state.direction].filter(judged);
+  return points.length ? points.reduce((best, point) => (far(point) < far(best) ? point : best)) : null;
 }
 
 function draw() {

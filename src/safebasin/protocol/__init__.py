@@ -1,0 +1,3 @@
+"""Published protocols of a scan, as settings that belong together."""
+
+from __future__ import annotations
