@@ -214,6 +214,15 @@ $ safebasin scan --seeds 1 --steps 4 --limit 8 --out runs/array --shard 2/2
 
 [A job script](pipelines.md#a-slurm-array) is among the examples. The shard that completes the run
 summarises it. Whatever dies loses only the points that it had in work: the same command goes on.
+
+`compare`, `trajectory`, `conditions`, `worst-case` and `evaluate` take the same options. Of fewer
+points than processes the prompts are divided as well. Shards divide the points of all parts of a study,
+in an evaluation its sets and samples; the last one to end sums up, and in a comparison it asks
+the finer places, which follow from the even steps. A search for the worst direction follows from its own
+steps and takes `--workers`, no `--shard`.
+
+With `--dry-run` each prints its plan. The time in it comes from a batch that is measured;
+`--no-probe` leaves that out, and the plan says so.
 """.strip()
 
 

@@ -83,7 +83,7 @@ def run_of(models: dict[str, Path], scan: ScanConfig) -> Any:
 
 
 def ways_of(models: dict[str, Path], scan: ScanConfig) -> Any:
-    return conditions.prepare(conditions.ConditionsConfig(scan, ("none", "safety")))
+    return conditions.prepare(conditions.ConditionsConfig(scan, ("template", "safety")))
 
 
 def evaluation(models: dict[str, Path], scan: ScanConfig, **changes: Any) -> Any:
@@ -395,7 +395,7 @@ def options(models: dict[str, Path], study: str, out: Path) -> list[object]:
         "scan": [models["base"], "--seeds", 1, "--steps", 2],
         "compare": [models["base"], models["tuned"], "--steps", 2, "--refine", 0],
         "trajectory": [models["base"], *series, "--steps", 2],
-        "conditions": [models["base"], "--system", "none", "--seeds", 1, "--steps", 2,
+        "conditions": [models["base"], "--system", "template", "--seeds", 1, "--steps", 2,
                        "--radius", 0.5],
         "evaluate": [models["base"]],
         "worst-case": [models["base"], "--steps", 2, "--search", 1, "--iterations", 1],

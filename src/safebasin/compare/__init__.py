@@ -30,6 +30,7 @@ from safebasin.report.studies import COMPARISON, read_change
 from safebasin.results import Result, look
 from safebasin.run import sealed
 from safebasin.scanner import Observer, Silent, scan
+from safebasin.spread.study import Spread
 
 __all__ = [
     "COMPARISON",
@@ -57,12 +58,13 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
         raise ValueError("a comparison without a path was prepared")
     path = even.with_recorded(prepared.folder)
     others = [part for part in prepared.parts if part is not even]
-    _measure(prepared, [path, *others], observer)
+    with prepared.spread.kept() as spread:
+        _measure(prepared, [path, *others], observer, spread)
 
-    def ask(path: Part, place: float) -> None:
-        _measure(prepared, [path], observer, {Point.of({DIRECTION: place})})
+        def ask(path: Part, place: float) -> None:
+            _measure(prepared, [path], observer, spread, {Point.of({DIRECTION: place})})
 
-    path = narrowed(prepared.folder, even, path, prepared.config, ask)
+        path = narrowed(prepared.folder, even, path, prepared.config, ask)
     divergence, lacks = divergence_of(prepared)
     landscape = _landscape(prepared, observer) if prepared.config.landscape else None
     found = read(prepared, path, landscape, divergence, [lacks] if lacks else [])
@@ -89,6 +91,7 @@ def _measure(
     prepared: Prepared,
     parts: Sequence[Part],
     observer: Observer,
+    spread: Spread,
     only: Collection[Point] | None = None,
 ) -> None:
     measure(
@@ -101,7 +104,7 @@ def _measure(
         prepared.config.to_json(),
         observer,
         only,
-        prepared.spread,
+        spread,
     )
 
 

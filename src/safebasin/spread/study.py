@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from safebasin.config import ScanConfig
 from safebasin.engines import Engine, Sampling
@@ -24,14 +24,28 @@ class Spread:
 
     config  the settings: workers, executor, ray_address and device
     recipe  how an actor builds the study's engine
+    actors  those that stay from one measurement to the next; None where each starts its own
     """
 
     config: ScanConfig
     recipe: Recipe
+    actors: RayActors | None = None
+
+    @contextmanager
+    def kept(self) -> Iterator[Spread]:
+        """The same for several measurements, over which actors stay: each loads the model once."""
+        if self.config.executor != "ray":
+            yield self
+            return
+        with RayActors(self.recipe, self.config) as actors:
+            yield replace(self, actors=actors)
 
     @contextmanager
     def executor(self, engine: AnyEngine, missing: int) -> Iterator[Executor]:
         """What answers while the block lasts, where so many answers are to be given."""
+        if self.actors is not None:
+            yield self.actors
+            return
         if self.config.executor == "ray":
             with RayActors(self.recipe, self.config) as actors:
                 yield actors

@@ -239,17 +239,27 @@ def _measured(prepared: Prepared, name: str, direction: Direction, observer: Obs
     scan, config = prepared.config.scan, prepared.config
     both = name == BOTH_SIDES
     part = _line_part(prepared, name)
-    _ask(prepared, part, direction, observer)
+    engine = _along(prepared, name, direction)
+    identity = {**prepared.identity, "direction": _described(direction)}
     parts = [part]
-    for side in (1, -1) if both else (1,):
-        for turn in range(1, ROUNDS + 1):
-            so_far = path_survey(prepared.folder, parts, part.judges[0])
-            tag = f"{name}-edge{'-back' if side < 0 else ''}-{turn}"
-            edge = edge_part(tag, part, so_far, scan.tolerance, config.refine, side)
-            if edge is None:
-                break
-            _ask(prepared, edge, direction, observer)
-            parts.append(edge)
+    with _spread(prepared, name).kept() as spread:
+
+        def ask(part: Part) -> None:
+            measure(
+                prepared.folder, [part], engine, prepared.sampling, prepared.lexicon, identity,
+                config.to_json(), observer, spread=spread,
+            )  # fmt: skip
+
+        ask(part)
+        for side in (1, -1) if both else (1,):
+            for turn in range(1, ROUNDS + 1):
+                so_far = path_survey(prepared.folder, parts, part.judges[0])
+                tag = f"{name}-edge{'-back' if side < 0 else ''}-{turn}"
+                edge = edge_part(tag, part, so_far, scan.tolerance, config.refine, side)
+                if edge is None:
+                    break
+                ask(edge)
+                parts.append(edge)
     found = path_survey(prepared.folder, parts, part.judges[0])
     basin = found.basin(scan.tolerance)
     return Measured(name, found, basin.positive.width, basin.negative.width if both else None)
@@ -264,18 +274,11 @@ def _line_part(prepared: Prepared, name: str) -> Part:
     return Part(name, prepared.asked, (Plane((Axis(name, values),)),), prepared.judges)
 
 
-def _ask(prepared: Prepared, part: Part, direction: Direction, observer: Observer) -> None:
-    config, name = prepared.config, part.planes[0].directions[0]
-    engine = _along(prepared, name, direction)
-    scan = replace(
-        settings_elsewhere(config.scan, prepared.judges), out=str(prepared.folder.absolute())
-    )
-    recipe = Recipe(_engine, (replace(config, scan=scan), name))
-    identity = {**prepared.identity, "direction": _described(direction)}
-    measure(
-        prepared.folder, [part], engine, prepared.sampling, prepared.lexicon, identity,
-        config.to_json(), observer, spread=Spread(config.scan, recipe),
-    )  # fmt: skip
+def _spread(prepared: Prepared, name: str) -> Spread:
+    """How the questions along one direction are spread; an actor reads what was found."""
+    config, folder = prepared.config, str(prepared.folder.absolute())
+    scan = replace(settings_elsewhere(config.scan, prepared.judges), out=folder)
+    return Spread(config.scan, Recipe(_engine, (replace(config, scan=scan), name)))
 
 
 def _along(prepared: Prepared, name: str, direction: Direction) -> AnyEngine:
