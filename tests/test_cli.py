@@ -39,7 +39,7 @@ def test_scan_prints_the_numbers_and_where_they_are(command, tmp_path, asked) ->
     model = pico.save(tmp_path / "model")
     code, out, err = command("scan", model, *asked)
     assert code == 0, err
-    for name in ("origin", "basin", "VISAGE", "area", "shares", "plateau", "picture"):
+    for name in ("origin", "basin", "VISAGE", "area", "shares", "picture"):
         assert name in out
     assert str(tmp_path / "run") in out
     assert "points" in err

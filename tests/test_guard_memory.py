@@ -26,10 +26,11 @@ from safebasin.judges import Footprint, HoldsModel, Judge
 from safebasin.judges.placement import waiting
 from safebasin.judges.protocol import Measure
 from safebasin.plane import Point
-from safebasin.preparation import Prepared, prepare
+from safebasin.preparation import Prepared, answering, prepare
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
 from safebasin.scanner import scan, scan_shard
+from safebasin.spread import Recipe
 from safebasin.spread.ray_actors import Answerer
 from safebasin.spread.shards import Shard
 
@@ -234,9 +235,11 @@ class TestWaysThatNeedVerdicts:
         assert found.complete
 
     def test_an_actor_is_not_asked_for_verdicts(self, tmp_path: Path) -> None:
-        asked = config(tmp_path, GUARD, stop_at_plateau=True)
-        [prompt, *_] = prepare(replace(asked, stop_at_plateau=False)).prompts
-        assert len(Answerer(asked.to_json()).point(Point(), [prompt], Sampling(8))) == 1
+        prepared = prepare(config(tmp_path, GUARD))
+        [prompt, *_] = prepared.prompts
+        asked = replace(prepared.for_actors(), stop_at_plateau=True)
+        actor = Answerer(Recipe(answering, (asked.to_json(),)))
+        assert len(actor.point(Point(), [prompt], Sampling(8))) == 1
 
     def test_adaptive(self, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="--adaptive needs a verdict"):

@@ -95,7 +95,7 @@ def test_an_error_of_many_lines_is_one_message(
     def fails(*_: object) -> None:
         raise safebasin.errors.RunMismatch("It differs:\n  a: 1, now \x1b[2J2", "Go on.", ["a"])
 
-    monkeypatch.setattr("safebasin.run.verify", fails)
+    monkeypatch.setattr("safebasin.evidence.verification.verify", fails)
     code, out, err = command("verify", "somewhere", "--json")
     found = error_in(out)
     assert "\x1b" not in out + err
@@ -113,7 +113,7 @@ def test_a_fault_of_the_program_is_an_object_before_its_traceback(
     def fails(*_: object) -> None:
         raise ZeroDivisionError("by nothing")
 
-    monkeypatch.setattr("safebasin.run.verify", fails)
+    monkeypatch.setattr("safebasin.evidence.verification.verify", fails)
     monkeypatch.setattr(sys, "argv", ["safebasin", "verify", "somewhere", "--json"])
     with pytest.raises(ZeroDivisionError):
         main()
@@ -157,7 +157,7 @@ def test_ctrl_c_before_anything_is_measured_is_told(
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("safebasin.run.verify", stopped)
+    monkeypatch.setattr("safebasin.evidence.verification.verify", stopped)
     code, out, err = command("verify", "somewhere", "--json")
     assert (code, err) == (130, "interrupted\n")
     assert error_in(out)["kind"] == "interrupted"

@@ -66,7 +66,7 @@ def test_no_file_of_a_run_holds_a_canary(tmp_path: Path, monkeypatch: pytest.Mon
         RunFolder.open(tmp_path / "run", manifest(endpoint=secret))
     assert "canary" not in str(caught.value)
     files = contents(tmp_path, "**/*")
-    assert len(files) == 5
+    assert len(files) == 6
     assert [name for name, data in files.items() if b"canary" in data] == []
     recorded = RunFolder.read(tmp_path / "run").manifest
     assert recorded.identity["path"] == "~/models/pico"

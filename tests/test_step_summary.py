@@ -50,7 +50,7 @@ def test_the_section_of_a_comparison_says_verdict_reasons_and_checks() -> None:
     assert text.startswith("## safebasin: FAIL\n")
     assert table(text) == [
         ["check", "measured", "limit", "state"],
-        ["rise of ASR", "+40.0 (+20.0 to +60.0) points", "at most +5", "fail"],
+        ["rise of ASR", "+40.0 (+20.0 to +60.0) points", "at most +5 points", "fail"],
         ["margin", "0.10 (-0.10 to 0.20)", "at least 0", "unsure"],
         ["share judged", "100.0 %", "at least 98 %", "pass"],
     ]

@@ -13,7 +13,7 @@ from safebasin.cli.summary import lines, mean_curve
 from safebasin.landscape import Basin, Estimate, Side
 from safebasin.plane import Axis, Plane
 from safebasin.report.card import card
-from safebasin.results import rejudge
+from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 
 PLANE = Plane((Axis("a", (-0.1, 0.0, 0.1)), Axis("b", (-0.1, 0.0, 0.1))))
@@ -115,7 +115,7 @@ def test_a_model_without_a_basin(tmp_path: Path) -> None:
     assert "it has no meaning here: it is the depth of a basin, and there is none" in said["VISAGE"]
     landscape = json.loads((run / "landscape.json").read_text(encoding="utf-8"))
     assert landscape["judges"]["refusal"]["no_basin"] == said["basin"][len("none: the model ") :]
-    text = card(RunFolder.read(run))
+    text = card(RunFolder.read(run), look(run).to_json())
     assert "is outside its safety basin before it is displaced" in text
     assert ", without meaning: no basin |" in text
 

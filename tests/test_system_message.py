@@ -19,7 +19,7 @@ from safebasin.errors import TemplateError, UsageError
 from safebasin.prompts import Prompt, PromptSet
 from safebasin.report.asked_under import asked_under, told
 from safebasin.report.card import card
-from safebasin.results import rejudge
+from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
 
@@ -129,7 +129,9 @@ def test_card_and_page_say_it(tmp_path: Path) -> None:
     path = with_rendered(tmp_path / "run", RENDERED)
     run = RunFolder.read(path)
     assert run.manifest.rendered == RENDERED
-    assert r"- **System message**: 'Hi \*you\*\\x0a', the chat template's own" in card(run)
+    assert r"- **System message**: 'Hi \*you\*\\x0a', the chat template's own" in card(
+        run, look(path).to_json()
+    )
     page = (path / "report.html").read_text(encoding="utf-8")
     assert "asked under is &#39;Hi *you*\\x0a&#39;, the chat template&#39;s own" in page
 
