@@ -14,8 +14,7 @@ from safebasin.compare.preparation import TUNED, Prepared
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.errors import EngineError, RunError, TemplateError
-from safebasin.run import strictjson
-from safebasin.run.atomic import read_plain, write_atomic
+from safebasin.run import sealed
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.verdicts import plain_json
 from safebasin.terminal import printable
@@ -52,8 +51,7 @@ def divergence_of(prepared: Prepared) -> tuple[Divergence | None, str]:
         known.update({one.prompt_id: one for one in found})
         entry["prompts"] = [one.to_json() for one in known.values()]
         whole = {"schema_version": SCHEMA_VERSION, "measured": entries}
-        text = f"{strictjson.dumps(whole, indent=1)}\n"
-        write_atomic(prepared.folder / DIVERGENCE, text.encode())
+        sealed.write(prepared.folder / DIVERGENCE, whole)
 
     missing = [prompt for prompt in prompts if prompt.id not in known]
     try:
@@ -68,7 +66,7 @@ def divergence_of(prepared: Prepared) -> tuple[Divergence | None, str]:
 def _read(prepared: Prepared) -> list[dict[str, Any]]:
     path = prepared.folder / DIVERGENCE
     try:
-        entries = strictjson.loads(read_plain(path))["measured"]
+        entries = sealed.read(path)["measured"]
         for entry in entries:
             for one in entry["prompts"]:
                 PromptDivergence.from_json(one)
