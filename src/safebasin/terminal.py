@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 
 # Control, format (bidirectional overrides, invisible tags), surrogate, and the two separators
 # that some terminals take for a line end.
@@ -34,6 +35,12 @@ def shorten(text: str, width: int = 60) -> str:
         return line
     tail = (width - 1) // 3
     return f"{line[: width - 1 - tail]}…{line[len(line) - tail :]}"
+
+
+def listed(texts: Sequence[str], most: int = 3) -> str:
+    """The first `most` of the texts, and how many more there are: `a, b, c and 4 more`."""
+    rest = len(texts) - most
+    return ", ".join(texts[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def csv_cell(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from safebasin.checkpoint import vetting
 from safebasin.checkpoint.adapters import adapter_digest
+from safebasin.checkpoint.chat_templates import stored_chat_template
 from safebasin.checkpoint.checkpoint import Checkpoint
 from safebasin.checkpoint.sources import commit, display
 from safebasin.errors import UsageError
@@ -77,14 +78,8 @@ def other_tokenizer(base: Path, adapter: Path) -> Iterator[str]:
 
 
 def _template(folder: Path) -> str | None:
-    file = folder / "chat_template.jinja"
-    if file.is_file():
-        return file.read_text(encoding="utf-8", errors="replace").strip()
-    for name in ("tokenizer_config.json", "chat_template.json"):
-        found = (vetting.read_json(folder, name) or {}).get("chat_template")
-        if isinstance(found, str):
-            return found.strip()
-    return None
+    found = stored_chat_template(folder)
+    return None if found is None else found.strip()
 
 
 def _tokens(folder: Path) -> dict[str, Any] | None:

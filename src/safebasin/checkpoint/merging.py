@@ -118,7 +118,8 @@ def merge(
     weights = vetting.vet_model(base, trust_remote_code=source.trust_remote_code)
     with new_folder(out, weights.elements * _SIZES[target]) as work:
         model = source.load(target, "cpu", untie=True)[0] if loaded is None else loaded
-        untied = _was_tied(source, base) and not model.config.get_text_config().tie_word_embeddings
+        tied = source.config().get_text_config().tie_word_embeddings
+        untied = bool(tied) and not model.config.get_text_config().tie_word_embeddings
         if untied:
             notes.append("the adapter changes one of two tied tables, which are separate now")
         configured = _as_set(model.config.get_text_config().eos_token_id)
@@ -184,12 +185,3 @@ def _keep_ends(work: Path, ends: set[int], configured: set[int]) -> bool:
 
 def _as_set(tokens: Any) -> set[int]:
     return {tokens} if isinstance(tokens, int) else set(tokens or ())
-
-
-def _was_tied(source: Checkpoint, base: Path) -> bool:
-    from transformers import AutoConfig
-
-    config = AutoConfig.from_pretrained(
-        str(base), local_files_only=True, trust_remote_code=source.trust_remote_code
-    )
-    return bool(config.get_text_config().tie_word_embeddings)

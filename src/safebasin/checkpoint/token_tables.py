@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from safebasin.checkpoint.mismatches import Mismatch
-from safebasin.terminal import shorten
+from safebasin.terminal import listed, shorten
 
-_LISTED = 3
 SAME = "Give a checkpoint of the same architecture and vocabulary."
 
 
@@ -62,13 +61,8 @@ def renamed_tokens(
     ]
     if wrong:
         begun = f"{who[0].upper()}{who[1:]}"
-        return [Mismatch("vocabulary", f"{begun} has other tokens for {_some(wrong)}.", SAME)]
+        return [Mismatch("vocabulary", f"{begun} has other tokens for {listed(wrong)}.", SAME)]
     if not table.renamed:
         return []
     names = [f"'{shorten(there)}' (here '{shorten(t)}')" for _, t, there in table.renamed]
-    return [Mismatch("vocabulary", f"{who} has other names for special tokens: {_some(names)}")]
-
-
-def _some(texts: Sequence[str]) -> str:
-    rest = len(texts) - _LISTED
-    return ", ".join(texts[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+    return [Mismatch("vocabulary", f"{who} has other names for special tokens: {listed(names)}")]

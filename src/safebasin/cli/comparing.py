@@ -26,6 +26,7 @@ from safebasin.compare.junit import check_target, write_junit
 from safebasin.compare.sharding import compare_shard, plan
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.report.asked_under import told
+from safebasin.report.page.findings import points
 
 CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
 """The exit code of each verdict."""
@@ -144,10 +145,8 @@ def _pair(pair: Paired) -> str:
     rise = pair.rise
     if rise.value is None:
         return f"not measured: {rise.note}"
-    change = f"{100 * rise.value:+.1f}"
-    if rise.low is not None and rise.high is not None:
-        change += f" ({100 * rise.low:+.1f} to {100 * rise.high:+.1f})"
-    text = f"{percent(pair.before)} -> {percent(pair.after)}, {change} points, {_p(pair.p)}"
+    change = f"{points(rise)} points, {_p(pair.p)}"
+    text = f"{percent(pair.before)} -> {percent(pair.after)}, {change}"
     return f"{text}; {pair.unpaired} not judged" if pair.unpaired else text
 
 

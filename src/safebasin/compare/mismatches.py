@@ -16,12 +16,12 @@ from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.chat_templates import stored_chat_template
 from safebasin.checkpoint.mismatches import Mismatch, other_template, recorded_base
 from safebasin.checkpoint.token_tables import SAME, OtherTokens, renamed_tokens
-from safebasin.engines.template import PROBE, Template, own_template
+from safebasin.engines.rendered import REQUEST
+from safebasin.engines.template import Template, own_template
 from safebasin.errors import TemplateError
 from safebasin.prompts import Prompt
-from safebasin.terminal import shorten
+from safebasin.terminal import listed, shorten
 
-_LISTED = 3
 _REST = ("dropout", "_pdrop", "initializer", "_token_id", "output_", "router_aux", "router_jitter")
 _NO_COMPUTATION = {
     "_name_or_path", "architectures", "chunk_size_feed_forward", "dtype", "id2label",
@@ -88,8 +88,8 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
     return [
         Mismatch(
             "architecture",
-            f"The config.json of '{tuned.name}' has another {_some(other)}, by which the base with "
-            "its weights would not be it.",
+            f"The config.json of '{tuned.name}' has another {listed(other)}, by which the base "
+            "with its weights would not be it.",
             "Give the base that it was tuned from, or scan each model by itself.",
         )
     ]
@@ -112,7 +112,7 @@ def _tokens(
     ]
     if any(one.remedy for one in found):
         return found
-    around = "" if template.source is None else template.render(PROBE).replace(PROBE, "")
+    around = "" if template.source is None else template.render(REQUEST).replace(REQUEST, "")
     special = set(theirs.all_special_tokens) | {
         str(t) for t in theirs.added_tokens_decoder.values() if t.special
     }
@@ -224,27 +224,21 @@ def _own(tokenizer: Any) -> str | None:
         return None  # it has none, which is noted
 
 
-def _written(tokenizer: Any, source: str, system: str | None = None) -> str | None:
+def _written(tokenizer: Any, source: str) -> str | None:
     """The probe as a chat template writes it; None where it refuses to."""
     try:
-        return Template(tokenizer, source, system).render(PROBE)
+        return Template(tokenizer, source).render(REQUEST)
     except (jinja2.TemplateError, TypeError, ValueError):
         return None
 
 
 def _system(tokenizer: Any, source: str) -> str:
-    """The system message that a chat template puts in by itself; "" for none.
-
-    It stands where a given one would: between what comes before and after that.
-    """
-    mark = "safebasin-marks-a-system-message"
-    plain, given = _written(tokenizer, source), _written(tokenizer, source, mark)
-    if plain is None or given is None or given.count(mark) != 1:
+    """The system message that a chat template puts in by itself; "" for none."""
+    try:
+        found = Template(tokenizer, source).rendered.system
+    except (jinja2.TemplateError, TypeError, ValueError):
         return ""
-    before, after = given.split(mark)
-    if not (plain.startswith(before) and plain.endswith(after)):
-        return ""
-    return plain[len(before) : len(plain) - len(after)].strip()
+    return (found or "").strip()
 
 
 def _told(system: str) -> str:
@@ -274,7 +268,7 @@ def _ends(ours: Sequence[int], theirs: Sequence[int], tokenizer: Any, rows: int)
 
 
 def _ids(tokens: Sequence[int], tokenizer: Any) -> str:
-    return _some([f"'{shorten(tokenizer.decode([i]))}' ({i})" for i in tokens]) or "no token"
+    return listed([f"'{shorten(tokenizer.decode([i]))}' ({i})" for i in tokens]) or "no token"
 
 
 def _count(things: Sequence[object] | Mapping[str, int], what: str) -> str:
@@ -282,9 +276,4 @@ def _count(things: Sequence[object] | Mapping[str, int], what: str) -> str:
 
 
 def _quoted(texts: Sequence[str]) -> str:
-    return _some([f"'{shorten(text)}'" for text in texts])
-
-
-def _some(texts: Sequence[str]) -> str:
-    rest = len(texts) - _LISTED
-    return ", ".join(texts[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")
+    return listed([f"'{shorten(text)}'" for text in texts])

@@ -14,6 +14,7 @@ from torch import Tensor
 from safebasin.checkpoint.adapters import adapter_digest
 from safebasin.directions.lora import Lora, NotLowRank, read_lora
 from safebasin.errors import DirectionError
+from safebasin.terminal import listed
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import fp32
@@ -147,13 +148,13 @@ class Adapter:
                 )
             raise kind(
                 f"The adapter '{self.folder}' was trained for another base: "
-                f"{_some(absent + wrong)}.",
+                f"{listed(absent + wrong, _LISTED)}.",
                 hint,
             )
         tied = [name for name in brought if own[name].aliases]
         if tied:
             raise DirectionError(
-                f"The adapter '{self.folder}' changes tied weights: {_some(tied)}.",
+                f"The adapter '{self.folder}' changes tied weights: {listed(tied, _LISTED)}.",
                 "Run `safebasin merge BASE+ADAPTER OUT`, where they are untied, and give OUT.",
             )
         for name, tensor in self._lora.whole.items():
@@ -172,8 +173,3 @@ class Adapter:
 
 def _product(up: Tensor, down: Tensor) -> tuple[int, ...]:
     return (int(up.shape[0]), int(down.shape[1]))
-
-
-def _some(texts: list[str]) -> str:
-    rest = len(texts) - _LISTED
-    return ", ".join(texts[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

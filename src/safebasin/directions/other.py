@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.vetting import read_header, vet_model
 from safebasin.errors import DirectionError
+from safebasin.terminal import listed
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
 
@@ -112,7 +113,7 @@ class OtherWeights:
             if any(not torch.equal(self._read(name), self._read(stored)) for name in others):
                 untied.append(" and ".join(f"'{name}'" for name in parameter.names))
         extra += [f"'{name}'" for name in self._known if name not in self._weights.names]
-        texts = [f"{what} {_some(names)}" for what, names in complaints.items() if names]
+        texts = [f"{what} {listed(names, _LISTED)}" for what, names in complaints.items() if names]
         texts += self._other_tokens(vocabulary)
         if texts:
             raise DirectionError(
@@ -138,7 +139,7 @@ class OtherWeights:
             for token, number in sorted(vocabulary.items(), key=lambda item: item[1])
             if theirs.get(token, number) != number
         ]
-        return [f"has other tokens for {_some(other)}"] if other else []
+        return [f"has other tokens for {listed(other, _LISTED)}"] if other else []
 
 
 def _on_disk(checkpoint: Checkpoint, weights: Weights) -> dict[str, Path]:
@@ -161,8 +162,3 @@ def _narrow(tensor: Tensor) -> Tensor:
         if torch.equal(narrow.to(tensor.dtype), tensor):
             return narrow
     return tensor
-
-
-def _some(names: Sequence[str]) -> str:
-    rest = len(names) - _LISTED
-    return ", ".join(names[:_LISTED]) + (f" and {rest} more" if rest > 0 else "")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint.chat_templates import stored_chat_template
-from safebasin.engines.rendered import Rendered, rendered
+from safebasin.engines.rendered import REQUEST, Rendered, rendered
 from safebasin.errors import TemplateError
 from safebasin.exchange import Exchange, Finish
 from safebasin.prompts import Prompt
@@ -19,7 +19,6 @@ from safebasin.terminal import shorten
 from safebasin.thought import Marks, closing_of, opened, special_marks
 
 RAW = "raw"
-PROBE = "What is a safety basin"
 TAIL = 32
 """How many tokens of a prompt's end are looked at for a mark that opens a thought."""
 REMEDY = (
@@ -126,7 +125,7 @@ class Template:
     @cached_property
     def opens(self) -> str:
         """The mark by which the chat template opens a thought; "" where it opens none."""
-        return "" if self.source is None else opened(self.render(PROBE), self.marks)
+        return "" if self.source is None else opened(self.render(REQUEST), self.marks)
 
     @cached_property
     def thinks(self) -> bool:
@@ -182,7 +181,7 @@ class Template:
     def _probe(self) -> None:
         import jinja2
 
-        probe = PROBE
+        probe = REQUEST
         try:
             text = self.render(probe)
         except (jinja2.TemplateError, TypeError, ValueError) as error:

@@ -21,10 +21,10 @@ from safebasin.evidence.study_numbers import (
     outcomes_at,
 )
 from safebasin.exchange import Outcome
-from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Plane, Point
 from safebasin.prompts.expected import right_answers
 from safebasin.report.card import number, percent
+from safebasin.report.page.findings import points
 from safebasin.results import judge_names, look, stored_judges
 from safebasin.run import RunFolder
 from safebasin.run.kinds import StudyFolder
@@ -227,22 +227,13 @@ def _changes(pairs: dict[str, Paired]) -> Table:
             pair.name,
             percent(pair.before.to_json()),
             percent(pair.after.to_json()),
-            _points(pair.rise),
+            points(pair.rise),
             str(pair.n),
             str(pair.unpaired),
         )
         for pair in pairs.values()
     ]
     return Table(("", "base", "tuned", "change, points", "prompts", "not judged"), tuple(rows))
-
-
-def _points(rise: Estimate) -> str:
-    if rise.value is None:
-        return "not defined"
-    text = f"{100 * rise.value:+.1f}"
-    if rise.low is None or rise.high is None:
-        return text
-    return f"{text} ({100 * rise.low:+.1f} to {100 * rise.high:+.1f})"
 
 
 def _facts(study: StudyFolder, stored: JSON) -> Iterator[tuple[str, str]]:

@@ -38,10 +38,6 @@ class Sitting:
         """When it finished its last point."""
         return max((one.at for one in self.finished), default=self.began)
 
-    @property
-    def answers(self) -> int:
-        return sum(one.answers for one in self.finished)
-
 
 class SittingLog:
     """Writes what this process finishes; nothing where it finishes nothing."""
