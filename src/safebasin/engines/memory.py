@@ -16,9 +16,10 @@ KEPT = 2**24
 
 
 def free_bytes(device: torch.device) -> int:
-    """Free memory of a device, in bytes."""
+    """Free memory of a device, in bytes; on a GPU with what torch holds for this process unused."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + unused)
     return int(psutil.virtual_memory().available)
 
 
