@@ -48,6 +48,7 @@ from safebasin.stopping import StopRule
 from safebasin.weights import Weights
 
 STEPS, EDGE = 20, 0.5
+PARTS = ("ceilings", "equality", "shapes")
 
 
 class Clock:
@@ -423,6 +424,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--shapes", nargs="+", choices=SHAPES, default=["llama-1b", "llama-8b"])
     parser.add_argument("--prompts", type=int, default=80)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure")
     parser.add_argument("--points", type=int, default=STEPS + 1)
     parser.add_argument("--max-new-tokens", type=int, default=128)
     parser.add_argument("--reference-prompts", type=int, default=16)
@@ -434,9 +436,11 @@ def main() -> None:
     clock = Clock(given.device)
     parts = Parts(given.out, given.seconds)
     parts.value["machine"] = machine(given.device)
-    parts.do(parts.value, "ceilings", lambda: ceilings(given, clock))
-    parts.do(parts.value, "equality", lambda: equality(given, clock))
-    for name in given.shapes:
+    if "ceilings" in given.parts:
+        parts.do(parts.value, "ceilings", lambda: ceilings(given, clock))
+    if "equality" in given.parts:
+        parts.do(parts.value, "equality", lambda: equality(given, clock))
+    for name in given.shapes if "shapes" in given.parts else ():
         of_shape(parts, name, given, clock)
     parts.save()
     print(json.dumps(parts.value, indent=1))
