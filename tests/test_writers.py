@@ -160,6 +160,8 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_picture(
     save(figure, tmp_path / "figures", "curve", ["svg"])
     old = (tmp_path / "figures" / "curve.svg").read_bytes()
 
+    (tmp_path / "directions").mkdir()
+
     def full(*_: object) -> None:
         raise OSError(number, os.strerror(number))
 
