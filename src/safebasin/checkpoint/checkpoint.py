@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safebasin.checkpoint import vetting
+from safebasin.checkpoint import chats, vetting
 from safebasin.checkpoint.adapters import merge_into, untie_tables
 from safebasin.checkpoint.completeness import (
     denied_biases,
@@ -156,6 +156,7 @@ class Checkpoint:
         from safebasin.weights.parameters import tied_names
 
         contents, adapter = self._vet()
+        chats.start()  # it gets ready while the weights are read
         where = _device(device)
         target = _dtype(dtype, contents.config, where)
         LOG.info("reading %s", self.name)
