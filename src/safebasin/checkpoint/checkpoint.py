@@ -14,7 +14,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safebasin.checkpoint import vetting
+from safebasin.checkpoint import chats, vetting
 from safebasin.checkpoint.adapters import merge_into, untie_tables
 from safebasin.checkpoint.completeness import (
     denied_biases,
@@ -22,6 +22,7 @@ from safebasin.checkpoint.completeness import (
     require_language_head,
 )
 from safebasin.checkpoint.end_tokens import named_end_tokens, stored_end_tokens
+from safebasin.checkpoint.implementations import choose
 from safebasin.checkpoint.mismatches import recorded_base, refuse
 from safebasin.checkpoint.sources import commit, display, first_line, locate
 from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet
@@ -155,6 +156,7 @@ class Checkpoint:
         from safebasin.weights.parameters import tied_names
 
         contents, adapter = self._vet()
+        chats.start()  # it gets ready while the weights are read
         where = _device(device)
         target = _dtype(dtype, contents.config, where)
         LOG.info("reading %s", self.name)
@@ -188,17 +190,23 @@ class Checkpoint:
     def config(self) -> Any:
         """The configuration of the base, as transformers reads it: with every default filled in."""
         self._vet()
-        from transformers import AutoConfig
-
         with quiet():
             try:
-                return AutoConfig.from_pretrained(
-                    str(self.folders[0]),
-                    trust_remote_code=self.trust_remote_code,
-                    local_files_only=True,
-                )
+                return self._configuration()
             except Exception as error:  # as below
                 raise self._cannot_load(error) from error
+
+    def _configuration(self, **settings: bool) -> Any:
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(
+            str(self.folders[0]),
+            trust_remote_code=self.trust_remote_code,
+            local_files_only=True,
+            **settings,
+        )
+        choose(config)
+        return config
 
     def _ends_of_adapter(self) -> tuple[int, ...]:
         _, adapter = self.folders
@@ -287,12 +295,12 @@ class Checkpoint:
             try:
                 found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
                     str(self.folders[0]),
+                    config=self._configuration(**settings),
                     dtype=getattr(torch, dtype),
                     use_safetensors=True,
                     trust_remote_code=self.trust_remote_code,
                     local_files_only=True,
                     output_loading_info=True,
-                    **settings,
                 )
             except MemoryError:
                 raise
@@ -317,15 +325,19 @@ class Checkpoint:
     def load_tokenizer(self) -> Any:
         """The base's tokenizer. Raises CheckpointError where it cannot be loaded."""
         self._vet()
-        from transformers import AutoTokenizer
+        from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
         with quiet():
             try:
-                return AutoTokenizer.from_pretrained(
+                found = AutoTokenizer.from_pretrained(
                     str(self.folders[0]),
                     trust_remote_code=self.trust_remote_code,
                     local_files_only=True,
                 )
+                # The class that the files name is any of the library's, such as a model.
+                if not isinstance(found, PreTrainedTokenizerBase):
+                    raise TypeError(f"{type(found).__name__} is no tokenizer")
+                return found
             except Exception as error:  # as above
                 raise CheckpointError(
                     f"The tokenizer of '{self.name}' cannot be loaded: {first_line(error)}.",

@@ -163,7 +163,7 @@ def _save(source: Checkpoint, model: Any, base: Path, work: Path) -> None:
     if source.trust_remote_code:
         names += [path.name for path in base.glob("*.py")]
     for name in names:
-        if (base / name).exists():
+        if vetting.inside(base, name).exists():
             (work / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(base / name, work / name)
 

@@ -13,7 +13,9 @@ from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from safebasin.checkpoint.implementations import kernel_entry
 from safebasin.errors import CheckpointError
+from safebasin.terminal import printable
 
 CONFIG_FILES = ("config.json", "generation_config.json")
 VOCABULARIES = (
@@ -34,7 +36,13 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
-_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "image_processor.json")
+_PROCESSOR_FILES = (
+    "processor_config.json",
+    "preprocessor_config.json",
+    "image_processor.json",
+    "video_preprocessor_config.json",
+    "feature_extractor_config.json",
+)
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 _LARGEST_DIMENSION = 2**40
@@ -267,10 +275,16 @@ def inside(folder: Path, name: str) -> Path:
 def refuse_code(folder: Path) -> None:
     """Raise CheckpointError where a file of settings asks to run code of the checkpoint's own."""
     for name in (*CONFIG_FILES, "tokenizer_config.json", *_PROCESSOR_FILES):
-        if _names_code(read_json(folder, name)):
+        found = read_json(folder, name)
+        if _names_code(found):
             raise CheckpointError(
                 f"{folder / name} asks to run the checkpoint's own code ('auto_map').",
                 "Read that code, and allow it with --trust-remote-code if you trust its author.",
+            )
+        if (entry := kernel_entry(found)) is not None:
+            raise CheckpointError(
+                f"{folder / name} asks to run code from a hub ('{printable(entry)}').",
+                "Remove that entry; it changes how a model is computed, not what it is.",
             )
 
 

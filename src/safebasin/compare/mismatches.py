@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.chat_templates import stored_chat_template
+from safebasin.checkpoint.chats import Unrendered
 from safebasin.checkpoint.mismatches import Mismatch, other_template, recorded_base
 from safebasin.checkpoint.token_tables import SAME, OtherTokens, renamed_tokens
 from safebasin.engines.rendered import REQUEST
@@ -169,7 +168,7 @@ def _encoded(template: Template, prompt: Prompt) -> list[int] | None:
     """What a prompt becomes; None where the tokenizer makes no prompt of it."""
     try:
         return template.encode(prompt)
-    except (TemplateError, jinja2.TemplateError):
+    except TemplateError:
         return None
 
 
@@ -228,7 +227,7 @@ def _written(tokenizer: Any, source: str) -> str | None:
     """The probe as a chat template writes it; None where it refuses to."""
     try:
         return Template(tokenizer, source).render(REQUEST)
-    except (jinja2.TemplateError, TypeError, ValueError):
+    except Unrendered:
         return None
 
 
@@ -236,7 +235,7 @@ def _system(tokenizer: Any, source: str) -> str:
     """The system message that a chat template puts in by itself; "" for none."""
     try:
         found = Template(tokenizer, source).rendered.system
-    except (jinja2.TemplateError, TypeError, ValueError):
+    except Unrendered:
         return ""
     return (found or "").strip()
 

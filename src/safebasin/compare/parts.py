@@ -18,6 +18,7 @@ from safebasin.prompts import PromptSet
 from safebasin.reference import ask_everyday, settle
 from safebasin.results import LEXICON, adopt, judge_point
 from safebasin.run import RunFolder
+from safebasin.run.atomic import refuse_link
 from safebasin.run.folder import MANIFEST
 from safebasin.run.manifest import Manifest, load_manifest, plane_to_json
 from safebasin.scanner import Observer, by_missing
@@ -105,6 +106,8 @@ def measure(
         whole = part.manifest(identity, config)
         return replace(whole, files={LEXICON: lexicon.sha256}, rendered=_rendered(engine))
 
+    for part in parts:
+        refuse_link(folder / part.name)
     with ExitStack() as stack:
         runs = [
             stack.enter_context(_opened(folder / part.name, part, made, shard)) for part in parts
@@ -160,6 +163,7 @@ def unmeasured(folder: Path, parts: Sequence[Part]) -> int:
     absent = 0
     for part in parts:
         path, points = folder / part.name, outward(part.planes)
+        refuse_link(path)
         if not (path / MANIFEST).exists():
             absent += len(points) * len(part.prompts)
             continue

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint.chat_templates import stored_chat_template
+from safebasin.checkpoint.chats import Unrendered, write_chat
 from safebasin.engines.rendered import REQUEST, Rendered, rendered
 from safebasin.errors import TemplateError
 from safebasin.exchange import Exchange, Finish
@@ -70,16 +71,16 @@ class Template:
         return result
 
     def render(self, text: str) -> str:
-        """The whole input for one prompt, up to where the answer begins."""
+        """The whole input for one prompt, up to where the answer begins.
+
+        Raises Unrendered, a TemplateError, where the chat template does not write it.
+        """
         if self.source is None:
             return text
         messages = [{"role": "user", "content": text}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})
-        whole = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, chat_template=self.source
-        )
-        return str(whole)
+        return write_chat(self.tokenizer, messages, self.source, add_generation_prompt=True)
 
     @cached_property
     def rendered(self) -> Rendered:
@@ -91,8 +92,19 @@ class Template:
         return replace(self, system=system).render(text)
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """The token ids of one prompt. Raises TemplateError for a doubled start token."""
-        ids = self.tokenizer(self.render(prompt.text), add_special_tokens=self.source is None)
+        """The token ids of one prompt.
+
+        Raises TemplateError, naming the prompt, where the chat template fails and for a doubled
+        start token.
+        """
+        try:
+            text = self.render(prompt.text)
+        except Unrendered as error:
+            raise TemplateError(
+                f"The chat template fails at prompt '{shorten(prompt.id)}': {error.reason}.",
+                "Leave out the prompt, or give a chat template that takes it with --template FILE.",
+            ) from error
+        ids = self.tokenizer(text, add_special_tokens=self.source is None)
         tokens = [int(token) for token in ids["input_ids"]]
         if not tokens:
             raise TemplateError(
@@ -179,19 +191,16 @@ class Template:
         }
 
     def _probe(self) -> None:
-        import jinja2
-
         probe = REQUEST
         try:
             text = self.render(probe)
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+        except Unrendered as error:
             if self.system is not None and self._works_without_system(probe):
                 raise TemplateError(
-                    f"The chat template refuses a system message: {reason}.",
+                    f"The chat template refuses a system message: {error.reason}.",
                     "Leave out --system, or give a template that takes one with --template FILE.",
                 ) from error
-            raise TemplateError(f"The chat template fails: {reason}.", REMEDY) from error
+            raise
         if probe not in text:
             raise TemplateError("The chat template leaves out the prompt.", REMEDY)
         own = rendered(self.with_system, None).system if self.system == "" else None
@@ -208,11 +217,9 @@ class Template:
             )
 
     def _works_without_system(self, probe: str) -> bool:
-        import jinja2
-
         try:
             return probe in Template(self.tokenizer, self.source).render(probe)
-        except (jinja2.TemplateError, TypeError, ValueError):
+        except Unrendered:
             return False
 
 

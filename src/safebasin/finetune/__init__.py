@@ -158,6 +158,8 @@ def _train(
     progress: Progress | None,
 ) -> list[float]:
     with _quiet():
+        from safetensors import SafetensorError
+
         from safebasin.finetune import trainer as trl
 
         batch = own.batch or 1
@@ -186,7 +188,7 @@ def _train(
             made.train(resume_from_checkpoint=None if resume is None else str(resume))
         except SafebasinError:
             raise
-        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+        except (RuntimeError, ValueError, OSError, MemoryError, SafetensorError) as error:
             raise _failed(error, folder) from error
     for checkpoint in folder.checkpoints:
         trl.tidy(checkpoint, base)

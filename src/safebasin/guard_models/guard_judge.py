@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jinja2
 import torch
 from torch import Tensor
 
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.chats import Unrendered, write_chat
 from safebasin.engines.memory import free_bytes, free_model
 from safebasin.errors import JudgeError
 from safebasin.exchange import Exchange, Verdict
@@ -160,13 +160,11 @@ class GuardJudge:
         messages = self.guard.messages(prompt, response)
         more = [{"guideline": text} if text else {} for text in self.guard.variants]
         try:
-            return [
-                str(self.loaded.tokenizer.apply_chat_template(messages, tokenize=False, **options))
-                for options in more
-            ]
-        except (jinja2.TemplateError, ValueError, TypeError) as error:
+            return [write_chat(self.loaded.tokenizer, messages, **options) for options in more]
+        except Unrendered as error:
             raise JudgeError(
-                f"The chat template of '{self.checkpoint.name}' cannot render a conversation.",
+                f"The chat template of '{self.checkpoint.name}' cannot render a conversation: "
+                f"{error.reason}.",
                 f"Give the model that the guard '{self.guard.name}' was made for.",
             ) from error
 

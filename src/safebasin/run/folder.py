@@ -24,7 +24,14 @@ from safebasin.exchange import Exchange, Verdict
 from safebasin.landscape.capability import Item
 from safebasin.plane import Plane, Point
 from safebasin.run import records, sealed, strictjson
-from safebasin.run.atomic import cannot_write, read_plain, remove_leftovers, write_atomic
+from safebasin.run.atomic import (
+    cannot_write,
+    make_folder,
+    read_plain,
+    refuse_link,
+    remove_leftovers,
+    write_atomic,
+)
 from safebasin.run.lock import (
     SHARDS_WAIT,
     lock_folder,
@@ -39,7 +46,7 @@ from safebasin.run.no_run import no_run
 from safebasin.run.provenance import Redaction, session
 from safebasin.run.records import DamagedError
 from safebasin.run.sittings import SITTINGS, SittingLog
-from safebasin.run.verdicts import VerdictStore, in_order, make_folder
+from safebasin.run.verdicts import VerdictStore, in_order
 from safebasin.terminal import printable
 
 if TYPE_CHECKING:
@@ -450,11 +457,7 @@ class RunFolder:
         path = self.path
         for part in inner_path(name).parts:
             path = path / part
-            if path.is_symlink():
-                raise RunError(
-                    f"{printable(str(path))} is a link.",
-                    "A run folder holds no links; remove it and run the same command again.",
-                )
+            refuse_link(path)
         return path
 
 

@@ -11,7 +11,7 @@ from safebasin.errors import RunError, RunMismatch
 from safebasin.exchange import Verdict
 from safebasin.plane import Point
 from safebasin.run import records, strictjson
-from safebasin.run.atomic import read_plain, sync_folder, write_atomic
+from safebasin.run.atomic import make_folder, read_plain, write_atomic
 from safebasin.run.manifest import JSON, differences, mismatch
 from safebasin.run.names import canonical, digest, slug
 from safebasin.run.provenance import Redaction, redact_json
@@ -222,23 +222,6 @@ def read_judge(data: bytes, folder_name: str) -> JudgeHead:
             measures = value.get("measures")
             return JudgeHead(name, spec, written, measures if isinstance(measures, str) else None)
     raise DamagedError(1, "lacks what a judge's file holds")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder inside a run, refusing a link in its place.
-
-    Raises:
-        FileExistsError: Something that is not a folder is there.
-        OSError: It cannot be made.
-    """
-    if folder.is_symlink():
-        raise RunError(
-            f"{printable(str(folder))} is a link.",
-            "A run folder holds no links; remove it and run the same command again.",
-        )
-    if not folder.is_dir():
-        folder.mkdir()
-        sync_folder(folder.parent)
 
 
 def in_order(present: Mapping[str, object], order: Sequence[str]) -> list[str]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from safebasin.directions import Gaussian
 from safebasin.errors import DirectionError
+from safebasin.run.atomic import of_library, prepare_folder, write_by
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
 
@@ -33,11 +34,23 @@ class Held:
         return self.tensors.get(parameter.name)
 
     def save(self, path: Path, scale: float = 1.0) -> Path:
-        """Write it as safetensors, for `--directions`."""
+        """Write it as safetensors, for `--directions`.
+
+        Raises RunError where its folder is a link or it cannot be written.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({n: (t * scale).cpu().contiguous() for n, t in self.tensors.items()}, path)
+        scaled = {n: (t * scale).cpu().contiguous() for n, t in self.tensors.items()}
+        prepare_folder(path.parent)
+
+        def write(draft: Path) -> None:
+            try:
+                save_file(scaled, draft)
+            except SafetensorError as error:
+                raise of_library(error) from error
+
+        write_by(path, write)
         return path
 
 
