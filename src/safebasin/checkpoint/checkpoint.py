@@ -36,6 +36,7 @@ from safebasin.checkpoint.mismatches import recorded_base, refuse
 from safebasin.checkpoint.sources import commit, display, first_line, locate
 from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet
 from safebasin.errors import CheckpointError, EngineError, UsageError
+from safebasin.run.stored_weights import told_storage
 
 if TYPE_CHECKING:
     import torch
@@ -181,7 +182,8 @@ class Checkpoint:
         contents, adapter = self._vet()
         where = _device(device)
         target = _dtype(dtype, contents.config, where)
-        LOG.info("reading %s", self.name)
+        how = f", stored as {told_storage(contents.quantisation)}" if contents.quantisation else ""
+        LOG.info("reading %s%s", self.name, how)
         model = self._load_model("float32" if adapter else target)
         if adapter is not None:
             model = merge_into(model, adapter.weights[0].parent, untie=untie)
