@@ -98,7 +98,9 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
     other = [
         f"{name} ({shorten(str(there.get(name)))}, here {shorten(str(here.get(name)))})"
         for name in known
-        if _computes(name) and here.get(name) != there.get(name)
+        if _computes(name)
+        and here.get(name) != there.get(name)
+        and (name in there or ours.model_type == theirs.model_type)
     ]
     if not other:
         return []
@@ -113,7 +115,7 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
 
 
 def _family(model_type: str) -> str:
-    """The architecture of a config; a GGUF file calls a Mistral a Llama, which computes the same."""
+    """The architecture of a config; to a GGUF file a Mistral is a Llama, which computes alike."""
     return {"mistral": "llama"}.get(model_type, model_type)
 
 

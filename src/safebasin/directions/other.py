@@ -23,8 +23,8 @@ class OtherWeights:
 
     Tensors are read from the checkpoint's files when they are asked for, so that no second model
     is held in memory. Only an adapter, which has to be merged, quantised weights, and files whose
-    tensors have other names than the loaded model are held in memory, each tensor in the narrowest float type that
-    has its exact values.
+    tensors have other names than the loaded model are held in memory, each tensor in the narrowest
+    float type that has its exact values.
 
     A table with one row a token may have another number of rows: the rows that only one of both
     has keep our values, and `resized` names the table with (our rows, their rows). `vocabulary`

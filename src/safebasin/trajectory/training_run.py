@@ -38,11 +38,8 @@ def training_run(names: Sequence[str], *, trust_remote_code: bool = False) -> Tr
     notes: list[str] = []
     for name in in_order(names):
         folder = Path(name).expanduser()
-        if (
-            not folder.exists()
-            or local_file(folder) is not None
-            or (_is_model(folder) and not (len(names) == 1 and _steps(folder)))
-        ):
+        whole = _is_model(folder) and not (len(names) == 1 and _steps(folder))
+        if not folder.exists() or whole or local_file(folder) is not None:
             found.append(name)
             continue
         run = _read(name, trust_remote_code)
