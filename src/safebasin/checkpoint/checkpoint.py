@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
@@ -22,11 +23,21 @@ from safebasin.checkpoint.completeness import (
     require_language_head,
 )
 from safebasin.checkpoint.end_tokens import named_end_tokens, stored_end_tokens
+from safebasin.checkpoint.gguf.description import describe, described, tokenizer_digest
+from safebasin.checkpoint.gguf.files import local_file
+from safebasin.checkpoint.gguf.header import Header
+from safebasin.checkpoint.gguf.weights import (
+    as_plain_model,
+    loading_settings,
+    require_all_used,
+    without_bar,
+)
 from safebasin.checkpoint.implementations import choose
 from safebasin.checkpoint.mismatches import recorded_base, refuse
 from safebasin.checkpoint.sources import commit, display, first_line, locate
 from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet
 from safebasin.errors import CheckpointError, EngineError, UsageError
+from safebasin.run.stored_weights import told_storage
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +53,9 @@ class Checkpoint:
     """A base model and, optionally, an adapter that is merged into it.
 
     `base` and `adapter` are local folders, hub ids, or names of packaged models such as
-    `testbed:aligned`. `trust_remote_code` holds for the base model alone and is recorded.
+    `testbed:aligned`. A base may be a GGUF file, too: its path, a folder with one, or
+    `REPOSITORY:FILE.gguf`; such a model's folder is one that describes it, made here.
+    `trust_remote_code` holds for the base model alone and is recorded.
     """
 
     base: str
@@ -118,10 +131,12 @@ class Checkpoint:
         model, adapter = self._vet()
         base_folder, adapter_folder = self.folders
         tokenizer = [base_folder / name for name in vetting.TOKENIZER_FILES]
+        gguf = self._gguf
+        home = base_folder if gguf is None else gguf.path.parent
         return {
             "base": display(self.base),
             "revision": self.revision,
-            "commit": commit(base_folder),
+            "commit": commit(home),
             "adapter": None if self.adapter is None else display(self.adapter),
             "adapter_revision": self.adapter_revision,
             "adapter_commit": None if adapter_folder is None else commit(adapter_folder),
@@ -130,8 +145,18 @@ class Checkpoint:
             "parameters": model.elements,
             "adapter_parameters": 0 if adapter is None else adapter.elements,
             "fingerprint": self.fingerprint(),
-            "tokenizer": _digest([path for path in tokenizer if path.exists()]),
+            "tokenizer": (
+                _digest([path for path in tokenizer if path.exists()])
+                if gguf is None
+                else tokenizer_digest(gguf)
+            ),
+            **({} if model.quantisation is None else {"quantisation": model.quantisation}),
         }
+
+    @property
+    def _gguf(self) -> Header | None:
+        """The head of the base's file where that is a GGUF file."""
+        return described(self.folders[0])
 
     def load(
         self,
@@ -159,7 +184,8 @@ class Checkpoint:
         chats.start()  # it gets ready while the weights are read
         where = _device(device)
         target = _dtype(dtype, contents.config, where)
-        LOG.info("reading %s", self.name)
+        how = f", stored as {told_storage(contents.quantisation)}" if contents.quantisation else ""
+        LOG.info("reading %s%s", self.name, how)
         model = self._load_model("float32" if adapter else target)
         if adapter is not None:
             model = merge_into(model, adapter.weights[0].parent, untie=untie)
@@ -261,7 +287,9 @@ class Checkpoint:
     def _fingerprint(self) -> str:
         model, adapter = self._vet()
         base_folder, _ = self.folders
-        files = [p for n in vetting.CONFIG_FILES if (p := base_folder / n).exists()]
+        # A GGUF file holds its settings itself; those beside the link to it are made from them.
+        named = () if self._gguf is not None else vetting.CONFIG_FILES
+        files = [p for n in named if (p := base_folder / n).exists()]
         files += model.weights
         if adapter is not None:
             files += [adapter.weights[0].with_name("adapter_config.json"), *adapter.weights]
@@ -284,14 +312,19 @@ class Checkpoint:
                 break
         require_language_head(self.name, config, type(model))
         require_complete(self.name, report)
+        if self._gguf is not None:
+            require_all_used(self.name, self._gguf, model)
+            as_plain_model(model, self.folders[0])
         return model
 
-    def _from_files(self, dtype: str, **settings: bool) -> tuple[Any, dict[str, Any]]:
+    def _from_files(self, dtype: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
         """The model and the loader's report; `settings` overrule those of config.json."""
         import torch
         from transformers import AutoModelForCausalLM
 
-        with quiet():
+        if self._gguf is not None:
+            settings = {**settings, "config": self.config(), **loading_settings()}
+        with quiet(), nullcontext() if self._gguf is None else without_bar():
             try:
                 found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
                     str(self.folders[0]),
@@ -351,7 +384,9 @@ def _folder(name: str, revision: str | None = None, *, code: bool = False) -> Pa
         from safebasin import testbed
 
         return Path(testbed.model_path(name.removeprefix(_TESTBED)))
-    return locate(name, revision, code=code)
+    found = locate(name, revision, code=code)
+    file = local_file(found)
+    return found if file is None else describe(file)
 
 
 def _dtype(dtype: torch.dtype | str | None, config: dict[str, Any], device: torch.device) -> str:

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from safebasin.checkpoint.gguf.description import WEIGHTS, described
 from safebasin.checkpoint.implementations import kernel_entry
 from safebasin.errors import CheckpointError
 from safebasin.terminal import printable
@@ -52,11 +53,15 @@ _MERGEABLE = {"LORA", "ADALORA", "LOHA", "LOKR", "OFT", "BOFT", "IA3", "VERA", "
 
 @dataclass(frozen=True)
 class Contents:
-    """What a vetted folder holds: its config, its weight files, and their number of elements."""
+    """What a vetted folder holds: its config, its weight files, and their number of elements.
+
+    `quantisation` says how the weights are stored where they are not plain numbers.
+    """
 
     config: dict[str, Any]
     weights: tuple[Path, ...]
     elements: int
+    quantisation: dict[str, Any] | None = None
 
 
 def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
@@ -65,6 +70,9 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
     Raises CheckpointError, naming the file, where the folder is incomplete or damaged, holds
     pickles only, asks for its own code without leave, is quantised, or points outside itself.
     """
+    if (gguf := described(folder)) is not None:
+        config = read_json(folder, "config.json") or {}
+        return Contents(config, (folder / WEIGHTS,), gguf.elements, gguf.quantisation)
     _require_folder(folder)
     if not (folder / "config.json").exists():
         if (folder / "adapter_config.json").exists():

@@ -19,6 +19,7 @@ from safebasin.engines.rendered import REQUEST
 from safebasin.engines.template import Template, own_template
 from safebasin.errors import TemplateError
 from safebasin.prompts import Prompt
+from safebasin.run.stored_weights import told_storage
 from safebasin.terminal import listed, shorten
 
 _REST = ("dropout", "_pdrop", "initializer", "_token_id", "output_", "router_aux", "router_jitter")
@@ -44,6 +45,7 @@ def between(
     if tuned.folders == base.folders:
         return found
     found += [one for one in recorded_base(tuned) if one not in found]
+    found += _storage(base, tuned)
     found += [] if tuned.folders[0] == base.folders[0] else _computation(base, tuned)
     theirs = _tokenizer(base, tuned)
     if theirs is not None:
@@ -51,6 +53,21 @@ def between(
     found += _templates(template, base, tuned, theirs)
     found += _ends(base.end_tokens(), tuned.end_tokens(), template.tokenizer, rows)
     return found
+
+
+def _storage(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
+    """That one of both is stored as codes, or both in two ways."""
+    ours, theirs = (one.spec().get("quantisation") for one in (base, tuned))
+    if ours == theirs:
+        return []
+    here, there = (told_storage(one) if one else "plain numbers" for one in (ours, theirs))
+    return [
+        Mismatch(
+            "quantisation",
+            f"the tuned model is stored as {there}, the base as {here}: what the codes mean is "
+            "measured, and the way between them is in part what storing changed",
+        )
+    ]
 
 
 def _tokenizer(base: Checkpoint, tuned: Checkpoint) -> Any:
@@ -66,7 +83,7 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
     Only those that the architecture itself knows count: others are some tool's notes.
     """
     ours, theirs = base.config().get_text_config(), tuned.config().get_text_config()
-    if ours.model_type != theirs.model_type:
+    if _family(ours.model_type) != _family(theirs.model_type):
         return [
             Mismatch(
                 "architecture",
@@ -80,7 +97,9 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
     other = [
         f"{name} ({shorten(str(there.get(name)))}, here {shorten(str(here.get(name)))})"
         for name in known
-        if _computes(name) and here.get(name) != there.get(name)
+        if _computes(name)
+        and here.get(name) != there.get(name)
+        and (name in there or ours.model_type == theirs.model_type)
     ]
     if not other:
         return []
@@ -92,6 +111,11 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
             "Give the base that it was tuned from, or scan each model by itself.",
         )
     ]
+
+
+def _family(model_type: str) -> str:
+    """The architecture of a config; to a GGUF file a Mistral is a Llama, which computes alike."""
+    return {"mistral": "llama"}.get(model_type, model_type)
 
 
 def _computes(name: str) -> bool:

@@ -18,6 +18,7 @@ from safebasin.prompts.published import PUBLISHED, Published
 from safebasin.report.asked_under import asked_under
 from safebasin.report.broken_text import told_by
 from safebasin.run import RunFolder
+from safebasin.run.stored_weights import told_storage
 from safebasin.terminal import printable, shorten
 
 JSON = Mapping[str, Any]
@@ -268,6 +269,9 @@ def weights_lines(run: RunFolder) -> Iterator[str]:
         fingerprint = model.get("fingerprint") if isinstance(model, dict) else None
         if fingerprint:
             yield f"- **{what}**: fingerprint `{plain_code(str(fingerprint)[:16])}`"
+        stored = model.get("quantisation") if isinstance(model, dict) else None
+        if isinstance(stored, dict):
+            yield f"- **{what} stored as**: {plain(told_storage(stored))}"
 
 
 def command_lines(run: RunFolder) -> Iterator[str]:
