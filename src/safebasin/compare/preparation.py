@@ -20,6 +20,7 @@ from safebasin.directions.lora import NotLowRank
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.end_tokens import EndTokens
+from safebasin.engines.model_shape import vocabulary_rows
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
@@ -228,7 +229,7 @@ def sampling_of(engine: AnyEngine, scan: ScanConfig) -> Sampling:
 
 def output_rows(model: Any) -> int:
     """How many tokens a model has an output for."""
-    return int(model.get_output_embeddings().weight.shape[0])
+    return vocabulary_rows(model)
 
 
 def end_at(engine: AnyEngine, places: Mapping[Point, Checkpoint]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
+from safebasin.engines.model_shape import vocabulary_rows
 
 LOGITS_BYTES = {"cpu": 6 * 2**20, "cuda": 256 * 2**20}
 """The most memory that the logits of one pass may take."""
@@ -42,7 +43,7 @@ class OriginScores:
         self.forward = forward
         self.prompts = prompts
         self._shape = CacheShape.of(forward.model)
-        self._vocabulary = forward.model.get_output_embeddings().weight.shape[0]
+        self._vocabulary = vocabulary_rows(forward.model)
         self._logits = LOGITS_BYTES.get(forward.device.type, LOGITS_BYTES["cpu"])
         self._known: dict[tuple[int, tuple[int, ...]], array[float]] = {}
         self._kept: SlotStorage | None = None
