@@ -15,6 +15,7 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
+from safebasin.checkpoint.sources import first_line
 from safebasin.engines.broken_logits import require_numbers
 from safebasin.engines.memory import is_out_of_memory
 from safebasin.errors import EngineError
@@ -67,7 +68,7 @@ def rows_together(
 
     Rows padded on the left are generated from, greedily, rows padded on the right are read in one
     pass; the weights have to be undisplaced. Raises EngineError where the model fails at a row by
-    itself for want of memory and, unless `numbers` is off, where its logits are no numbers.
+    itself and, unless `numbers` is off, where its logits are no numbers.
     """
     found = _FOUND.setdefault(model, {})
     if side not in found:
@@ -119,12 +120,15 @@ def _tried(
 
 
 def _alone(model: Any, row: list[int], pad: int, side: Side, numbers: bool) -> Tensor:
-    """The logits of a row by itself; whatever its own code raises is the caller's to hear of."""
+    """The logits of a row by itself. Raises EngineError where there are none."""
     try:
         [found] = _logits(model, [row], pad, side)
-    except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
+    except Exception as error:  # a model's code has no error type of its own
         if not is_out_of_memory(error):
-            raise
+            raise EngineError(
+                f"The model fails at a prompt: {type(error).__name__}: {first_line(error)}.",
+                "Check that this model generates text with transformers alone.",
+            ) from error
         raise EngineError(
             "Memory ran out with a single prompt.",
             "Give a smaller --batch or --max-new-tokens, or another --dtype or --device.",

@@ -71,12 +71,13 @@ def encode(row: Row, template: Template, max_length: int, end_tokens: Sequence[i
 def _render(template: Template, messages: Sequence[Message], *, answer_next: bool) -> str:
     if template.source is None:
         return "".join(message.content for message in messages)
-    text = template.tokenizer.apply_chat_template(
-        [{"role": message.role, "content": message.content} for message in messages],
-        tokenize=False,
-        add_generation_prompt=answer_next,
-        chat_template=template.source,
-    )
+    with template.clock.stopped(template.source):
+        text = template.tokenizer.apply_chat_template(
+            [{"role": message.role, "content": message.content} for message in messages],
+            tokenize=False,
+            add_generation_prompt=answer_next,
+            chat_template=template.source,
+        )
     return str(text)
 
 

@@ -278,7 +278,8 @@ def _line_part(prepared: Prepared, name: str) -> Part:
 def _spread(prepared: Prepared, name: str) -> Spread:
     """How the questions along one direction are spread; an actor reads what was found."""
     config, folder = prepared.config, str(prepared.folder.absolute())
-    scan = replace(settings_elsewhere(config.scan, prepared.judges), out=folder)
+    alone = settings_elsewhere(config.scan, prepared.judges, prepared.template.day)
+    scan = replace(alone, out=folder)
     return Spread(config.scan, Recipe(_engine, (replace(config, scan=scan), name)))
 
 
