@@ -192,16 +192,17 @@ class LmEvalProbe:
         task, template = self.task, self.bench.template
         for part in task.parts.values():
             part.set_fewshot_seed(seed=SEED)
-        results = evaluate(
-            lm=self._lm,
-            task_dict=dict(task.loaded),
-            limit=task.limit or None,
-            bootstrap_iters=BOOTSTRAPS,
-            log_samples=True,
-            apply_chat_template=template.source is not None,
-            fewshot_as_multiturn=template.source is not None,
-            system_instruction=template.system,
-        )
+        with template.clock.stopped(template.source):
+            results = evaluate(
+                lm=self._lm,
+                task_dict=dict(task.loaded),
+                limit=task.limit or None,
+                bootstrap_iters=BOOTSTRAPS,
+                log_samples=True,
+                apply_chat_template=template.source is not None,
+                fewshot_as_multiturn=template.source is not None,
+                system_instruction=template.system,
+            )
         return [_item(name, task.metric, results) for name in sorted(task.parts)]
 
 

@@ -49,12 +49,14 @@ def write_chat(
     source: str | None = None,
     *,
     today: str | None = None,
+    anew: bool = False,
     **options: Any,
 ) -> str:
     """What a chat template makes of a conversation, as text.
 
     source   the template; None for the tokenizer's own
     today    the day (YYYY-MM-DD) that a template which asks for the time is told; None for now
+    anew     whether it is written again where the same was asked before
     options  as `apply_chat_template` takes them, JSON values all, such as `add_generation_prompt`
 
     Raises Unrendered for whatever hinders it: the template refuses, fails, or goes beyond the
@@ -85,7 +87,7 @@ def write_chat(
         "options": options,
         "today": today,
     }
-    return _RENDERER.render(json.dumps(request))
+    return _RENDERER.render(json.dumps(request), anew)
 
 
 def start() -> None:
@@ -111,9 +113,9 @@ class _Renderer:
         with self._own_lock():
             self._started()
 
-    def render(self, request: str) -> str:
+    def render(self, request: str, anew: bool) -> str:
         with self._own_lock():
-            if request in self._known:
+            if request in self._known and not anew:
                 return self._known[request]
             longest = LONGEST + len(request)
             limits = f'"seconds": {SECONDS}, "memory": {MEMORY}, "longest": {longest}'

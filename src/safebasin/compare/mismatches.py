@@ -149,7 +149,7 @@ def _tokens(
             )
         )
         return found
-    own = Template(theirs, template.source, template.system, template.marks)
+    own = Template(theirs, template.source, template.system, template.marks, template.clock)
     other = [prompt.id for prompt in prompts if _encoded(own, prompt) != encoded[prompt.id]]
     if other:
         found.append(

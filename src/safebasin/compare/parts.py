@@ -104,7 +104,7 @@ def measure(
 
     def made(part: Part) -> Manifest:
         whole = part.manifest(identity, config)
-        return replace(whole, files={LEXICON: lexicon.sha256}, rendered=_rendered(engine))
+        return replace(whole, files={LEXICON: lexicon.sha256}, **_rendered(engine, part))
 
     for part in parts:
         refuse_link(folder / part.name)
@@ -152,10 +152,15 @@ def measure(
                 judge_point(run, part.judges, point)
 
 
-def _rendered(engine: object) -> dict[str, Any]:
-    """What a prompt holds beside the request, of an engine that has a template to tell it by."""
+def _rendered(engine: object, part: Part) -> dict[str, Any]:
+    """What the model sees of the prompts, of an engine that has a template to tell it by."""
     template = getattr(engine, "template", None)
-    return {} if template is None else dict(template.rendered.to_json())
+    if template is None:
+        return {}
+    return {
+        "rendered": dict(template.rendered.to_json()),
+        "renderings": template.renderings(part.prompts),
+    }
 
 
 def unmeasured(folder: Path, parts: Sequence[Part]) -> int:

@@ -19,7 +19,9 @@ from safebasin.directions import Adapter, Direction, Toward
 from safebasin.directions.lora import NotLowRank
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.clock import settle_day
 from safebasin.engines.end_tokens import EndTokens
+from safebasin.engines.model_shape import vocabulary_rows
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
@@ -83,12 +85,15 @@ class Prepared:
         own = config.tuned_scan(str(self.folder / LANDSCAPE))
         if self.tuned.adapter == config.tuned:  # the folder of an adapter, which is no model
             own = replace(own, model=f"{config.scan.model}+{config.tuned}")
+        if own.date is None and self.engine.template.clock.told:
+            own = replace(own, date=self.engine.template.day)
         return own
 
     @property
     def spread(self) -> Spread:
         """How the questions are spread; an actor finds the direction anew."""
-        scan = settings_elsewhere(replace(self.config.scan, full_responses=True), ())
+        whole, day = replace(self.config.scan, full_responses=True), self.engine.template.day
+        scan = settings_elsewhere(whole, (), day)
         return Spread(self.config.scan, Recipe(_engine, (replace(self.config, scan=scan),)))
 
 
@@ -142,6 +147,8 @@ def prepare(config: CompareConfig) -> Prepared:
     # The sets and the path count too, so that other questions never meet these answers.
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
+    template = loaded.template
+    identity = settle_day(identity, folder, scan.date, template.clock, template.source)
     return Prepared(
         config, base, tuned, direction, distances(direction, loaded.weights), tuple(parts),
         engine, sampling, lexicon, identity, folder,
@@ -228,7 +235,7 @@ def sampling_of(engine: AnyEngine, scan: ScanConfig) -> Sampling:
 
 def output_rows(model: Any) -> int:
     """How many tokens a model has an output for."""
-    return int(model.get_output_embeddings().weight.shape[0])
+    return vocabulary_rows(model)
 
 
 def end_at(engine: AnyEngine, places: Mapping[Point, Checkpoint]) -> dict[str, Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint.chat_templates import stored_chat_template
 from safebasin.checkpoint.chats import Unrendered, write_chat
+from safebasin.engines.clock import Clock, reads_clock
 from safebasin.engines.rendered import REQUEST, Rendered, rendered
 from safebasin.errors import TemplateError
 from safebasin.exchange import Exchange, Finish
@@ -22,6 +23,8 @@ from safebasin.thought import Marks, closing_of, opened, special_marks
 RAW = "raw"
 TAIL = 32
 """How many tokens of a prompt's end are looked at for a mark that opens a thought."""
+AGAIN = 7
+"""How often a prompt is rendered again to see whether a chat template draws at random."""
 REMEDY = (
     "Give one with --template FILE (a Jinja chat template), or --template raw to send prompts bare."
 )
@@ -34,13 +37,15 @@ class Template:
     `source` is the Jinja text of a chat template, or None to send the prompt's text bare, with the
     special tokens that the tokenizer itself adds. `system` is the system message, "" for an empty
     one; None sends none, and a chat template may then put in its own. `marks` are what the model's
-    thoughts stand between, None for the known marks.
+    thoughts stand between, None for the known marks. `clock` is what a chat template that asks for
+    the date is told.
     """
 
     tokenizer: Any
     source: str | None
     system: str | None = None
     marks: Marks | None = None
+    clock: Clock = field(default_factory=Clock, compare=False)
 
     @classmethod
     def of(
@@ -70,17 +75,40 @@ class Template:
         result._probe()
         return result
 
-    def render(self, text: str) -> str:
+    def render(self, text: str, *, anew: bool = False) -> str:
         """The whole input for one prompt, up to where the answer begins.
 
-        Raises Unrendered, a TemplateError, where the chat template does not write it.
+        `anew` has the template write what is known from before again. Raises Unrendered, a
+        TemplateError, where the chat template does not write it.
         """
         if self.source is None:
             return text
         messages = [{"role": "user", "content": text}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})
-        return write_chat(self.tokenizer, messages, self.source, add_generation_prompt=True)
+        return write_chat(
+            self.tokenizer,
+            messages,
+            self.source,
+            today=self.day,
+            anew=anew,
+            add_generation_prompt=True,
+        )
+
+    @property
+    def day(self) -> str | None:
+        """The day that the chat template is told, such as 2026-11-27; None where it asks none."""
+        return self.clock.day.isoformat() if reads_clock(self.source) else None
+
+    def renderings(self, prompts: Iterable[Prompt]) -> dict[str, str]:
+        """A digest of each prompt as the model sees it, by the prompt's id; none of bare ones."""
+        if self.source is None:
+            return {}
+        texts = {prompt.id: self.render(prompt.text) for prompt in prompts}
+        return {
+            name: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            for name, text in texts.items()
+        }
 
     @cached_property
     def rendered(self) -> Rendered:
@@ -188,6 +216,7 @@ class Template:
             "system": self.system,
             # Left out where it says nothing, so that the runs of other models stay what they are.
             **({"thought": thought} if any(thought.values()) else {}),
+            **({"date": self.day} if self.day and self.clock.told else {}),
         }
 
     def _probe(self) -> None:
@@ -203,6 +232,8 @@ class Template:
             raise
         if probe not in text:
             raise TemplateError("The chat template leaves out the prompt.", REMEDY)
+        if any(self.render(probe, anew=True) != text for _ in range(AGAIN)):
+            raise TemplateError("The chat template writes one prompt in several ways.", REMEDY)
         own = rendered(self.with_system, None).system if self.system == "" else None
         if own and own in text:
             raise TemplateError(

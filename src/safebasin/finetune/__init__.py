@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safebasin.checkpoint import Checkpoint
+from safebasin.engines.clock import parse_day
 from safebasin.engines.memory import is_out_of_memory
 from safebasin.engines.plain import end_tokens_of
 from safebasin.engines.template import Template
@@ -109,6 +110,7 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     else:
         model, tokenizer = base.load(own.dtype or "float32", own.device)
     template = Template.of(tokenizer, own.template, own.system)
+    template.clock.told = False  # the day is no part of what identifies a training
     ends = end_tokens_of(model, tokenizer)
     encoded = [encode(row, template, own.max_length, ends) for row in rows.rows]
     identity = {
@@ -124,6 +126,10 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     path = Path(own.out) if own.out else _default_folder(base.name, own, identity)
     with TrainingFolder.open(path, identity) as folder:
         losses: list[float] = []
+        if template.day is not None:
+            folder.write(day=folder.record.get("day", template.day))
+            template.clock.day = parse_day(folder.record["day"])
+            encoded = [encode(row, template, own.max_length, ends) for row in rows.rows]
         if over_merged:
             own_base = merged_base(base, model, folder)
             if folder.record["finished"] is None:

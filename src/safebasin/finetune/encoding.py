@@ -82,6 +82,7 @@ def _render(template: Template, messages: Sequence[Message], *, answer_next: boo
         template.tokenizer,
         [{"role": message.role, "content": message.content} for message in messages],
         template.source,
+        today=template.day,
         add_generation_prompt=answer_next,
     )
 

@@ -35,7 +35,9 @@ class Manifest:
     `engines.rendered.Rendered` has it; it is for people and not compared, since a chat template may
     put in the date. `content` is the digest of all that the prompts' source asks, by which a
     published set is known, and `files` the SHA-256 of what is written beside the records before
-    anything is asked, by file name; both are empty in runs of earlier versions.
+    anything is asked, by file name; both are empty in runs of earlier versions. `renderings` are
+    digests of what the model saw of each prompt, by its id; where both sides have one they have to
+    agree.
     """
 
     identity: Mapping[str, Any]
@@ -46,6 +48,7 @@ class Manifest:
     content: str = field(default="", compare=False)
     files: Mapping[str, str] = field(default_factory=dict, compare=False)
     rendered: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    renderings: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def plain(self) -> Manifest:
         """This manifest in JSON values alone and free of secrets.
@@ -105,6 +108,8 @@ class Manifest:
         prompts: JSON = {"ids": list(self.prompt_ids)}
         if self.content:
             prompts["content"] = self.content
+        if self.renderings:
+            prompts["rendered"] = dict(self.renderings)
         value: JSON = {
             "schema_version": SCHEMA_VERSION,
             "identity": self.identity,
@@ -155,9 +160,14 @@ class Manifest:
             raise DamagedError(1, "lacks what a manifest holds")
         content = cast(JSON, value)["prompts"].get("content", "")
         files = cast(JSON, value).get("files", {})
-        if not isinstance(content, str) or not isinstance(files, dict):
+        seen = cast(JSON, value)["prompts"].get("rendered", {})
+        if not all(isinstance(one, str) for one in (content, *dict(seen).values())):
             raise DamagedError(1, "lacks what a manifest holds")
-        manifest = cls(identity, tuple(ids), config, tuple(sessions), extra, content, files, told)
+        if not isinstance(files, dict):
+            raise DamagedError(1, "lacks what a manifest holds")
+        manifest = cls(
+            identity, tuple(ids), config, tuple(sessions), extra, content, files, told, seen
+        )
         try:
             _ = manifest.planes
         except (ValueError, UsageError) as error:
@@ -174,6 +184,7 @@ class Manifest:
         for name in sorted({*self.capabilities} & {*given.capabilities}):
             pair = self.capabilities[name], given.capabilities[name]
             found += differences(*pair, f"capabilities.{name}")
+        found += _rendered_otherwise(self.renderings, given.renderings)
         if not found and not _grown(self.prompt_ids, given.prompt_ids):
             found.append(_first_other(self.prompt_ids, given.prompt_ids))
         if found:
@@ -193,6 +204,7 @@ class Manifest:
             content=given.content or self.content,
             files={**self.files, **given.files},
             rendered=given.rendered or self.rendered,
+            renderings={**self.renderings, **given.renderings},
         )
 
     def _compared(self, given: Manifest) -> Mapping[str, Any]:
@@ -291,6 +303,17 @@ def mismatch(message: str, found: Sequence[Difference], hint: str) -> RunMismatc
     if rest := found[_SHOWN:]:
         lines.append(f"  and {', '.join(shorten(key, 100) for key, _, _ in rest)}")
     return RunMismatch("\n".join([f"{message}:", *lines]), hint, [key for key, *_ in found])
+
+
+def _rendered_otherwise(
+    recorded: Mapping[str, str], given: Mapping[str, str]
+) -> Iterator[Difference]:
+    """The first prompt that the model would see otherwise than it was recorded, and how many."""
+    other = [name for name in recorded if given.get(name, recorded[name]) != recorded[name]]
+    if other:
+        name = other[0]
+        path = f"prompts.rendered.{name}, one of {len(other)} prompts that the model sees otherwise"
+        yield path, _shown(recorded[name]), _shown(given[name])
 
 
 def _grown(recorded: Sequence[str], given: Sequence[str]) -> bool:

@@ -112,7 +112,7 @@ class FastEngine:
     ) -> Iterator[tuple[Point, list[Exchange]]]:
         """Yield each point once it is complete, with the exchanges in the order of `prompts`."""
         encoded = [self.template.encode(prompt) for prompt in prompts]
-        self.plain._check_lengths(prompts, encoded, sampling)
+        self.plain.check(prompts, encoded, sampling)
         plan = self.planner.plan(points, encoded, sampling)
         if plan.mode == "plain" or self.forward is None:
             yield from self.plain.answers(points, prompts, sampling, progress, wanted)

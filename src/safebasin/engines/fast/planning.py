@@ -28,6 +28,7 @@ from safebasin.engines.fast.scoring import Room
 from safebasin.engines.fast.slots import CacheShape
 from safebasin.engines.fast.support import mismatch, pool_mismatch, unsupported
 from safebasin.engines.memory import free_bytes
+from safebasin.engines.model_shape import vocabulary_rows
 from safebasin.plane import Point
 from safebasin.weights import Weights
 
@@ -84,7 +85,7 @@ class Planner:
         if reason is not None:
             return MemoryPlan("plain", 0, longest, 0, 0, 0, 0, free, (reason,))
         shape = CacheShape.of(self.model)
-        vocabulary = self.model.config.get_text_config().vocab_size
+        vocabulary = vocabulary_rows(self.model)
         row = (longest + len(shared_prefix(encoded))) * shape.bytes_per_token + 12 * vocabulary
         pristine = self.weights.pristine_bytes
         scores = 0

@@ -12,6 +12,7 @@ from torch import Tensor
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
+from safebasin.engines.model_shape import vocabulary_rows
 
 ROWS_BYTES = {"cpu": 2**20, "cuda": 256 * 2**20}
 """How much of the logits is turned into probabilities at a time."""
@@ -72,7 +73,7 @@ class OriginScores:
         self.prompts = prompts
         self.room = room
         self._shape = CacheShape.of(forward.model)
-        self._vocabulary = forward.model.get_output_embeddings().weight.shape[0]
+        self._vocabulary = vocabulary_rows(forward.model)
         self._known: dict[tuple[int, tuple[int, ...]], array[float]] = {}
         self._kept: SlotStorage | None = None
         longest = max(map(len, prompts))
