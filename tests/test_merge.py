@@ -239,7 +239,7 @@ def test_texts_come_along_byte_for_byte_and_the_record_says_from_what(tmp_path: 
 def test_end_tokens_that_only_the_loaded_model_has_are_kept(tmp_path: Path) -> None:
     base = pico.save(tmp_path / "base")
     source = Checkpoint(str(base), str(pico.adapter(base, tmp_path / "adapter")))
-    model, _ = source.load("float32", "cpu", untie=True)
+    model, _ = source.load("float32", "cpu")
     model.generation_config.eos_token_id = [pico.EOS, 5]
     merged = merge(source, tmp_path / "merged", loaded=model)
     before, after = (

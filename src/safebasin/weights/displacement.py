@@ -101,6 +101,11 @@ class Weights:
         return other
 
     @property
+    def model(self) -> nn.Module:
+        """The model whose weights these are."""
+        return self._store.model
+
+    @property
     def parameters(self) -> tuple[Parameter, ...]:
         """The selected parameters in the model's order, a tied one once."""
         return tuple(self._selected.values())

@@ -60,7 +60,7 @@ class Survey:
             for leaf, _ in module.named_parameters(recurse=False)
         }
         tensors, parameters, norms = {}, {}, set()
-        for names, tensor in _groups(model):
+        for names, tensor in parameter_groups(model):
             first = names[0]
             _require_plain(first, tensor)
             classes = [owners[name] for name in names]
@@ -79,10 +79,10 @@ class Survey:
 
 def tied_names(model: nn.Module) -> list[tuple[str, ...]]:
     """The groups of two or more parameter names that share one tensor."""
-    return [names for names, _ in _groups(model) if len(names) > 1]
+    return [names for names, _ in parameter_groups(model) if len(names) > 1]
 
 
-def _groups(model: nn.Module) -> list[tuple[tuple[str, ...], nn.Parameter]]:
+def parameter_groups(model: nn.Module) -> list[tuple[tuple[str, ...], nn.Parameter]]:
     """The parameters with all their names: the same object, or the same view of one storage."""
     groups: dict[tuple[Any, ...], tuple[list[str], nn.Parameter]] = {}
     for name, tensor in model.named_parameters(remove_duplicate=False):
