@@ -8,10 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from safebasin.checkpoint.vetting import read_header
+from safebasin.checkpoint.vetting import read_header, vet_model
 from safebasin.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from safebasin.checkpoint.checkpoint import Checkpoint
 
 LOG = logging.getLogger(__name__)
 
@@ -109,7 +112,9 @@ def _place(names: Sequence[str], stored: Collection[str]) -> str | None:
     Those of a table that it replaces under each of its names do not matter.
     """
     modules = [_PREFIX + name.removesuffix("weight") for name in names]
-    own = [key for module in modules for part in _BASE if (key := f"{module}{part}weight") in stored]
+    own = [
+        key for module in modules for part in _BASE if (key := f"{module}{part}weight") in stored
+    ]
     if own:
         return own[0]
     plain = [f"{module}weight" for module in modules]
@@ -141,6 +146,61 @@ def table_names(model: Any) -> list[tuple[str, ...]]:
     modules = [model.get_input_embeddings(), model.get_output_embeddings()]
     own = {id(module.weight) for module in modules if module is not None}
     return [names for names, tensor in parameter_groups(model) if id(tensor) in own]
+
+
+def separates_tables(checkpoint: Checkpoint, model: Any) -> bool:
+    """Whether a checkpoint has other values in two tables that `model` ties.
+
+    It has where its adapter changes one of them, and where it is a whole model that stores both.
+    What an adapter makes of both at once is seen when it is merged.
+    """
+    folder, adapter = checkpoint.folders
+    groups = [names for names in table_names(model) if len(names) > 1]
+    if not groups:
+        return False
+    if adapter is not None:
+        return any(_changes_one(adapter, model, names) for names in groups)
+    config = checkpoint.config().get_text_config()
+    if config.tie_word_embeddings:
+        return False
+    where = {n: path for path in vet_model(
+        folder, trust_remote_code=checkpoint.trust_remote_code
+    ).weights for n, _, _ in read_header(path)}  # fmt: skip
+    return any(not _stored_equal(where, names) for names in groups)
+
+
+def _changes_one(folder: Path, model: Any, names: Sequence[str]) -> bool:
+    """Whether an adapter's tensors change a table otherwise than all its names alike."""
+    import torch
+    from safetensors import safe_open
+
+    rows_only = 0
+    whole = []
+    base = model.get_parameter(names[0]).detach().to("cpu", torch.float32)
+    with safe_open(folder / _FILE, framework="pt") as file:
+        for name in names:
+            module = _PREFIX + name.removesuffix("weight")
+            own = {key.removeprefix(module) for key in file.keys() if key.startswith(module)}  # noqa: SIM118
+            changed = [part for part in own if part != "weight" and not part.startswith(_BASE)]
+            if any("token_adapter" not in part for part in changed):
+                return True
+            rows_only += bool(changed)
+            # A module that is saved whole, or a table that was resized and is as it was.
+            whole.append(file.get_tensor(f"{module}weight").float() if "weight" in own else base)
+    shared = min(map(len, whole))
+    return rows_only > 1 or any(not torch.equal(whole[0][:shared], w[:shared]) for w in whole[1:])
+
+
+def _stored_equal(where: Mapping[str, Path], names: Sequence[str]) -> bool:
+    import torch
+    from safetensors import safe_open
+
+    values = []
+    for name in names:
+        if name in where:
+            with safe_open(where[name], framework="pt") as file:
+                values.append(file.get_tensor(name))
+    return all(torch.equal(values[0], other) for other in values[1:])
 
 
 def untie_tables(model: Any) -> list[tuple[str, ...]]:

@@ -80,11 +80,12 @@ def merge_into(model: Any, folder: Path) -> Any:
         except (
             ValueError, RuntimeError, KeyError, TypeError, AttributeError, IndexError, ImportError,
         ) as error:  # fmt: skip
-            raise mismatch(first_line(error)) from error
+            lacks = "it lacks " if isinstance(error, KeyError) else ""
+            raise mismatch(f"{lacks}{first_line(error)}") from error
 
 
 def structure_as_merged(model: Any, folder: Path, merged: Any) -> None:
-    """Give the plain base `model` the tables, layers and ties of `merged`, and none of its values."""
+    """Give the plain base `model` the tables, layers and ties of `merged`, not its values."""
     from peft.tuners.tuners_utils import replicate_layers
 
     from safebasin.weights.parameters import tied_names

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from safebasin.checkpoint.adapters import adapter_digest
 from safebasin.directions.lora import Lora, NotLowRank, read_lora
-from safebasin.directions.merged_adapter import merged_steps, unties
+from safebasin.directions.merged_adapter import merged_steps
 from safebasin.errors import CheckpointError, DirectionError
 from safebasin.terminal import listed
 from safebasin.weights import Weights
@@ -186,7 +186,11 @@ class Adapter:
             )
         tied = [name for name in brought if own[name].aliases]
         if tied:
-            raise unties(self.folder, tied[0])
+            # What comes of it depends on how PEFT ties what it adds, which merging tells.
+            raise NotLowRank(
+                f"The adapter '{self.folder}' changes tied weights: {listed(tied, _LISTED)}.",
+                "Give BASE+ADAPTER as a checkpoint; it is then merged.",
+            )
         for name, tensor in self._lora.whole.items():
             if not tensor.isfinite().all():
                 raise self._not_finite(name)
