@@ -197,7 +197,7 @@ def test_layers_that_an_adapter_repeats_are_repeated(
         close = {"rtol": 1e-5, "atol": 2e-5} if dtype == "float32" else {"rtol": 0.1, "atol": 0.1}
         torch.testing.assert_close(model(IDS).logits.float(), expected, **close)
     weights = Weights(pico.load(base)[0], exclude_norms=False)
-    with pytest.raises(DirectionError, match="repeats layers of its base.*no line leads there"):
+    with pytest.raises(DirectionError, match=r"repeats layers of its base.*no line leads there"):
         Adapter(folder, weights)
 
 
@@ -270,7 +270,7 @@ def test_settings_of_a_newer_peft(
     weights = Weights(pico.load(bases["llama"])[0])
     checkpoint = Checkpoint(str(bases["llama"]), str(folder))
     for read in (lambda: checkpoint.load("float32", "cpu"), lambda: Adapter(folder, weights)):
-        with pytest.raises(CheckpointError, match="does not know: .*use_future") as caught:
+        with pytest.raises(CheckpointError, match=r"does not know: .*use_future") as caught:
             read()
         assert "9.9.0" in caught.value.hint
 
@@ -278,7 +278,7 @@ def test_settings_of_a_newer_peft(
 def test_a_folder_of_several_adapters_names_them(tmp_path: Path, bases: dict[str, Path]) -> None:
     for name in ("first", "second"):
         trained(bases["llama"], tmp_path / "both" / name, lora())
-    with pytest.raises(CheckpointError, match="holds 2 adapters .*: first, second") as caught:
+    with pytest.raises(CheckpointError, match=r"holds 2 adapters .*: first, second") as caught:
         Checkpoint(str(bases["llama"]), str(tmp_path / "both")).check()
     assert str(tmp_path / "both" / "first") in caught.value.hint
 
