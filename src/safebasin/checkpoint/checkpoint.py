@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safebasin.checkpoint import chats, vetting
-from safebasin.checkpoint.adapters import merge_into, untie_tables
+from safebasin.checkpoint.adapter_tables import untie_tables
+from safebasin.checkpoint.adapters import merge_into, structure_as_merged
 from safebasin.checkpoint.completeness import (
     denied_biases,
     require_complete,
@@ -164,21 +165,19 @@ class Checkpoint:
         device: torch.device | str | None = None,
         *,
         keep_on_host: bool = False,
-        untie: bool = False,
+        untied: bool = False,
     ) -> tuple[Any, Any]:
         """The model, in eval mode and frozen, and its tokenizer (the base's).
 
         `dtype` defaults to float32 on a CPU and to the checkpoint's own on a GPU; `device` to a
         GPU where there is one. An adapter is merged in float32 and the sum is cast once.
         `keep_on_host` leaves the model in host memory, in the dtype that it has for the device.
-        Where the adapter changes one of two tied tables, `untie` gives each its own values, as
-        they were trained; without it that is an error.
+        Where the adapter changes one of two tied tables each gets its own values, as they were
+        trained; `untied` gives them separate values in any case.
         The end tokens of a tokenizer that the adapter brings end the model's answers, too.
         Raises CheckpointError where the checkpoint cannot be opened as a causal language model.
         """
         import torch
-
-        from safebasin.weights.parameters import tied_names
 
         contents, adapter = self._vet()
         chats.start()  # it gets ready while the weights are read
@@ -188,15 +187,17 @@ class Checkpoint:
         LOG.info("reading %s%s", self.name, how)
         model = self._load_model("float32" if adapter else target)
         if adapter is not None:
-            model = merge_into(model, adapter.weights[0].parent, untie=untie)
+            folder = adapter.weights[0].parent
+            model = merge_into(model, folder)
             if target != "float32":
                 # A load in the target dtype decides what is cast: some buffers and layers are not.
                 merged, model = model, self._load_model(target)
-                if tied_names(model) != tied_names(merged):
-                    untie_tables(model)
+                structure_as_merged(model, folder, merged)
                 with torch.no_grad():
                     for name, parameter in model.named_parameters():
                         parameter.copy_(merged.get_parameter(name))
+        if untied:
+            untie_tables(model)
         model = model.to("cpu" if keep_on_host else where).eval().requires_grad_(False)
         tokenizer = self.load_tokenizer()
         if more := self._ends_of_adapter():

@@ -13,6 +13,7 @@ from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from safebasin.checkpoint.adapter_kinds import refuse_unmergeable, several_adapters
 from safebasin.checkpoint.gguf.description import WEIGHTS, described
 from safebasin.checkpoint.implementations import kernel_entry
 from safebasin.errors import CheckpointError
@@ -47,8 +48,6 @@ _PROCESSOR_FILES = (
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 _LARGEST_DIMENSION = 2**40
-# Adapters whose effect is a change of weights, so that it can be merged into the base.
-_MERGEABLE = {"LORA", "ADALORA", "LOHA", "LOKR", "OFT", "BOFT", "IA3", "VERA", "HRA"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,9 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
                 f"'{folder}' is an adapter, not a model.",
                 f"Name its base model too, as in {base or 'BASE'}+{folder}.",
             )
-        raise CheckpointError(f"'{folder}' has no config.json.", "Give the folder of a model.")
+        raise several_adapters(folder) or CheckpointError(
+            f"'{folder}' has no config.json.", "Give the folder of a model."
+        )
     if (folder / "adapter_config.json").exists():
         raise CheckpointError(
             f"'{folder}' holds both a model and an adapter.",
@@ -121,26 +122,10 @@ def vet_adapter(folder: Path) -> Contents:
     _require_folder(folder)
     config = read_json(folder, "adapter_config.json")
     if config is None:
-        raise CheckpointError(
+        raise several_adapters(folder) or CheckpointError(
             f"'{folder}' has no adapter_config.json.", "Give the folder of a PEFT adapter."
         )
-    kind = config.get("peft_type")
-    if kind not in _MERGEABLE:
-        raise CheckpointError(
-            f"The adapter '{folder}' is of type {kind}, which cannot be merged into weights.",
-            f"Give an adapter of one of the types {', '.join(sorted(_MERGEABLE))}.",
-        )
-    if config.get("megatron_config") is not None:
-        raise CheckpointError(
-            f"{folder / 'adapter_config.json'} asks to import a Python module (megatron_core).",
-            "Remove 'megatron_config' from it if you trust the adapter.",
-        )
-    if config.get("layer_replication"):
-        raise CheckpointError(
-            f"The adapter '{folder}' repeats layers of its base (layer_replication), so that its "
-            "model has other layers.",
-            "Merge and save it yourself, and give the model that comes of it.",
-        )
+    refuse_unmergeable(folder, config)
     if _names_code(config):
         raise CheckpointError(
             f"{folder / 'adapter_config.json'} asks to run its own code ('auto_map').",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.adapter_tables import separates_tables, untie_tables
 from safebasin.checkpoint.mismatches import refuse
 from safebasin.compare.distances import Distance, distances
 from safebasin.compare.mismatches import between
@@ -115,7 +116,7 @@ def prepare(config: CompareConfig) -> Prepared:
     tuned = tuned_checkpoint(config.tuned, base)
     for checkpoint in (base, tuned):
         checkpoint.check()
-    loaded = load(base, scan)
+    loaded = load(base, scan, (tuned,))
     direction = direction_to(tuned, loaded, DIRECTION)
     sets = [harmful, *(found for _, found in others)]
     asked = [prompt for found in sets for prompt in found]
@@ -185,15 +186,19 @@ def tuned_checkpoint(text: str, base: Checkpoint) -> Checkpoint:
     return Checkpoint.parse(text, trust_remote_code=base.trust_remote_code)
 
 
-def load(base: Checkpoint, scan: ScanConfig) -> Loaded:
+def load(base: Checkpoint, scan: ScanConfig, tuned: Sequence[Checkpoint] = ()) -> Loaded:
     """Load a model as the settings say, all of its weights selected.
 
-    For the engine vllm it stays in host memory: vLLM has the device's to itself.
+    Where a tuned model has other values in two tables that the base ties, each of them gets its
+    own here, too. For the engine vllm the model stays in host memory: vLLM has the device's to
+    itself.
     """
     on_host = scan.engine == "vllm"
     if on_host:
         require_vllm()
     model, tokenizer = base.load(scan.dtype, scan.device, keep_on_host=on_host)
+    if any(separates_tables(one, model) for one in tuned):
+        untie_tables(model)
     weights = Weights(model, exclude_norms=False)
     template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     return Loaded(base, model, tokenizer, weights, template)
@@ -209,7 +214,7 @@ def direction_to(tuned: Checkpoint, loaded: Loaded, name: str) -> Direction:
     folder, adapter = tuned.folders
     if adapter is not None and base.folders == (folder, None):
         try:
-            return Adapter(adapter, loaded.weights, name=name)
+            return Adapter(adapter, loaded.weights, name=name, merge=False)
         except NotLowRank as error:
             no_factors = error
         try:

@@ -106,7 +106,7 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     # Another adapter belongs to merged weights, which have to be somewhere: beside it.
     over_merged = own.lora and base.folders[1] is not None
     if over_merged:
-        model, tokenizer = base.load(base.stored_dtype(), "cpu", untie=True)
+        model, tokenizer = base.load(base.stored_dtype(), "cpu")
     else:
         model, tokenizer = base.load(own.dtype or "float32", own.device)
     template = Template.of(tokenizer, own.template, own.system)

@@ -97,7 +97,7 @@ def prepare(config: TrajectoryConfig) -> Prepared:
     checkpoints = tuple(tuned_checkpoint(text, base) for text in config.checkpoints)
     for checkpoint in (base, *checkpoints):
         checkpoint.check()
-    loaded = load(base, scan)
+    loaded = load(base, scan, checkpoints)
     series = {name_of(i): direction_to(c, loaded, name_of(i)) for i, c in enumerate(checkpoints)}
     _compare(loaded, checkpoints, prompts)
     LOG.info("laying the plane through the checkpoints")
