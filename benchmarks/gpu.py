@@ -25,8 +25,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from importlib.metadata import version
-from itertools import product
+from itertools import pairwise, product
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -38,6 +39,7 @@ from safebasin.engines import Sampling
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.memory_plan import Mode
+from safebasin.engines.fast.slots import CacheShape
 from safebasin.engines.memory import free_model
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
@@ -141,12 +143,17 @@ def answering(
         start = clock.of(lambda: engine.plan(points, prompts, sampling))
         plan = engine.plan(points, prompts, sampling)
         forward = running(engine, graphs, plan.reasons)
+        ends = stamped(forward)
         done: list[Any] = []
         with watched(given.device) as used:
             seconds = clock.of(lambda: done.extend(engine.answers(points, prompts, sampling)))
         passes = forward.counter.passes
-        # The least that a pass reads: the weights, and the direction where there is a pool.
+        pass_seconds = median(b - a for a, b in pairwise(ends))
+        # The least that a pass reads: the weights, with the direction where there is a pool, and
+        # the keys and values of rows that are answered by half.
         least = weights_bytes(model) * (2 if plan.mode == "pool" else 1)
+        context = len(template.encode(prompts[0])) + given.max_new_tokens // 2
+        least += plan.rows * context * CacheShape.of(model).bytes_per_token
         return {
             "mode": plan.mode,
             "rows": plan.rows,
@@ -156,8 +163,8 @@ def answering(
             "prompt_tokens": sum(len(template.encode(prompt)) for prompt in prompts),
             "answer_tokens": sum(each.new_tokens for _, answers in done for each in answers),
             "passes": passes,
-            "seconds_per_pass": seconds / passes,
-            "least_bytes_per_second": least * passes / seconds,
+            "median_seconds_of_a_pass": pass_seconds,
+            "least_bytes_per_second": least / pass_seconds,
             "planned_bytes": plan.total,
             "used_bytes": used[0],
             "recorded": recorded(forward),
@@ -184,6 +191,20 @@ def running(engine: FastEngine, graphs: bool, reasons: object) -> Forward:
     if not graphs:
         engine.forward.record = None
     return engine.forward
+
+
+def stamped(forward: Forward) -> list[float]:
+    """When each pass that answers has ended, from now on; a pass waits for its results."""
+    ends: list[float] = []
+    own = forward.predictions
+
+    def predictions(*args: Any) -> Any:
+        found = own(*args)
+        ends.append(time.perf_counter())
+        return found
+
+    forward.predictions = predictions  # type: ignore[method-assign]
+    return ends
 
 
 def recorded(forward: Forward) -> dict[str, Any] | None:
