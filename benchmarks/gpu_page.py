@@ -29,8 +29,8 @@ def gpu(found: Any) -> list[str]:
         f"{rate / 1e12:.0f} TFLOP/s. One run; nothing was measured on another GPU.",
         "```console\n$ PYTHONPATH=src python benchmarks/gpu.py --out gpu.json\n```",
         "Models of two published shapes, their weights drawn at random in bfloat16, answer prompts "
-        "of 40 tokens with 128 tokens each. Such answers mean nothing and never end early: an early "
-        "stop and drafts, which help real models, gain nothing here. `reference` answers "
+        "of 40 tokens with 128 tokens each. Such answers mean nothing and never end early: a "
+        "verdict stop and drafts, which help real models, gain nothing here. `reference` answers "
         "a few of the prompts in batches of four, and its time is scaled to all of them.",
         *(shape(name, found, copy) for name in NAMES if name in found),
         "A pass is the time from one result to the next in the middle of the work. The least that "
