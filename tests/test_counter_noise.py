@@ -14,6 +14,7 @@ from scipy import special, stats
 
 from safebasin.directions.counter_displacement import Term, displace_, displace_by_torch_
 from safebasin.directions.counter_noise import (
+    Parts,
     draw,
     noise_key,
     square_sums,
@@ -154,7 +155,7 @@ def test_sums_of_squares_are_exact() -> None:
     for length, rows in ((100_003, 1), (37, 11), (8, 300), (40_000, 3), (1, 5), (0, 2)):
         exact = whole_numbers(KEY, 0, length * rows).tolist()
         sums = [sum(x * x for x in exact[i * length : (i + 1) * length]) for i in range(rows)]
-        found = square_sums(KEY, length, rows)
+        found = square_sums(KEY, Parts(1, rows, length))
         assert found.tolist() == [float(total) * 2.0**-40 for total in sums]
 
 

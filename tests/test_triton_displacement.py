@@ -21,6 +21,7 @@ pytest.importorskip("triton")
 from safebasin.directions import triton_displacement as fused  # noqa: E402
 from safebasin.directions.counter_displacement import Term, displace_by_torch_  # noqa: E402
 from safebasin.directions.counter_noise import (  # noqa: E402
+    Parts,
     noise_key,
     square_sums,
     whole_numbers,
@@ -47,7 +48,7 @@ def test_a_kernel_draws_the_same_normals(offset: int, count: int) -> None:
 )
 def test_a_kernel_adds_the_same_squares(length: int, rows: int) -> None:
     found = fused.square_sums(KEYS[0], length, rows, DEVICE)
-    assert np.array_equal(found, square_sums(KEYS[0], length, rows))
+    assert np.array_equal(found, square_sums(KEYS[0], Parts(1, rows, length)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -16,10 +16,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from safebasin.directions.counter_noise import draw, square_sums
+from safebasin.directions.counter_noise import Parts, draw, square_sums
 from safebasin.directions.philox import Key
+from safebasin.weights.sums import fp32
 
 _PIECE = 1 << 24
+_PIECE_ON_CPU = 1 << 20
 
 
 class Term(NamedTuple):
@@ -54,35 +56,46 @@ def displace_by_torch_(
     target: Tensor, origin: Tensor, terms: Sequence[Term], *, offset: int = 0, inner: int = 0
 ) -> Tensor:
     """The same by PyTorch's own operations on any device: the yardstick of the fused kernel."""
-    finite = torch.ones((), dtype=torch.bool, device=target.device)
     device = target.device
-    scales = [t.scale.to(device) if isinstance(t.scale, Tensor) else t.scale for t in terms]
-    parts = zip(*(torch.split(tensor.view(-1), _PIECE) for tensor in (target, origin)), strict=True)
+    size = _PIECE_ON_CPU if device.type == "cpu" else _PIECE
+    moves = [
+        (
+            term.key,
+            fp32(term.coefficient),
+            term.scale.to(device) if isinstance(term.scale, Tensor) else fp32(term.scale),
+        )
+        for term in terms
+    ]
+    finite = torch.ones((), dtype=torch.bool, device=device)
+    parts = zip(*(torch.split(tensor.view(-1), size) for tensor in (target, origin)), strict=True)
     for number, (to, start) in enumerate(parts):
-        begin = offset + number * _PIECE
+        begin = offset + number * size
         total = start.to(torch.float32, copy=True)
-        for term, scale in zip(terms, scales, strict=True):
-            step = draw(term.key, begin, len(to), device)
-            if isinstance(scale, Tensor):
-                place = torch.arange(begin, begin + len(to), device=device)
-                step.mul_(scale[(place // inner) % len(scale)])
-            else:
-                step.mul_(float(np.float32(scale)))
-            total.add_(step.mul_(float(np.float32(term.coefficient))))
+        for key, coefficient, scale in moves:
+            step = draw(key, begin, len(to), device)
+            own = _spread(scale, begin, len(to), inner) if isinstance(scale, Tensor) else scale
+            step.mul_(own)
+            total.add_(step.mul_(coefficient))
         to.copy_(total)
         finite &= to.isfinite().all()
     return finite
 
 
-def sums_of_squares(
-    key: Key, length: int, rows: int, device: torch.device | str
-) -> NDArray[np.float64]:
-    """The sums of the squares of the noise's rows, where it is quickest: see `square_sums`."""
-    if torch.device(device).type == "cuda" and has_triton():
+def _spread(scales: Tensor, begin: int, count: int, inner: int) -> Tensor:
+    """The scales of elements begin, ..., begin + count - 1."""
+    first, last = begin // inner, (begin + count - 1) // inner
+    rows = torch.arange(first, last + 1, device=scales.device) % len(scales)
+    every = scales[rows].repeat_interleave(inner) if inner > 1 else scales[rows]
+    return every[begin - first * inner :][:count]
+
+
+def sums_of_squares(key: Key, parts: Parts, device: torch.device | str) -> NDArray[np.float64]:
+    """`square_sums`, by a kernel where there is one."""
+    if parts.outer == 1 and torch.device(device).type == "cuda" and has_triton():
         from safebasin.directions import triton_displacement
 
-        return triton_displacement.square_sums(key, length, rows, device)
-    return square_sums(key, length, rows, device)
+        return triton_displacement.square_sums(key, parts.inner, parts.rows, device)
+    return square_sums(key, parts, device)
 
 
 @cache

@@ -8,8 +8,10 @@ same bits; NumPy, PyTorch and Triton are held against each other.
 
 from __future__ import annotations
 
-import math
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,7 +26,17 @@ PER_BLOCK = 8
 
 _AT_ONCE = 1 << 15  # what the processor's second cache takes
 _AT_ONCE_ELSEWHERE = 1 << 24
+_EACH_THREAD = 8  # such pieces are worth a thread
+_THREAD = threading.local()
 _LOW = 0xFFFFFFFF
+
+
+class Parts(NamedTuple):
+    """How a tensor falls into rows: element e is of row (e // inner) % rows."""
+
+    outer: int
+    rows: int
+    inner: int
 
 
 def noise_key(seed: int, name: str, shape: Sequence[int]) -> Key:
@@ -59,31 +71,39 @@ def whole_numbers_by_torch(key: Key, offset: int, count: int, device: torch.devi
     return normals_on(uniform[skipped : skipped + count])
 
 
-def square_sums(
-    key: Key, length: int, rows: int = 1, device: torch.device | str = "cpu"
-) -> NDArray[np.float64]:
-    """The sums of the squares of `rows` consecutive rows of `length` normals each: (rows,).
+def square_sums(key: Key, parts: Parts, device: torch.device | str = "cpu") -> NDArray[np.float64]:
+    """The sums of the squares of each row's normals, in terms of squared normals: (rows,).
 
     Added as whole numbers and rounded once, so that neither order nor device matters.
     """
-    at_once = max(1, (_AT_ONCE if torch.device(device).type == "cpu" else _AT_ONCE_ELSEWHERE))
+    outer, rows, inner = parts
+    at_once = _AT_ONCE if torch.device(device).type == "cpu" else _AT_ONCE_ELSEWHERE
     upper, lower = (np.zeros(rows, dtype=np.int64) for _ in range(2))
-    several = max(1, at_once // max(1, length))
-    for begin in range(0, rows, several):
-        end = min(rows, begin + several)
-        for start in range(0, length, at_once):
-            size = min(at_once, length - start)
-            number = (end - begin) * size if several > 1 else size
-            drawn = whole_numbers(key, begin * length + start, number, device).long()
-            high, low = halved_sums(drawn.square_().reshape(end - begin, size))
-            upper[begin:end] += high.cpu().numpy()
-            lower[begin:end] += low.cpu().numpy()
+
+    def add(begin: int, blocks: int, first: int, count: int, length: int) -> None:
+        drawn = whole_numbers(key, begin, blocks * count * length, device).long()
+        high, low = halved_sums(drawn.square_().reshape(blocks, count, length))
+        upper[first : first + count] += high.cpu().numpy()
+        lower[first : first + count] += low.cpu().numpy()
+
+    together = max(1, at_once // max(1, rows * inner))
+    several = max(1, at_once // max(1, inner))
+    for block in range(0, outer, together):
+        begin, blocks = block * rows * inner, min(together, outer - block)
+        for first in range(0, rows, several):
+            count = min(several, rows - first)
+            for start in range(0, inner, at_once):
+                length = min(at_once, inner - start)
+                add(begin + first * inner + start, blocks, first, count, length)
     return joined(upper, lower)
 
 
 def halved_sums(squares: Tensor) -> tuple[Tensor, Tensor]:
-    """The sums along rows of the upper and of the lower 32 bits, which int64 holds exactly."""
-    return (squares >> 32).sum(dim=1), (squares & _LOW).sum(dim=1)
+    """The sums of each row in (blocks, rows, length), of the upper and of the lower 32 bits.
+
+    int64 holds both exactly.
+    """
+    return (squares >> 32).sum(dim=(0, 2)), (squares & _LOW).sum(dim=(0, 2))
 
 
 def joined(upper: NDArray[np.int64], lower: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -93,20 +113,33 @@ def joined(upper: NDArray[np.int64], lower: NDArray[np.int64]) -> NDArray[np.flo
     return total * UNIT**2
 
 
-def factor(norm: float, squares: float) -> float:
-    """What scales noise with that sum of squares to a norm; 0 where the noise is zero."""
-    return norm / math.sqrt(squares) if squares else 0.0
-
-
 def _by_numpy(key: Key, offset: int, count: int) -> NDArray[np.int32]:
     out = np.empty(count, dtype=np.int32)
-    reading = Reading(min(_AT_ONCE, count))
-    done = 0
-    while done < count:
-        first, skipped = divmod(offset + done, PER_BLOCK)
-        size = min(count - done, _AT_ONCE - skipped)
+
+    def fill(begin: int) -> None:
+        size = min(_AT_ONCE, count - begin)
+        first, skipped = divmod(offset + begin, PER_BLOCK)
         blocks = -(-(skipped + size) // PER_BLOCK)
         uniform = words(key, first, blocks).astype("<u8", copy=False).view("<u4")
-        out[done : done + size] = reading.normals(uniform[skipped : skipped + size])
-        done += size
+        own = _reading()
+        out[begin : begin + size] = own.normals(uniform[skipped : skipped + size])
+
+    begins = range(0, count, _AT_ONCE)
+    threads = min(torch.get_num_threads(), len(begins) // _EACH_THREAD)
+    if threads < 2:
+        for begin in begins:
+            fill(begin)
+    else:
+        # NumPy releases the interpreter lock, and no piece depends on another.
+        with ThreadPoolExecutor(threads) as pool:
+            for _ in pool.map(fill, begins):
+                pass
     return out
+
+
+def _reading() -> Reading:
+    """This thread's memory for reading the table."""
+    if not hasattr(_THREAD, "reading"):
+        _THREAD.reading = Reading(_AT_ONCE)
+    own: Reading = _THREAD.reading
+    return own

@@ -7,7 +7,7 @@ registers; the weights are read and written once, whatever the number of directi
 Imported where there is a GPU only: Triton comes with PyTorch's builds for CUDA.
 """
 
-# mypy: disable-error-code="no-untyped-def, untyped-decorator"
+# mypy: disable-error-code="no-untyped-call, no-untyped-def, untyped-decorator"
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def square_sums(
     sums = torch.empty(rows * chunks, dtype=torch.int64, device=device)
     table, keys = packed_on(sums.device), _keys([key], sums.device)
     _launch(_squares, rows * chunks, sums, table, keys, length, chunks)
-    upper, lower = halved_sums(sums.reshape(rows, chunks))
+    upper, lower = halved_sums(sums.reshape(1, rows, chunks))
     return joined(upper.cpu().numpy(), lower.cpu().numpy())
 
 
