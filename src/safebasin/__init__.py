@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from safebasin.checkpoint import Checkpoint as Checkpoint
     from safebasin.config import ScanConfig as ScanConfig
     from safebasin.directions import Adapter as Adapter
+    from safebasin.directions import CounterGaussian as CounterGaussian
     from safebasin.directions import Difference as Difference
     from safebasin.directions import Gaussian as Gaussian
     from safebasin.directions import Given as Given
@@ -46,7 +47,15 @@ if TYPE_CHECKING:
 _HOMES = {
     "checkpoint": ["Checkpoint"],
     "config": ["ScanConfig"],
-    "directions": ["Adapter", "Difference", "Gaussian", "Given", "Orthogonal", "Toward"],
+    "directions": [
+        "Adapter",
+        "CounterGaussian",
+        "Difference",
+        "Gaussian",
+        "Given",
+        "Orthogonal",
+        "Toward",
+    ],
     "errors": ["SafebasinError"],
     "exchange": ["Exchange", "Verdict"],
     "judges": ["Judge"],

@@ -21,6 +21,7 @@ DEFAULT_MAX_NEW_TOKENS = 128
 DTYPES = ("float32", "bfloat16", "float16")
 
 Normalise = Literal["tensor", "row"]
+Law = Literal["stream", "counter"]
 Tied = Literal["once", "reference"]
 EngineName = Literal["fast", "plain", "vllm"]
 Mode = Literal["auto", "pool", "in-place"]
@@ -71,6 +72,8 @@ class ScanConfig:
     direction_scale  by what saved directions are multiplied (steps / multiplier for directions
                      of the reference code, which are stored per step)
     normalise        random noise is scaled to the norm of each tensor, or of each output row
+    law              how that noise is drawn: as one `stream` of numbers, or by a `counter`, each
+                     number by itself, which is quicker and on a GPU stores no direction
     include, exclude patterns of parameter names to displace, or not to; layers as in `4-7`
     tied             tied tensors move `once`, or twice as in the reference code
     prompts, column  packaged name or file, and the column that holds the prompts
@@ -119,6 +122,7 @@ class ScanConfig:
     directions: tuple[str, ...] = ()
     direction_scale: float = 1.0
     normalise: Normalise = "tensor"
+    law: Law = "stream"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     layers: str | None = None

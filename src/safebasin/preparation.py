@@ -22,12 +22,12 @@ from safebasin.config import (
 )
 from safebasin.directions import (
     Direction,
-    Gaussian,
     Given,
     Orthogonal,
     Resident,
     cosine,
     digest,
+    random_direction,
 )
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
@@ -386,11 +386,13 @@ def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Directio
             directions[name] = Given(Path(path), weights, scale=config.direction_scale, name=name)
     else:
         for name, seed in zip(config.direction_names, config.random_seeds, strict=True):
-            directions[name] = Gaussian(seed, weights, normalise=config.normalise)
+            directions[name] = random_direction(seed, weights, config.normalise, config.law)
     if config.axes == 2 and not config.directions:
         names = list(directions)
         for first, second in zip(names[::2], names[1::2], strict=True):
             directions[second] = Orthogonal(directions[second], directions[first])
+    if config.law == "counter" and weights.device.type != "cpu":
+        return directions  # drawn where they are added
     elements = sum(math.prod(view.shape) for view in weights.views())
     if 4 * elements * len(directions) <= RESIDENT_BYTES:
         return {

@@ -73,6 +73,13 @@ def scan(
     normalise: Annotated[
         str, typer.Option(help="Scale noise to the norm of each tensor, or of each output row.")
     ] = DEFAULTS.normalise,
+    law: Annotated[
+        str,
+        typer.Option(
+            help="Draw noise as one stream, or by a counter: each number by itself, quicker, and "
+            "on a GPU without storing it."
+        ),
+    ] = DEFAULTS.law,
     include: Annotated[
         list[str] | None, typer.Option(help="Pattern of parameters to displace; repeatable.")
     ] = None,
@@ -184,6 +191,7 @@ def scan(
         "directions": tuple(map(str, directions or ())),
         "direction_scale": direction_scale,
         "normalise": normalise,
+        "law": law,
         "include": tuple(include or ()),
         "exclude": tuple(exclude or ()),
         "layers": layers,

@@ -83,6 +83,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         *([f"stored   {stored}"] if (stored := _stored(prepared)) else []),
         f"plane    {len(prepared.planes)} {several} of {shape} points, radius {config.radius:g}, "
         f"along {', '.join(config.direction_names)}",
+        *law_lines(config, model.device.type),
         f"work     {plan.points} distinct points x {plan.prompts} prompts = {plan.answers} answers "
         f"of up to {prepared.sampling.max_new_tokens} tokens ({count(plan.new_tokens)} in all, "
         f"after {count(plan.prompt_tokens)} of prompts)",
@@ -120,6 +121,20 @@ def _stored(prepared: Prepared) -> str:
     """How the weights are stored where they are codes; nothing where they are plain numbers."""
     found = prepared.identity["model"].get("quantisation")
     return "" if found is None else f"as {told_storage(found)}; measured are the numbers they mean"
+
+
+def law_lines(config: ScanConfig, device: str) -> list[str]:
+    """How random directions are drawn, where that matters."""
+    if config.directions or config.protocol is not None:
+        return []
+    if config.law == "counter":
+        return ["         drawn by a counter, each number by itself"]
+    if device == "cpu":
+        return []
+    return [
+        "         drawn on the processor; --law counter draws others of the same distribution on "
+        "the GPU, and stores none"
+    ]
 
 
 def budget_lines(prepared: Prepared, note: str = "") -> list[str]:

@@ -23,6 +23,7 @@ from safebasin.directions.combination import (
     project,
     relative,
 )
+from safebasin.directions.counter import CounterGaussian, random_direction
 from safebasin.directions.gaussian import Gaussian
 from safebasin.directions.given import Given
 from safebasin.directions.orthogonal import Orthogonal
@@ -34,6 +35,7 @@ from safebasin.weights import Weights
 __all__ = [
     "Adapter",
     "Combination",
+    "CounterGaussian",
     "Difference",
     "Direction",
     "Gaussian",
@@ -48,6 +50,7 @@ __all__ = [
     "gram",
     "principal",
     "project",
+    "random_direction",
     "rebuild",
     "relative",
 ]
@@ -58,7 +61,10 @@ def rebuild(spec: Mapping[str, Any], weights: Weights) -> Direction:
     try:
         match spec["kind"]:
             case "gaussian":
-                return Gaussian(spec["seed"], weights, spec["normalise"], name=spec["name"])
+                law = spec.get("law", "stream")  # earlier versions knew no other
+                return random_direction(
+                    spec["seed"], weights, spec["normalise"], law, name=spec["name"]
+                )
             case "orthogonal":
                 second, first = (rebuild(spec[key], weights) for key in ("second", "first"))
                 return Orthogonal(second, first, weights, spec["form"], name=spec["name"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -34,6 +34,15 @@ class Direction(Protocol):
         ...
 
 
+@runtime_checkable
+class Essential(Protocol):
+    """A direction that can be told from any other without all of its numbers."""
+
+    def essence(self, parameter: Parameter) -> bytes | None:
+        """Bytes that no other tensor of such a direction has; None where it has none."""
+        ...
+
+
 def cosine(a: Direction, b: Direction, weights: Weights) -> float:
     """The cosine of the angle between two directions, accumulated in float64.
 
@@ -50,9 +59,17 @@ def cosine(a: Direction, b: Direction, weights: Weights) -> float:
 
 
 def digest(direction: Direction, weights: Weights) -> str:
-    """SHA-256 (hex) over the float32 tensors of a direction, in the order of parameter names."""
+    """SHA-256 (hex) over the float32 tensors of a direction, in the order of parameter names.
+
+    Of noise drawn by a counter, over what the tensors are drawn from.
+    """
     total = hashlib.sha256()
     for view in sorted(weights.views(), key=lambda view: view.name):
+        essence = direction.essence(view) if isinstance(direction, Essential) else None
+        if essence is not None:
+            total.update(f"{view.name}\0{view.shape}\0".encode())
+            total.update(essence)
+            continue
         tensor = direction.tensor(view)
         if tensor is not None:
             total.update(f"{view.name}\0{tuple(tensor.shape)}\0".encode())

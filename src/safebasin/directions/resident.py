@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from safebasin.directions.base import Direction
+from safebasin.directions.base import Direction, Essential
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
 
@@ -53,6 +53,12 @@ class Resident:
             "dtype": str(self.dtype).removeprefix("torch."),
             "direction": self.direction.spec(),
         }
+
+    def essence(self, parameter: Parameter) -> bytes | None:
+        """That of the direction, where its values are the same."""
+        if self.dtype == torch.float32 and isinstance(self.direction, Essential):
+            return self.direction.essence(parameter)
+        return None
 
     def tensor(self, parameter: Parameter) -> Tensor | None:
         if parameter.name not in self._tensors:

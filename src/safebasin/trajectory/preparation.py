@@ -27,11 +27,11 @@ from safebasin.compare.preparation import (
 )
 from safebasin.directions import (
     Direction,
-    Gaussian,
     Orthogonal,
     Projection,
     principal,
     project,
+    random_direction,
 )
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
@@ -191,7 +191,8 @@ def _axes(
         second = Orthogonal(series[0], along, weights, "global", name=name)
         return {along.name: along, second.name: second}, ()
     # Norm layers stay, and the axis keeps the unit it has in a scan.
-    noise = Gaussian(_seed(config), weights.select(), config.scan.normalise)
+    scan = config.scan
+    noise = random_direction(_seed(config), weights.select(), scan.normalise, scan.law)
     across = Orthogonal(noise, along, weights)
     return {along.name: along, across.name: across}, ()
 

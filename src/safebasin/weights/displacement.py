@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from safebasin.errors import CheckpointError, DirectionError, UsageError
+from safebasin.weights.counted import add_counted, counted
 from safebasin.weights.parameters import Parameter, Survey, layer_set
 from safebasin.weights.streaming import add_pieces, streams
 from safebasin.weights.sums import fp32, norm, raw
@@ -130,6 +131,11 @@ class Weights:
         own = {id(tensor) for module in modules for tensor in module.parameters(recurse=False)}
         named = model.named_parameters(remove_duplicate=False)
         return frozenset(name for name, tensor in named if id(tensor) in own)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the first of the selected weights is."""
+        return self._tensor(self.parameters[0].name).device
 
     @property
     def numel(self) -> int:
@@ -250,6 +256,12 @@ class Weights:
         for parameter in self.parameters:
             target = self._store.survey.tensors[parameter.name]
             origin = self._store.pristine[parameter.name]
+            terms = counted(moves, self._views(parameter), target)
+            if terms is not None:
+                if terms:
+                    written.append(parameter.name)
+                    self._note(overflow, add_counted(target, origin, parameter, terms))
+                continue
             pieces = None if self.tied != "once" else streams(moves, parameter, target)
             if pieces is not None:
                 written.append(parameter.name)

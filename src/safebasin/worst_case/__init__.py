@@ -22,7 +22,7 @@ from typing import Any
 from safebasin.compare.edge import edge_part, path_survey
 from safebasin.compare.parts import Part, measure
 from safebasin.compare.plan import StudyPlan, study_plan
-from safebasin.directions import Direction, Gaussian, Given
+from safebasin.directions import Direction, Given, random_direction
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.token_table import pad_token_of
 from safebasin.errors import RunError
@@ -210,8 +210,9 @@ def _named(prepared: Prepared, files: Sequence[Path]) -> dict[str, Direction]:
     directions: dict[str, Direction] = {
         path.stem: Given(path, prepared.weights, name=path.stem) for path in files
     }
-    for seed in prepared.config.scan.random_seeds:
-        directions[f"gaussian-{seed}"] = Gaussian(seed, prepared.weights)
+    scan = prepared.config.scan
+    for seed in scan.random_seeds:
+        directions[f"gaussian-{seed}"] = random_direction(seed, prepared.weights, law=scan.law)
     if prepared.alignment is not None:
         directions[BOTH_SIDES] = prepared.alignment
     return directions

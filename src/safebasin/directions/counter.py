@@ -1,0 +1,140 @@
+"""Random directions drawn by a counter, each of them a seed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from safebasin.directions.base import along_rows
+from safebasin.directions.counter_displacement import Term, sums_of_squares
+from safebasin.directions.counter_noise import Parts, draw, noise_key, whole_numbers
+from safebasin.directions.gaussian import Gaussian, Normalise
+from safebasin.errors import DirectionError
+from safebasin.weights import Weights
+from safebasin.weights.parameters import Parameter
+from safebasin.weights.streaming import PIECE
+from safebasin.weights.sums import fp32, raw, row_inner
+
+Law = Literal["stream", "counter"]
+
+_SAMPLE = 1 << 12
+
+
+class CounterGaussian(Gaussian):
+    """Random noise scaled to the weights, as `Gaussian`, each element of which is drawn by itself.
+
+    An element depends on the seed, the parameter's name and shape and its own index alone, and
+    comes from integer arithmetic and a table (`counter_noise`, `normal_table`): the same bits on
+    any device, whole or in pieces. On a GPU weights are displaced by one kernel, and nothing of
+    the direction is stored. The noise of a seed is another than that of `Gaussian`.
+    """
+
+    def __init__(
+        self,
+        seed: int,
+        weights: Weights,
+        normalise: Normalise = "tensor",
+        *,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(seed, weights, normalise, name=name)
+        self._scales: dict[str, float | Tensor] = {}
+
+    def spec(self) -> dict[str, Any]:
+        return {**super().spec(), "law": "counter"}
+
+    def tensor(self, parameter: Parameter) -> Tensor | None:
+        if parameter.name not in self.weights:
+            return None
+        scale, device = self._scale(parameter), self._device(parameter)
+        noise = draw(self._key(parameter), 0, math.prod(parameter.shape), device)
+        noise = noise.reshape(parameter.shape)
+        if isinstance(scale, Tensor):
+            return noise.mul_(along_rows(scale.to(device), parameter))
+        return noise.mul_(scale)
+
+    def pieces(self, parameter: Parameter) -> Iterator[Tensor] | None:
+        """The same numbers as `tensor`, PIECE at a time; None where rows are normalised."""
+        if parameter.name not in self.weights or not self._is_one_row(parameter):
+            return None
+        scale, device = self._scale(parameter), self._device(parameter)
+        key, count = self._key(parameter), math.prod(parameter.shape)
+        return (
+            draw(key, begin, min(PIECE, count - begin), device).mul_(scale)
+            for begin in range(0, count, PIECE)
+        )
+
+    def term(self, parameter: Parameter, coefficient: float) -> Term | None:
+        """What displaces the parameter by so much without holding the direction; None for none."""
+        if parameter.name not in self.weights:
+            return None
+        return Term(self._key(parameter), coefficient, self._scale(parameter))
+
+    def essence(self, parameter: Parameter) -> bytes | None:
+        """Bytes that tell `tensor` apart from any other, without all of it; None for none."""
+        if parameter.name not in self.weights:
+            return None
+        key, scale = self._key(parameter), self._scale(parameter)
+        count = min(_SAMPLE, math.prod(parameter.shape))
+        sample = whole_numbers(key, 0, count, self._device(parameter))
+        scales = torch.as_tensor(scale, dtype=torch.float32)
+        return b"counter\0%016x%016x\0" % key + bytes(raw(scales)) + bytes(raw(sample))
+
+    def _key(self, parameter: Parameter) -> tuple[int, int]:
+        return noise_key(self.seed, parameter.name, parameter.shape)
+
+    def _device(self, parameter: Parameter) -> torch.device:
+        return self.weights.pristine(parameter.name).device
+
+    def _scale(self, parameter: Parameter) -> float | Tensor:
+        """‖W‖/‖z‖ as float32: of the tensor, or (rows,)."""
+        known = self._scales.get(parameter.name)
+        if known is None:
+            known = self._scales[parameter.name] = self._measured_scale(parameter)
+        return known
+
+    def _measured_scale(self, parameter: Parameter) -> float | Tensor:
+        key, device = self._key(parameter), self._device(parameter)
+        if self._is_one_row(parameter):
+            [squares] = sums_of_squares(key, Parts(1, 1, math.prod(parameter.shape)), device)
+            return fp32(self.weights.norm(parameter.name) / math.sqrt(squares)) if squares else 0.0
+        dim, pristine = parameter.output_dim, self.weights.pristine(parameter.name)
+        own = np.sqrt(sums_of_squares(key, parts_of(parameter), device))
+        wanted = row_inner(pristine, pristine, dim).sqrt().cpu().numpy()
+        factors = np.divide(wanted, own, out=np.zeros_like(own), where=own > 0)
+        return torch.from_numpy(factors.astype(np.float32))
+
+
+def parts_of(parameter: Parameter) -> Parts:
+    """How a parameter falls into its output rows."""
+    shape, dim = parameter.shape, parameter.output_dim
+    if not shape:
+        return Parts(1, 1, 1)
+    return Parts(math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :]))
+
+
+def random_direction(
+    seed: int,
+    weights: Weights,
+    normalise: Normalise = "tensor",
+    law: Law = "stream",
+    *,
+    name: str | None = None,
+) -> Gaussian:
+    """The direction of a seed by a law: `Gaussian` for "stream", `CounterGaussian` for "counter".
+
+    Raises DirectionError for another law.
+    """
+    match law:
+        case "stream":
+            return Gaussian(seed, weights, normalise, name=name)
+        case "counter":
+            return CounterGaussian(seed, weights, normalise, name=name)
+    raise DirectionError(
+        f"There is no law '{law}' of random directions.", "Give stream or counter, or update."
+    )

@@ -1,0 +1,76 @@
+"""The fused kernels, held against PyTorch's operations and NumPy: on a GPU, or interpreted.
+
+Skipped where Triton is not installed. Interpreted kernels cut numbers to bfloat16 instead of
+rounding them, so that bfloat16 is compared on a GPU only.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+import torch
+
+GPU = torch.cuda.is_available()
+if not GPU:
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # read when the kernels are defined
+
+pytest.importorskip("triton")
+
+from safebasin.directions import triton_displacement as fused  # noqa: E402
+from safebasin.directions.counter_displacement import Term, displace_by_torch_  # noqa: E402
+from safebasin.directions.counter_noise import (  # noqa: E402
+    Parts,
+    noise_key,
+    square_sums,
+    whole_numbers,
+    whole_numbers_by_torch,
+)
+
+DEVICE = "cuda" if GPU else "cpu"
+KEYS = [noise_key(seed, "model.layers.0.mlp.up_proj.weight", (50, 100)) for seed in (1, 2, 3)]
+DTYPES = [torch.float32, torch.float16, *([torch.bfloat16] if GPU else [])]
+
+
+@pytest.mark.parametrize(
+    ("offset", "count"), [(0, 5000), (3, 4000), (2**33 + 5, 777), (8, 1), (16, 2048)]
+)
+def test_a_kernel_draws_the_same_normals(offset: int, count: int) -> None:
+    expected = whole_numbers(KEYS[0], offset, count)
+    assert torch.equal(fused.whole_numbers(KEYS[0], offset, count, DEVICE).cpu(), expected)
+    by_torch = whole_numbers_by_torch(KEYS[0], offset, count, DEVICE)
+    assert torch.equal(by_torch.cpu(), expected)
+
+
+@pytest.mark.parametrize(
+    ("length", "rows"), [(5000, 1), (37, 11), (4096, 2), (8, 3), (1, 5), (2051, 3)]
+)
+def test_a_kernel_adds_the_same_squares(length: int, rows: int) -> None:
+    found = fused.square_sums(KEYS[0], length, rows, DEVICE)
+    assert np.array_equal(found, square_sums(KEYS[0], Parts(1, rows, length)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("offset", [0, 3, 16])
+@pytest.mark.parametrize("terms", [1, 2, 3])
+@pytest.mark.parametrize("inner", [0, 1, 100])
+def test_a_kernel_displaces_to_the_same_bits(
+    dtype: torch.dtype, offset: int, terms: int, inner: int
+) -> None:
+    generator = torch.Generator().manual_seed(0)
+    origin = (torch.randn(5000 - offset, generator=generator) * 0.02).to(dtype)
+    rows = torch.rand(3, 50, generator=generator)
+    moves = [
+        Term(key, 0.3 - 0.2 * i, rows[i] if inner else 0.021 + 0.01 * i)
+        for i, key in enumerate(KEYS[:terms])
+    ]
+    expected, found = torch.empty_like(origin), torch.empty_like(origin, device=DEVICE)
+    assert displace_by_torch_(expected, origin, moves, offset=offset, inner=inner)
+    assert fused.displace_(found, origin.to(DEVICE), moves, offset=offset, inner=inner)
+    assert torch.equal(found.cpu(), expected)
+
+
+def test_a_kernel_tells_what_is_not_finite() -> None:
+    origin = torch.full((3000,), float("nan"), device=DEVICE)
+    assert not fused.displace_(torch.empty_like(origin), origin, [Term(KEYS[0], 1.0, 1.0)])
