@@ -24,7 +24,7 @@ from safebasin.checkpoint.completeness import (
 from safebasin.checkpoint.end_tokens import named_end_tokens, stored_end_tokens
 from safebasin.checkpoint.mismatches import recorded_base, refuse
 from safebasin.checkpoint.sources import commit, display, first_line, locate
-from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet
+from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet, require_stored_tokens
 from safebasin.errors import CheckpointError, EngineError, UsageError
 
 if TYPE_CHECKING:
@@ -315,13 +315,17 @@ class Checkpoint:
         )
 
     def load_tokenizer(self) -> Any:
-        """The base's tokenizer. Raises CheckpointError where it cannot be loaded."""
+        """The base's tokenizer.
+
+        Raises CheckpointError where it cannot be loaded, and where the class that its settings
+        name splits texts otherwise than its own `tokenizer.json`.
+        """
         self._vet()
         from transformers import AutoTokenizer
 
         with quiet():
             try:
-                return AutoTokenizer.from_pretrained(
+                tokenizer = AutoTokenizer.from_pretrained(
                     str(self.folders[0]),
                     trust_remote_code=self.trust_remote_code,
                     local_files_only=True,
@@ -331,6 +335,13 @@ class Checkpoint:
                     f"The tokenizer of '{self.name}' cannot be loaded: {first_line(error)}.",
                     "Save the tokenizer beside the model again.",
                 ) from error
+        self.require_stored_tokens(tokenizer)
+        return tokenizer
+
+    def require_stored_tokens(self, tokenizer: Any, texts: Sequence[str] = ()) -> None:
+        """Raise CheckpointError where its tokenizer splits a text otherwise than its own file."""
+        if not self.trust_remote_code:
+            require_stored_tokens(self.folders[0], self.name, tokenizer, texts)
 
 
 def _folder(name: str, revision: str | None = None, *, code: bool = False) -> Path:
