@@ -278,6 +278,8 @@ def prepare(config: ScanConfig) -> Prepared:
     directions = build_directions(config, weights)
     template = Template.of(tokenizer, config.template, config.system, config.marks)
     compare_adapter(checkpoint, tokenizer, template.source)
+    asked = [template.render(prompt.text) for prompt in prompts]
+    checkpoint.require_stored_tokens(tokenizer, asked)
     # The words of all prompts, so that a larger sample later has the same lexicon.
     lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
     judges = build_all(config.judges, lexicon)

@@ -36,7 +36,7 @@ from safebasin.checkpoint.gguf.weights import (
 from safebasin.checkpoint.implementations import choose
 from safebasin.checkpoint.mismatches import recorded_base, refuse
 from safebasin.checkpoint.sources import commit, display, first_line, locate
-from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet
+from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet, require_stored_tokens
 from safebasin.errors import CheckpointError, EngineError, UsageError
 from safebasin.run.stored_weights import told_storage
 
@@ -357,7 +357,11 @@ class Checkpoint:
         )
 
     def load_tokenizer(self) -> Any:
-        """The base's tokenizer. Raises CheckpointError where it cannot be loaded."""
+        """The base's tokenizer.
+
+        Raises CheckpointError where it cannot be loaded, and where the class that its settings
+        name splits texts otherwise than its own `tokenizer.json`.
+        """
         self._vet()
         from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -371,12 +375,18 @@ class Checkpoint:
                 # The class that the files name is any of the library's, such as a model.
                 if not isinstance(found, PreTrainedTokenizerBase):
                     raise TypeError(f"{type(found).__name__} is no tokenizer")
-                return found
             except Exception as error:  # as above
                 raise CheckpointError(
                     f"The tokenizer of '{self.name}' cannot be loaded: {first_line(error)}.",
                     "Save the tokenizer beside the model again.",
                 ) from error
+        self.require_stored_tokens(found)
+        return found
+
+    def require_stored_tokens(self, tokenizer: Any, texts: Sequence[str] = ()) -> None:
+        """Raise CheckpointError where its tokenizer splits a text otherwise than its own file."""
+        if not self.trust_remote_code:
+            require_stored_tokens(self.folders[0], self.name, tokenizer, texts)
 
 
 def _folder(name: str, revision: str | None = None, *, code: bool = False) -> Path:
