@@ -17,6 +17,7 @@ from safebasin.checkpoint.adapter_tables import (
     untie_tables,
 )
 from safebasin.checkpoint.completeness import some
+from safebasin.checkpoint.older_names import merge_older_names
 from safebasin.checkpoint.sources import first_line
 from safebasin.checkpoint.vetting import read_json
 from safebasin.errors import CheckpointError
@@ -59,6 +60,8 @@ def merge_into(model: Any, folder: Path) -> Any:
                 depth = model.config.get_text_config().num_hidden_layers
                 config = PeftConfig.from_pretrained(str(fitted))
                 config.inference_mode = True
+                if merge_older_names(model, fitted, config):
+                    return model
                 wrapped = PeftModel(model, config)
                 report = wrapped.load_adapter(str(fitted), "default", torch_device="cpu")
                 wrong = _without_counterpart(wrapped, report, fitted)
