@@ -335,3 +335,46 @@ def test_a_prompt_is_encoded_alike(tmp_path: Path) -> None:
     ]
     assert texts[0] == texts[1]
     assert "<|user|>Hm?<|assistant|>" in texts[0]
+
+
+SMALL = ["--seeds", "1", "--steps", "2", "--limit", "2", "--max-new-tokens", "4"]
+
+
+def test_the_plan_the_manifest_and_the_card_say_how_the_weights_are_stored(
+    tmp_path: Path, command: Any
+) -> None:
+    model = made("llama", hidden_size=64, intermediate_size=96)
+    path = str(tiny_gguf.write(model, tmp_path / "tiny.gguf", kind=tiny_gguf.q8))
+    run = tmp_path / "run"
+    code, out, _ = command("scan", path, *SMALL, "--out", run, "--dry-run")
+    assert code == 0
+    stored = "GGUF ALL_F32 (Q8_0 in 16, F32 in 5 tensors)"
+    assert f"stored   as {stored}; measured are the numbers they mean" in out
+    assert command("scan", path, *SMALL, "--out", run)[0] == 0
+    manifest = json.loads((run / "manifest.json").read_text())
+    assert manifest["identity"]["model"]["quantisation"]["tensors"] == {"Q8_0": 16, "F32": 5}
+    assert str(tmp_path) not in json.dumps(manifest["identity"])
+    assert "- **Weights stored as**: GGUF" in command("card", run)[1]
+
+
+@pytest.mark.parametrize("family", ["llama", "mistral"])
+def test_a_model_is_compared_with_its_quantised_file(
+    family: str, tmp_path: Path, command: Any
+) -> None:
+    model = made(family, hidden_size=64, intermediate_size=96)
+    if family == "mistral":
+        model.config.sliding_window = None
+    folder = tiny_gguf.save(model, tmp_path / "model")
+    path = tiny_gguf.write(model, tmp_path / "tiny.gguf", kind=tiny_gguf.q8)
+    given = ["--limit", "2", "--steps", "2", "--max-new-tokens", "4", "--out", tmp_path / "c"]
+    _, out, _ = command("compare", folder, path, *given)
+    assert "the tuned model is stored as GGUF ALL_F32" in out
+    squared = changed = 0.0
+    kinds = gguf.GGMLQuantizationType
+    for parameter in model.parameters():
+        values = parameter.detach().numpy()
+        squared += float((values.astype(np.float64) ** 2).sum())
+        if values.ndim > 1:
+            there = gguf.dequantize(gguf.quantize(values, kinds.Q8_0), kinds.Q8_0)
+            changed += float(((there - values).astype(np.float64) ** 2).sum())
+    assert f"distance      {100 * math.sqrt(changed / squared):.2g} % of the weights' norm" in out

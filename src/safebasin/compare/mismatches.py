@@ -7,6 +7,7 @@ and one by which the answers would not be the tuned model's is refused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -83,7 +84,8 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
     Only those that the architecture itself knows count: others are some tool's notes.
     """
     ours, theirs = base.config().get_text_config(), tuned.config().get_text_config()
-    if _family(ours.model_type) != _family(theirs.model_type):
+    alike = ours.model_type == theirs.model_type
+    if not alike and not _llamas(base, tuned, {ours.model_type, theirs.model_type}):
         return [
             Mismatch(
                 "architecture",
@@ -98,8 +100,8 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
         f"{name} ({shorten(str(there.get(name)))}, here {shorten(str(here.get(name)))})"
         for name in known
         if _computes(name)
-        and here.get(name) != there.get(name)
-        and (name in there or ours.model_type == theirs.model_type)
+        and not _same(here.get(name), there.get(name))
+        and (alike or (name in there and name != "model_type"))
     ]
     if not other:
         return []
@@ -113,9 +115,19 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
     ]
 
 
-def _family(model_type: str) -> str:
-    """The architecture of a config; to a GGUF file a Mistral is a Llama, which computes alike."""
-    return {"mistral": "llama"}.get(model_type, model_type)
+def _same(one: Any, other: Any) -> bool:
+    """Whether two settings are the same; numbers as 32 bits have them, as GGUF stores them."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=2**-23)
+    return bool(one == other)
+
+
+def _llamas(base: Checkpoint, tuned: Checkpoint, kinds: set[str]) -> bool:
+    """Whether it is a Mistral and its GGUF file, which calls it a Llama: both compute alike."""
+    stored = [one.spec().get("quantisation", {}) for one in (base, tuned)]
+    return kinds == {"llama", "mistral"} and any(one.get("format") == "GGUF" for one in stored)
 
 
 def _computes(name: str) -> bool:
