@@ -43,7 +43,7 @@ from safebasin.run.lock import (
 from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manifest
 from safebasin.run.names import default_folder, inner_path, slug
 from safebasin.run.no_run import no_run
-from safebasin.run.provenance import Redaction, session
+from safebasin.run.provenance import Redaction, hide_json, session
 from safebasin.run.records import DamagedError
 from safebasin.run.sittings import SITTINGS, SittingLog
 from safebasin.run.verdicts import VerdictStore, in_order
@@ -371,7 +371,7 @@ class RunFolder:
             ValueError: It holds a number that is not finite.
             RunError: The name leaves the folder or is taken, or the file cannot be written.
         """
-        self._write_extra(name, _pretty(sealed.seal(value)))
+        self._write_extra(name, _pretty(sealed.seal(hide_json(value))))
 
     def read_json(self, name: str) -> Any:
         """The value that `write_json` stored, or None where there is none.
