@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -11,8 +12,11 @@ from pathlib import Path
 from safebasin.checkpoint import vetting
 from safebasin.errors import CheckpointError
 from safebasin.hub import Unreachable, is_commit, look_up, status
+from safebasin.terminal import shorten
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_LONGEST_ID = 200
+"""Characters; the hub allows 96."""
 _PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 _DESCRIPTIONS = ("*.json",)
 # Sub-folders hold the same weights in other formats, as do files of other tools.
@@ -25,12 +29,12 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Pat
     `code` fetches Python files too. Raises CheckpointError where there is nothing of that name, or
     no way to it.
     """
-    path = Path(name).expanduser()
-    if path.exists():
-        return path
-    if not _HUB_ID.fullmatch(name):
+    if is_there(name):
+        return Path(name).expanduser()
+    if len(name) > _LONGEST_ID or not _HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"There is no folder '{name}'.", "Give an existing folder, or the id of a hub model."
+            f"There is no folder '{shorten(name, 200)}'.",
+            "Give an existing folder, or the id of a hub model.",
         )
     return _download(name, revision, code)
 
@@ -126,8 +130,16 @@ def _refuse_pickles(repository: str, files: Sequence[str]) -> None:
 
 def display(part: str) -> str:
     """The name of a base or an adapter without the folders above it."""
-    path = Path(part).expanduser()
-    return path.resolve().name if path.exists() else part
+    return Path(part).expanduser().resolve().name if is_there(part) else part
+
+
+def is_there(name: str) -> bool:
+    """Whether there is a file or a folder of that name; none has one that no path can be."""
+    try:
+        # os.path takes a path that is too long or holds a NUL for one that is not there.
+        return os.path.exists(Path(name).expanduser())  # noqa: PTH110
+    except (RuntimeError, ValueError):  # ~ of a user that is none
+        return False
 
 
 def commit(folder: Path) -> str | None:
