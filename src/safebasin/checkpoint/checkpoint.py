@@ -34,8 +34,9 @@ from safebasin.checkpoint.gguf.weights import (
     without_bar,
 )
 from safebasin.checkpoint.implementations import choose
+from safebasin.checkpoint.loading_errors import cannot_load
 from safebasin.checkpoint.mismatches import recorded_base, refuse
-from safebasin.checkpoint.sources import commit, display, first_line, locate
+from safebasin.checkpoint.sources import commit, display, first_line, is_there, locate
 from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet, require_stored_tokens
 from safebasin.errors import CheckpointError, EngineError, UsageError
 from safebasin.run.stored_weights import told_storage
@@ -88,7 +89,7 @@ class Checkpoint:
                 f"'{text}' does not name a model.", "Write BASE[@REVISION][+ADAPTER[@REVISION]]."
             )
         for part, at in ((base, revision), (adapter, adapter_revision)):
-            if part and at and (Path(part).exists() or part.startswith(_TESTBED)):
+            if part and at and (is_there(part) or part.startswith(_TESTBED)):
                 raise UsageError(
                     f"'{part}' is on this machine and has no revision '{at}'.", "Leave it out."
                 )
@@ -343,18 +344,8 @@ class Checkpoint:
         return found
 
     def _cannot_load(self, error: Exception) -> CheckpointError:
-        text = str(error)
-        if "Unrecognized configuration class" in text or "does not recognize this arch" in text:
-            architecture = _architecture(vetting.read_json(self.folders[0], "config.json") or {})
-            return CheckpointError(
-                f"'{self.name}' ({architecture}) is no causal language model that the installed "
-                "transformers knows.",
-                "Update transformers, or give a decoder-only language model.",
-            )
-        return CheckpointError(
-            f"'{self.name}' cannot be loaded: {first_line(error)}.",
-            "Check the folder, or download it again.",
-        )
+        config = vetting.read_json(self.folders[0], "config.json") or {}
+        return cannot_load(self.name, self.folders[0], config, _architecture(config), error)
 
     def load_tokenizer(self) -> Any:
         """The base's tokenizer.
@@ -450,11 +441,11 @@ def _positions(text: str, mark: str) -> list[int]:
 
 def _exists(part: str) -> bool:
     base, revision = _split_revision(part)
-    return revision is None and bool(base) and Path(base).expanduser().exists()
+    return revision is None and bool(base) and is_there(base)
 
 
 def _split_revision(part: str) -> tuple[str, str | None]:
-    if "@" not in part or Path(part).expanduser().exists():
+    if "@" not in part or is_there(part):
         return part, None
     base, _, revision = part.rpartition("@")
     return base, revision

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import os
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
@@ -13,9 +14,11 @@ from safebasin.checkpoint import vetting
 from safebasin.checkpoint.gguf.files import is_gguf, named_file, refuse_split, the_only
 from safebasin.errors import CheckpointError
 from safebasin.hub import Unreachable, is_commit, look_up, status
-from safebasin.terminal import listed
+from safebasin.terminal import listed, shorten
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_LONGEST_ID = 200
+"""Characters; the hub allows 96."""
 _PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 _DESCRIPTIONS = ("*.json",)
 # Sub-folders hold the same weights in other formats, as do files of other tools.
@@ -28,25 +31,26 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Pat
     `code` fetches Python files too. Raises CheckpointError where there is nothing of that name, or
     no way to it.
     """
-    path = Path(name).expanduser()
-    if path.exists():
-        return path
+    if is_there(name):
+        return Path(name).expanduser()
     if is_gguf(name):
+        path = Path(name).expanduser()
         source, file = named_file(name)
         if file is None or Path(source).expanduser().is_dir():
             found = path if file is None else Path(source).expanduser() / file
             if not (found.exists() or found.is_symlink()):
                 raise CheckpointError(
-                    f"There is no file '{found}'.",
+                    f"There is no file '{shorten(str(found), 200)}'.",
                     "Give an existing GGUF file, or REPOSITORY:FILE.gguf for one on the hub.",
                 )
             return found
         if _HUB_ID.fullmatch(source):
             refuse_split(file)
             return _download(source, revision, code, file)
-    if not _HUB_ID.fullmatch(name):
+    if len(name) > _LONGEST_ID or not _HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"There is no folder '{name}'.", "Give an existing folder, or the id of a hub model."
+            f"There is no folder '{shorten(name, 200)}'.",
+            "Give an existing folder, or the id of a hub model.",
         )
     return _download(name, revision, code)
 
@@ -169,13 +173,21 @@ def _refuse_pickles(repository: str, files: Sequence[str]) -> None:
 
 def display(part: str) -> str:
     """The name of a base or an adapter without the folders above it."""
-    path = Path(part).expanduser()
     if is_gguf(part):
         source, file = named_file(part)
-        if file is not None and Path(source).expanduser().is_dir():
+        if file is not None and is_there(source) and Path(source).expanduser().is_dir():
             return Path(file).name
-        return path.name if path.exists() else part
-    return path.resolve().name if path.exists() else part
+        return Path(part).expanduser().name if is_there(part) else part
+    return Path(part).expanduser().resolve().name if is_there(part) else part
+
+
+def is_there(name: str) -> bool:
+    """Whether there is a file or a folder of that name; none has one that no path can be."""
+    try:
+        # os.path takes a path that is too long or holds a NUL for one that is not there.
+        return os.path.exists(Path(name).expanduser())  # noqa: PTH110
+    except (RuntimeError, ValueError):  # ~ of a user that is none
+        return False
 
 
 def commit(folder: Path) -> str | None:

@@ -6,7 +6,6 @@ they read no tensor and run no code.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
@@ -16,6 +15,7 @@ from typing import Any
 from safebasin.checkpoint.adapter_kinds import refuse_unmergeable, several_adapters
 from safebasin.checkpoint.gguf.description import WEIGHTS, described
 from safebasin.checkpoint.implementations import kernel_entry
+from safebasin.checkpoint.json_files import read_object, require_plain
 from safebasin.errors import CheckpointError
 from safebasin.terminal import printable
 
@@ -99,6 +99,8 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
         )
     for name in (*CONFIG_FILES, *TOKENIZER_FILES, *_PROCESSOR_FILES):
         inside(folder, name)
+    for name in ("generation_config.json", "tokenizer_config.json", "chat_template.json"):
+        read_json(folder, name)  # what is in them is checked before the loader takes it
     if not any((folder / name).exists() for name in VOCABULARIES):
         raise CheckpointError(f"'{folder}' has no tokenizer.", "Save the tokenizer beside it.")
     weights, expected = _model_weights(folder)
@@ -144,15 +146,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any] | None:
     path = inside(folder, name)
     if not path.exists():
         return None
-    try:
-        parsed = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}.", "Download the checkpoint again."
-        ) from error
-    if not isinstance(parsed, dict):
-        raise CheckpointError(f"{path} is not a JSON object.", "Download the checkpoint again.")
-    return parsed
+    return read_object(path)
 
 
 def read_header(path: Path) -> Iterator[tuple[str, tuple[int, ...], str]]:
@@ -191,6 +185,8 @@ def _require_folder(folder: Path) -> None:
         raise CheckpointError(
             f"'{folder}' {what}.", "Give the folder of a checkpoint, or the id of one on the hub."
         )
+    for path in folder.iterdir():
+        require_plain(path)
 
 
 def _model_weights(folder: Path) -> tuple[tuple[Path, ...], dict[str, str]]:

@@ -186,7 +186,7 @@ def _one_point(summary: JSON) -> bool:
 
 
 def _prompts(run: RunFolder) -> dict[str, Any]:
-    return dict(run.manifest.identity["prompts"])
+    return dict(run.asked)
 
 
 def _published(run: RunFolder) -> Published | None:
@@ -194,7 +194,7 @@ def _published(run: RunFolder) -> Published | None:
 
 
 def _started(run: RunFolder) -> str | None:
-    return run.manifest.sessions[0]["started"] if run.manifest.sessions else None
+    return (run.manifest.sessions[0].get("started") if run.manifest.sessions else None) or None
 
 
 def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
@@ -278,8 +278,8 @@ def command_lines(run: RunFolder) -> Iterator[str]:
     """The version and the command of the first sitting; later ones may only have judged."""
     if run.manifest.sessions:
         session = run.manifest.sessions[0]
-        yield f"- **safebasin** {plain(session['versions'].get('safebasin', ''))}:"
-        yield f"  `{plain_code(shlex.join(session['command']))}`"
+        yield f"- **safebasin** {plain(session.get('versions', {}).get('safebasin') or '')}:"
+        yield f"  `{plain_code(shlex.join(session.get('command', ())))}`"
 
 
 def _source(run: RunFolder) -> str:

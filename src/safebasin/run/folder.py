@@ -32,6 +32,7 @@ from safebasin.run.atomic import (
     remove_leftovers,
     write_atomic,
 )
+from safebasin.run.file_shapes import FILES
 from safebasin.run.lock import (
     SHARDS_WAIT,
     lock_folder,
@@ -46,6 +47,7 @@ from safebasin.run.no_run import no_run
 from safebasin.run.provenance import Redaction, hide_json, session
 from safebasin.run.records import DamagedError
 from safebasin.run.sittings import SITTINGS, SittingLog
+from safebasin.run.typed import what_is_wrong
 from safebasin.run.verdicts import VerdictStore, in_order
 from safebasin.terminal import printable
 
@@ -198,6 +200,33 @@ class RunFolder:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def model_name(self) -> str:
+        """What the measured model is called.
+
+        Raises:
+            RunError: The manifest names none.
+        """
+        return str(self._described("model")["name"])
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """What the manifest says of the prompts: `name`, `sha256` and more.
+
+        Raises:
+            RunError: It names none.
+        """
+        return {"sha256": "", **self._described("prompts")}
+
+    def _described(self, what: str) -> Mapping[str, Any]:
+        found = self.manifest.identity.get(what)
+        if isinstance(found, Mapping) and isinstance(found.get("name"), str):
+            return found
+        raise RunError(
+            f"{printable(str(self.path / MANIFEST))} does not name the {what} of the run.",
+            f"Give identity.{what} a name; `safebasin scan` writes it.",
+        )
 
     def read_point(self, point: Point) -> list[Exchange] | None:
         """The answers at a point in the order of the run's prompts; None where not measured.
@@ -377,11 +406,15 @@ class RunFolder:
         """The value that `write_json` stored, or None where there is none.
 
         Raises:
-            RunError: The file is damaged, or was changed after it was written.
+            RunError: The file is damaged, or was changed after it was written, or one that
+                safebasin itself writes holds something else.
         """
         path = self._inside(name)
         try:
-            return sealed.unseal(strictjson.loads(read_plain(path)))
+            value = sealed.unseal(strictjson.loads(read_plain(path)))
+            if (shape := FILES.get(name)) is not None and (wrong := what_is_wrong(shape, value)):
+                raise DamagedError(1, wrong)
+            return value
         except FileNotFoundError:
             return None
         except DamagedError as error:

@@ -11,9 +11,11 @@ from safebasin.errors import RunError, RunMismatch, UsageError
 from safebasin.plane import Axis, Plane, Point, outward
 from safebasin.run import strictjson
 from safebasin.run.atomic import read_plain
+from safebasin.run.file_shapes import ManifestFile
 from safebasin.run.names import canonical, digest
 from safebasin.run.provenance import redact_json
 from safebasin.run.records import SCHEMA_VERSION, DamagedError
+from safebasin.run.typed import shown, what_is_wrong
 from safebasin.terminal import printable, shorten
 
 JSON = dict[str, Any]
@@ -136,37 +138,31 @@ class Manifest:
             case {"schema_version": int(version)} if version > SCHEMA_VERSION:
                 raise DamagedError(
                     1,
-                    f"was written by a newer safebasin (schema {version};"
+                    f"was written by a newer safebasin (schema {shown(version)};"
                     f" this one reads up to {SCHEMA_VERSION})",
                 )
-            case {
-                "schema_version": int(),
-                "identity": dict(identity),
-                "prompts": {"ids": list(ids)},
-                "config": dict(config),
-                "sessions": list(sessions),
-                "digest": str(written),
-            } if all(isinstance(item, str) for item in ids) and len(set(ids)) == len(ids):
+            case {"digest": str(written)}:
                 rest = {name: item for name, item in cast(JSON, value).items() if name != "digest"}
                 if digest(canonical(rest).encode()) != written:
                     raise DamagedError(1, "was changed after it was written")
             case _:
                 raise DamagedError(1, "lacks what a manifest holds")
-        extra = cast(JSON, value).get("capabilities", {})
-        told = cast(JSON, value).get("rendered", {})
-        if not isinstance(extra, dict) or not all(isinstance(one, dict) for one in extra.values()):
-            raise DamagedError(1, "lacks what a manifest holds")
-        if not isinstance(told, dict):
-            raise DamagedError(1, "lacks what a manifest holds")
-        content = cast(JSON, value)["prompts"].get("content", "")
-        files = cast(JSON, value).get("files", {})
-        seen = cast(JSON, value)["prompts"].get("rendered", {})
-        if not all(isinstance(one, str) for one in (content, *dict(seen).values())):
-            raise DamagedError(1, "lacks what a manifest holds")
-        if not isinstance(files, dict):
-            raise DamagedError(1, "lacks what a manifest holds")
+        if (wrong := what_is_wrong(ManifestFile, rest)) is not None:
+            raise DamagedError(1, wrong)
+        prompts = rest["prompts"]
+        ids = tuple(prompts["ids"])
+        if len(set(ids)) < len(ids):
+            raise DamagedError(1, "names a prompt twice")
         manifest = cls(
-            identity, tuple(ids), config, tuple(sessions), extra, content, files, told, seen
+            identity=rest["identity"],
+            prompt_ids=ids,
+            config=rest["config"],
+            sessions=tuple(rest["sessions"]),
+            capabilities=rest.get("capabilities", {}),
+            content=prompts.get("content", ""),
+            files=rest.get("files", {}),
+            rendered=rest.get("rendered") or {},
+            renderings=prompts.get("rendered", {}),
         )
         try:
             _ = manifest.planes
