@@ -84,9 +84,10 @@ def git_state(folder: Path | None = None) -> dict[str, object] | None:
 def redact_command(command: Sequence[str], environ: Mapping[str, str] | None = None) -> list[str]:
     """The arguments without secrets, also where a flag such as `--api-key` precedes one.
 
-    Of the program only its file name is kept.
+    Of the program only its file name is kept, and `python -m safebasin` is the program.
     """
-    redacted = [Path(program).name for program in command[:1]]
+    names = (Path(program).name for program in command[:1])
+    redacted = ["safebasin" if name == "__main__.py" else name for name in names]
     hide = False
     for argument in command[1:]:
         redacted.append(REDACTED if hide else redact(argument, environ))
