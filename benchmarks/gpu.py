@@ -35,6 +35,7 @@ from gpu_shapes import SHAPES, Drawn, model_of, prompts_of, tokenizer_of
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.directions import Gaussian, Resident
+from safebasin.directions.counter import random_direction
 from safebasin.engines import Sampling
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.fast.forward import Forward
@@ -114,7 +115,10 @@ def there_and_back(weights: Weights, direction: Any) -> None:
 
 def directions(weights: Weights, given: argparse.Namespace) -> dict[str, Any]:
     """What the weights are displaced along, by how the direction comes to be on the device."""
-    return {"drawn by torch at every point": Drawn("d", weights, given.device)}
+    return {
+        "drawn by a counter": random_direction(0, weights, law="counter", name="d"),
+        "drawn by torch, at every point": Drawn("d", weights, given.device),
+    }
 
 
 def answering(
@@ -125,7 +129,7 @@ def answering(
     prompts = prompts_of(name, given.prompts)
     sampling = Sampling(given.max_new_tokens)
     weights = Weights(model)
-    direction: Any = Drawn("d", weights, given.device)
+    direction = random_direction(0, weights, law="counter", name="d")
     line = list(Plane((Axis.symmetric("d", EDGE, STEPS),)).points)[: given.points]
     moved = next(point for point in line if not point.is_origin)
 
@@ -290,13 +294,13 @@ def equality(given: argparse.Namespace, clock: Clock) -> dict[str, Any]:
     model, tokenizer = Checkpoint.parse("testbed:aligned").load("float32", "cpu")
     template = Template.of(tokenizer)
     prompts = list(load("testbed:harmful").sample(given.equality_prompts, 0).prompts)
-    ways = Ways(model, template, prompts, Sampling(given.max_new_tokens), clock)
+    ways = Ways(model, template, prompts, Sampling(given.equality_tokens), clock)
     expected = ways.answers(ways.plain())
     found = {"testbed:aligned": ways.moved_to(given.device).each_against(expected)}
     name = given.equality_shape
     model = model_of(name, torch.float32, given.device)
     template, prompts = Template.of(tokenizer_of(name)), prompts_of(name, given.equality_prompts)
-    ways = Ways(model, template, prompts, Sampling(given.max_new_tokens), clock)
+    ways = Ways(model, template, prompts, Sampling(given.equality_tokens), clock)
     found[name] = ways.each_against(ways.answers(ways.plain()))
     free_model(model)
     return found
@@ -450,6 +454,7 @@ def main() -> None:
     parser.add_argument("--max-new-tokens", type=int, default=128)
     parser.add_argument("--reference-prompts", type=int, default=16)
     parser.add_argument("--equality-prompts", type=int, default=40)
+    parser.add_argument("--equality-tokens", type=int, default=128)
     parser.add_argument("--equality-shape", choices=SHAPES, default="smollm2-135m")
     parser.add_argument("--seconds", type=float, default=420, help="begin no part after that")
     given = parser.parse_args()

@@ -106,7 +106,7 @@ def test_a_file_that_is_cut_or_changed_anywhere_loads_or_is_refused(
 ) -> None:
     chance = random.Random(4)
     path = tmp_path / "m.gguf"
-    refused = 0
+    refused = several = 0
     start = time.perf_counter()
     for number in range(150):
         content = bytearray(whole)
@@ -121,8 +121,9 @@ def test_a_file_that_is_cut_or_changed_anywhere_loads_or_is_refused(
             read_header(path)
         except SafebasinError as error:
             refused += 1
-            assert "\n" not in str(error)
+            several += "\n" in str(error)
     assert refused > 60
+    assert several == 0
     assert time.perf_counter() - start < 30
 
 
@@ -217,7 +218,7 @@ def test_no_link_device_or_pipe_is_opened(
 def test_a_missing_file_or_package_is_said(
     whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(CheckpointError, match="There is no file 'nothing.gguf'"):
+    with pytest.raises(CheckpointError, match=r"There is no file 'nothing\.gguf'"):
         Checkpoint.parse("nothing.gguf").check()
     path = tmp_path / "m.gguf"
     path.write_bytes(whole)

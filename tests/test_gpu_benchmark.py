@@ -25,6 +25,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         "--max-new-tokens": "10",
         "--reference-prompts": "4",
         "--equality-prompts": "2",
+        "--equality-tokens": "10",
         "--out": str(out),
     }
     flat = [word for pair in arguments.items() for word in pair]
