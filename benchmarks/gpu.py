@@ -2,10 +2,11 @@
 
     PYTHONPATH=src python benchmarks/gpu.py --out gpu.json
 
-It needs torch, transformers, safetensors and numpy. Models of 1 and 8 billion weights are made on
-the spot, in bfloat16; every figure stands beside what the card can do by a measured copy and a
-measured product. `reference` is the published procedure: batches of four by `generate`, of which
-`--reference-prompts` prompts are answered and the time is scaled to all of them.
+It needs torch, transformers, safetensors, numpy and pydantic, and nothing else of what the package
+needs. Models of 1 and 8 billion weights are made on the spot, in bfloat16; every figure stands
+beside what the card can do by a measured copy and a measured product. `reference` is the published
+procedure: batches of four by `generate`, of which `--reference-prompts` prompts are answered and
+the time is scaled to all of them.
 
 A part that fails leaves its error in its place, and the script ends with 1. Parts that `--seconds`
 leaves no time for are named in `left_out`. `--device cpu --shapes tiny` tries it without a GPU.

@@ -32,7 +32,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     # What a bare machine with a GPU lacks is not there to be imported either.
     bare = (
         "import runpy, sys\n"
-        "for name in ('pydantic', 'rich', 'plotly', 'typer'): sys.modules[name] = None\n"
+        "for name in ('rich', 'plotly', 'typer'): sys.modules[name] = None\n"
         f"sys.path.insert(0, {str(SCRIPT.parent)!r})\n"
         f"sys.argv = [{str(SCRIPT)!r}, *{flat!r}]\n"
         f"runpy.run_path({str(SCRIPT)!r}, run_name='__main__')\n"
