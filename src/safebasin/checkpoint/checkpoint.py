@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from safebasin.checkpoint import vetting
 from safebasin.checkpoint.adapters import merge_into, untie_tables
+from safebasin.checkpoint.codes import Codes, loader_of, storage
 from safebasin.checkpoint.completeness import (
     denied_biases,
     require_complete,
     require_language_head,
 )
-from safebasin.checkpoint.end_tokens import named_end_tokens, stored_end_tokens
+from safebasin.checkpoint.end_tokens import named_end_tokens, own_generation, stored_end_tokens
 from safebasin.checkpoint.gguf.description import describe, described, tokenizer_digest
 from safebasin.checkpoint.gguf.files import local_file
 from safebasin.checkpoint.gguf.header import Header
@@ -250,7 +251,7 @@ class Checkpoint:
             return own
         sizes = Counter[str]()
         for path in contents.weights:
-            for _, shape, kind in vetting.read_header(path):
+            for _, shape, kind in vetting.read_header(path, coded=True):
                 sizes[kind] += prod(shape)
         return {"BF16": "bfloat16", "F16": "float16"}.get(sizes.most_common(1)[0][0], "float32")
 
@@ -306,7 +307,9 @@ class Checkpoint:
         require_complete(self.name, report)
         if self._gguf is not None:
             require_all_used(self.name, self._gguf, model)
-            as_plain_model(model, self.folders[0])
+            as_plain_model(model)
+        if self._vet()[0].quantisation is not None:
+            own_generation(model, self.folders[0])
         return model
 
     def _from_files(self, dtype: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
@@ -314,12 +317,22 @@ class Checkpoint:
         import torch
         from transformers import AutoModelForCausalLM
 
+        contents, _ = self._vet()
+        stored = storage(self.folders[0], contents.config)
+        loader: Any = AutoModelForCausalLM
+        source: str | None = str(self.folders[0])
         if self._gguf is not None:
             settings = {**settings, "config": self.config(), **loading_settings()}
+        elif stored is not None:
+            numbers = Codes(contents.weights, stored, self.name).tensors()
+            loader, config = loader_of(self.config(), self.name)
+            for flag, value in settings.items():
+                setattr(config, flag, value)
+            source, settings = None, {"config": config, "state_dict": dict(numbers)}
         with quiet(), nullcontext() if self._gguf is None else without_bar():
             try:
-                found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
-                    str(self.folders[0]),
+                found: tuple[Any, dict[str, Any]] = loader.from_pretrained(
+                    source,
                     dtype=getattr(torch, dtype),
                     use_safetensors=True,
                     trust_remote_code=self.trust_remote_code,

@@ -7,12 +7,15 @@ they read no tensor and run no code.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from safebasin.checkpoint import codes
+from safebasin.checkpoint.completeness import CONSTANTS
 from safebasin.checkpoint.gguf.description import WEIGHTS, described
 from safebasin.errors import CheckpointError
 
@@ -60,7 +63,8 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
     """Check the folder of a model.
 
     Raises CheckpointError, naming the file, where the folder is incomplete or damaged, holds
-    pickles only, asks for its own code without leave, is quantised, or points outside itself.
+    pickles only, asks for its own code without leave, is quantised in a way that is not read, or
+    points outside itself.
     """
     if (gguf := described(folder)) is not None:
         config = read_json(folder, "config.json") or {}
@@ -82,7 +86,7 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
     config = read_json(folder, "config.json") or {}
     if not trust_remote_code:
         refuse_code(folder)
-    _refuse_quantised(folder, config)
+    stored = codes.storage(folder, config)
     if config.get("transformers_weights") is not None:
         raise CheckpointError(
             f"{folder / 'config.json'} redirects the loading of weights ('transformers_weights').",
@@ -93,19 +97,28 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
     if not any((folder / name).exists() for name in VOCABULARIES):
         raise CheckpointError(f"'{folder}' has no tokenizer.", "Save the tokenizer beside it.")
     weights, expected = _model_weights(folder)
-    elements = 0
+    every: list[tuple[str, tuple[int, ...], str]] = []
     found: dict[str, set[str]] = {}
     for path in weights:
-        header = list(read_header(path))
+        header = list(read_header(path, coded=stored is not None))
         found[path.name] = {name for name, _, _ in header}
-        elements += sum(prod(shape) for _, shape, _ in header)
+        every += header
     for tensor, shard in expected.items():
         if tensor not in found[shard]:
             raise CheckpointError(
                 f"{folder / shard} lacks the tensor '{tensor}' that the index promises.",
                 "Download the checkpoint again.",
             )
-    return Contents(config, weights, elements)
+    if stored is None:
+        return Contents(config, weights, sum(prod(shape) for _, shape, _ in every))
+    if not any(_is_code(name, kind) for name, _, kind in every):
+        raise CheckpointError(
+            f"{folder / 'config.json'} says that the weights are quantised ({stored['read_as']}), "
+            "and they are plain numbers.",
+            "Remove 'quantization_config' from it if they were turned back into numbers.",
+        )
+    record = codes.record(stored, Counter(kind for _, _, kind in every))
+    return Contents(config, weights, codes.elements(every, stored), record)
 
 
 def vet_adapter(folder: Path) -> Contents:
@@ -162,10 +175,11 @@ def read_json(folder: Path, name: str) -> dict[str, Any] | None:
     return parsed
 
 
-def read_header(path: Path) -> Iterator[tuple[str, tuple[int, ...], str]]:
+def read_header(path: Path, *, coded: bool = False) -> Iterator[tuple[str, tuple[int, ...], str]]:
     """Name, shape and dtype (as in `BF16`) of each tensor; no tensor is read.
 
-    Raises CheckpointError where the file is no valid safetensors file, or holds quantised weights.
+    Raises CheckpointError where the file is no valid safetensors file, or holds codes of quantised
+    weights and not `coded`, which is whether its config says what they mean.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -179,7 +193,7 @@ def read_header(path: Path) -> Iterator[tuple[str, tuple[int, ...], str]]:
                         f"{path} gives '{name}' the shape {shape}, which cannot be.",
                         "Download the checkpoint again.",
                     )
-                if name.endswith(".weight") and dtype not in _FLOATS:
+                if not coded and _is_code(name, dtype):
                     raise CheckpointError(
                         f"{path} holds quantised weights ('{name}' is {dtype}).",
                         "Give the checkpoint in float32, bfloat16 or float16: quantised weights "
@@ -190,6 +204,13 @@ def read_header(path: Path) -> Iterator[tuple[str, tuple[int, ...], str]]:
         raise CheckpointError(
             f"{path} is no valid safetensors file: {error}.", "Download it again."
         ) from error
+
+
+def _is_code(name: str, dtype: str) -> bool:
+    """Whether a tensor is no number of the model: no float, no mask, no count and no constant."""
+    if dtype in _FLOATS or CONSTANTS.search(name):
+        return False
+    return name.endswith(".weight") or dtype not in ("BOOL", "I64")
 
 
 def _require_folder(folder: Path) -> None:
@@ -299,13 +320,3 @@ def _names_code(value: Any) -> bool:
         elif isinstance(item, list):
             pending.extend(item)
     return False
-
-
-def _refuse_quantised(folder: Path, config: dict[str, Any]) -> None:
-    parts = [config, *(part for part in config.values() if isinstance(part, dict))]
-    for part in parts:
-        if part.get("quantization_config"):
-            raise CheckpointError(
-                f"'{folder}' is quantised, and quantised weights cannot be displaced.",
-                "Give the checkpoint it was made from, in float32, bfloat16 or float16.",
-            )

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint.gguf.description import WEIGHTS
@@ -39,12 +38,8 @@ def without_bar() -> Iterator[None]:
         reader.tqdm = own
 
 
-def as_plain_model(model: Any, folder: Path) -> None:
-    """Make a loaded model like any other: its weights are plain numbers now, and it generates by
-    the settings in the folder that describes it, which the loader passes over."""
-    from transformers import GenerationConfig
-
-    model.generation_config = GenerationConfig.from_pretrained(str(folder), local_files_only=True)
+def as_plain_model(model: Any) -> None:
+    """Take from a loaded model the marks of a quantised one: its weights are plain numbers now."""
     model.hf_quantizer = None
     for name in ("is_quantized", "quantization_method"):
         if name in model.__dict__:
