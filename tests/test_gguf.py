@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +381,46 @@ def test_a_model_is_compared_with_its_quantised_file(
             there = gguf.dequantize(gguf.quantize(values, kinds.Q8_0), kinds.Q8_0)
             changed += float(((there - values).astype(np.float64) ** 2).sum())
     assert f"distance      {100 * math.sqrt(changed / squared):.2g} % of the weights' norm" in out
+
+
+def test_an_adapter_is_merged_into_the_numbers_of_a_file(tmp_path: Path, command: Any) -> None:
+    model = made("llama", hidden_size=64, intermediate_size=96)
+    path = tiny_gguf.write(model, tmp_path / "tiny.gguf", kind=tiny_gguf.q8)
+    pico.adapter(tiny_gguf.save(model, tmp_path / "model"), tmp_path / "adapter")
+    source = f"{path}+{tmp_path / 'adapter'}"
+    code, _, err = command("merge", source, tmp_path / "merged")
+    assert code == 0, err
+    assert torch.equal(logits(loaded(tmp_path / "merged")), logits(loaded(Path(source))))
+    record = json.loads((tmp_path / "merged/merge.json").read_text())
+    assert record["base"]["quantisation"]["format"] == "GGUF"
+    assert record["base"]["name"] == "tiny.gguf"
+
+
+def test_the_folder_that_describes_a_file_is_gone_when_the_process_ends(tmp_path: Path) -> None:
+    path = tiny_gguf.write(made("llama"), tmp_path / "tiny.gguf")
+    (tmp_path / "here").mkdir()
+    code = f"from safebasin.checkpoint import Checkpoint; Checkpoint.parse({str(path)!r}).check()"
+    subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        env={**os.environ, "TMPDIR": str(tmp_path / "here")},
+    )
+    assert list((tmp_path / "here").iterdir()) == []
+
+
+def test_reading_takes_little_more_memory_than_the_numbers(tmp_path: Path) -> None:
+    model = made("llama", hidden_size=512, intermediate_size=2048, num_hidden_layers=8)
+    path = tiny_gguf.write(model, tmp_path / "tiny.gguf", kind=tiny_gguf.q8)
+    numbers = 4 * sum(p.numel() for p in model.parameters())
+    code = f"""
+import resource, torch, transformers, gguf, peft
+from safebasin.checkpoint import Checkpoint
+from transformers import modeling_gguf_pytorch_utils, LlamaForCausalLM
+checkpoint = Checkpoint.parse({str(path)!r})
+checkpoint.check()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+checkpoint.load()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert int(done.stdout) * 1024 < 2.5 * numbers
