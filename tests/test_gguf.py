@@ -396,31 +396,28 @@ def test_an_adapter_is_merged_into_the_numbers_of_a_file(tmp_path: Path, command
     assert record["base"]["name"] == "tiny.gguf"
 
 
-def test_the_folder_that_describes_a_file_is_gone_when_the_process_ends(tmp_path: Path) -> None:
-    path = tiny_gguf.write(made("llama"), tmp_path / "tiny.gguf")
-    (tmp_path / "here").mkdir()
-    code = f"from safebasin.checkpoint import Checkpoint; Checkpoint.parse({str(path)!r}).check()"
-    subprocess.run(
-        [sys.executable, "-c", code],
-        check=True,
-        env={**os.environ, "TMPDIR": str(tmp_path / "here")},
-    )
-    assert list((tmp_path / "here").iterdir()) == []
-
-
-def test_reading_takes_little_more_memory_than_the_numbers(tmp_path: Path) -> None:
-    model = made("llama", hidden_size=512, intermediate_size=2048, num_hidden_layers=8)
+def test_reading_takes_little_memory_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    model = made("llama", hidden_size=512, intermediate_size=2048, num_hidden_layers=4)
     path = tiny_gguf.write(model, tmp_path / "tiny.gguf", kind=tiny_gguf.q8)
     numbers = 4 * sum(p.numel() for p in model.parameters())
     code = f"""
-import resource, torch, transformers, gguf, peft
+import resource
+from transformers import LlamaForCausalLM, modeling_gguf_pytorch_utils
 from safebasin.checkpoint import Checkpoint
-from transformers import modeling_gguf_pytorch_utils, LlamaForCausalLM
 checkpoint = Checkpoint.parse({str(path)!r})
 checkpoint.check()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 checkpoint.load()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert int(done.stdout) * 1024 < 2.5 * numbers
+    here = tmp_path / "here"
+    here.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(here)},
+    )
+    assert int(done.stdout) * 1024 < 2.9 * numbers
+    assert list(here.iterdir()) == []
