@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -25,11 +27,16 @@ def loading_settings() -> dict[str, Any]:
     return settings
 
 
+_READER = "transformers.modeling_gguf_pytorch_utils"
+
+
 @contextmanager
 def without_bar() -> Iterator[None]:
     """Keep the bar off the terminal that the reader shows whatever it is told."""
-    from transformers import modeling_gguf_pytorch_utils as reader
-
+    if importlib.util.find_spec(_READER) is None:  # a version of transformers that has no such bar
+        yield
+        return
+    reader: Any = importlib.import_module(_READER)
     own = reader.tqdm
     reader.tqdm = lambda tensors, **_: tensors
     try:
