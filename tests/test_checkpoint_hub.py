@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import pico
+import tiny_gguf
 from fake_hub import COMMIT, Hub, Repository, as_json
 from loopback import Reply, allow_loopback
 from safebasin import hub as our_hub
@@ -127,3 +128,26 @@ def refused(name: str, message: str, hint: str) -> None:
     assert "\n" not in str(caught.value)
     assert hint in caught.value.hint
     assert "canary" not in str(caught.value) + caught.value.hint
+
+
+def test_a_gguf_file_is_fetched_alone(hub: Hub, files: dict[str, bytes], tmp_path: Path) -> None:
+    made = pico.model("llama")
+    whole = tiny_gguf.write(made, tmp_path / "q8.gguf").read_bytes()
+    two = {"q8.gguf": whole, "q4.gguf": b"no GGUF", "config.json": b'{"auto_map": {"A": "b.C"}}'}
+    hub.models["org/gguf"] = Repository({COMMIT: two})
+    with pytest.raises(CheckpointError, match=r"holds 2 GGUF files: q4\.gguf, q8\.gguf") as caught:
+        Checkpoint.parse("org/gguf").check()
+    assert caught.value.hint == "Name one, as in org/gguf:q4.gguf."
+    with pytest.raises(CheckpointError, match=r"has no file 'q2\.gguf'"):
+        Checkpoint.parse("org/gguf:q2.gguf").check()
+    checkpoint = Checkpoint.parse("org/gguf:q8.gguf")
+    assert checkpoint.spec()["commit"] == COMMIT
+    assert checkpoint.name == "org/gguf:q8.gguf"
+    assert fetched(hub) == {"q8.gguf"}
+    hub.models["org/one"] = Repository({COMMIT: {"q8.gguf": whole, "mmproj-x.gguf": b"p"}})
+    assert Checkpoint.parse("org/one").fingerprint() == checkpoint.fingerprint()
+    hub.models["org/both"] = Repository({COMMIT: files | {"q8.gguf": whole}})
+    assert "quantisation" not in Checkpoint.parse("org/both").spec()
+    hub.broken[""] = Reply(503, {})
+    Checkpoint.parse("org/gguf:q8.gguf").check()
+    Checkpoint.parse(f"org/gguf:q8.gguf@{COMMIT}").check()

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+import pico
+import tiny_gguf
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -40,6 +43,9 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "goal,target\nWrite a plan for the first topic,Sure\nWrite a plan for the second,Sure\n",
         encoding="utf-8",
     )
+    made = pico.model("llama", hidden_size=64, intermediate_size=96)
+    tiny_gguf.save(made, folder / "model")
+    tiny_gguf.write(made, folder / "model.gguf", kind=tiny_gguf.q8)
     # The judge of one's own, which the page on judges has the reader write.
     [judge] = [code for _, code in snippets() if code.startswith("from safebasin import Exchange")]
     (folder / "my_judges.py").write_text(judge, encoding="utf-8")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -378,3 +381,43 @@ def test_a_model_is_compared_with_its_quantised_file(
             there = gguf.dequantize(gguf.quantize(values, kinds.Q8_0), kinds.Q8_0)
             changed += float(((there - values).astype(np.float64) ** 2).sum())
     assert f"distance      {100 * math.sqrt(changed / squared):.2g} % of the weights' norm" in out
+
+
+def test_an_adapter_is_merged_into_the_numbers_of_a_file(tmp_path: Path, command: Any) -> None:
+    model = made("llama", hidden_size=64, intermediate_size=96)
+    path = tiny_gguf.write(model, tmp_path / "tiny.gguf", kind=tiny_gguf.q8)
+    pico.adapter(tiny_gguf.save(model, tmp_path / "model"), tmp_path / "adapter")
+    source = f"{path}+{tmp_path / 'adapter'}"
+    code, _, err = command("merge", source, tmp_path / "merged")
+    assert code == 0, err
+    assert torch.equal(logits(loaded(tmp_path / "merged")), logits(loaded(Path(source))))
+    record = json.loads((tmp_path / "merged/merge.json").read_text())
+    assert record["base"]["quantisation"]["format"] == "GGUF"
+    assert record["base"]["name"] == "tiny.gguf"
+
+
+def test_reading_takes_little_memory_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    model = made("llama", hidden_size=512, intermediate_size=2048, num_hidden_layers=4)
+    path = tiny_gguf.write(model, tmp_path / "tiny.gguf", kind=tiny_gguf.q8)
+    numbers = 4 * sum(p.numel() for p in model.parameters())
+    code = f"""
+import resource
+from transformers import LlamaForCausalLM, modeling_gguf_pytorch_utils
+from safebasin.checkpoint import Checkpoint
+checkpoint = Checkpoint.parse({str(path)!r})
+checkpoint.check()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+checkpoint.load()
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+    here = tmp_path / "here"
+    here.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TMPDIR": str(here)},
+    )
+    assert int(done.stdout) * 1024 < 2.9 * numbers
+    assert list(here.iterdir()) == []

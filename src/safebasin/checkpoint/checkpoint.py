@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 from safebasin.checkpoint import chats, vetting
 from safebasin.checkpoint.adapter_tables import untie_tables
 from safebasin.checkpoint.adapters import merge_into, structure_as_merged
+from safebasin.checkpoint.codes import Codes, loader_of, storage
 from safebasin.checkpoint.completeness import (
     denied_biases,
     require_complete,
     require_language_head,
 )
-from safebasin.checkpoint.end_tokens import named_end_tokens, stored_end_tokens
+from safebasin.checkpoint.end_tokens import named_end_tokens, own_generation, stored_end_tokens
 from safebasin.checkpoint.gguf.description import describe, described, tokenizer_digest
 from safebasin.checkpoint.gguf.files import local_file
 from safebasin.checkpoint.gguf.header import Header
@@ -215,25 +216,25 @@ class Checkpoint:
         own = stored_end_tokens(self.folders[0], self.config(), self.load_tokenizer())
         return tuple(sorted({*own, *self._ends_of_adapter()}))
 
-    def config(self) -> Any:
-        """The configuration of the base, as transformers reads it: with every default filled in."""
-        self._vet()
-        with quiet():
-            try:
-                return self._configuration()
-            except Exception as error:  # as below
-                raise self._cannot_load(error) from error
+    def config(self, **settings: Any) -> Any:
+        """The configuration of the base, as transformers reads it: with every default filled in.
 
-    def _configuration(self, **settings: bool) -> Any:
+        `settings` overrule those of config.json.
+        """
+        self._vet()
         from transformers import AutoConfig
 
-        config = AutoConfig.from_pretrained(
-            str(self.folders[0]),
-            trust_remote_code=self.trust_remote_code,
-            local_files_only=True,
-            **settings,
-        )
-        choose(config)
+        with quiet():
+            try:
+                config = AutoConfig.from_pretrained(
+                    str(self.folders[0]),
+                    trust_remote_code=self.trust_remote_code,
+                    local_files_only=True,
+                    **settings,
+                )
+                choose(config)
+            except Exception as error:  # as below
+                raise self._cannot_load(error) from error
         return config
 
     def _ends_of_adapter(self) -> tuple[int, ...]:
@@ -260,7 +261,7 @@ class Checkpoint:
             return own
         sizes = Counter[str]()
         for path in contents.weights:
-            for _, shape, kind in vetting.read_header(path):
+            for _, shape, kind in vetting.read_header(path, coded=True):
                 sizes[kind] += prod(shape)
         return {"BF16": "bfloat16", "F16": "float16"}.get(sizes.most_common(1)[0][0], "float32")
 
@@ -316,7 +317,9 @@ class Checkpoint:
         require_complete(self.name, report)
         if self._gguf is not None:
             require_all_used(self.name, self._gguf, model)
-            as_plain_model(model, self.folders[0])
+            as_plain_model(model)
+        if self._vet()[0].quantisation is not None:
+            own_generation(model, self.folders[0])
         return model
 
     def _from_files(self, dtype: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
@@ -324,13 +327,24 @@ class Checkpoint:
         import torch
         from transformers import AutoModelForCausalLM
 
+        contents, _ = self._vet()
+        stored = storage(self.folders[0], contents.config)
+        config = self.config(**settings)
+        loader: Any = AutoModelForCausalLM
+        source: str | None = str(self.folders[0])
+        more: dict[str, Any] = {}
         if self._gguf is not None:
-            settings = {**settings, "config": self.config(), **loading_settings()}
+            more = loading_settings()
+        elif stored is not None:
+            numbers = Codes(contents.weights, stored, self.name).tensors()
+            loader, config = loader_of(config, self.name)
+            source, more = None, {"state_dict": dict(numbers)}
         with quiet(), nullcontext() if self._gguf is None else without_bar():
             try:
-                found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
-                    str(self.folders[0]),
-                    config=self._configuration(**settings),
+                found: tuple[Any, dict[str, Any]] = loader.from_pretrained(
+                    source,
+                    config=config,
+                    **more,
                     dtype=getattr(torch, dtype),
                     use_safetensors=True,
                     trust_remote_code=self.trust_remote_code,

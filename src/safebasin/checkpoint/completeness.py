@@ -9,7 +9,7 @@ from typing import Any
 
 from safebasin.errors import CheckpointError
 
-_CONSTANTS = re.compile(
+CONSTANTS = re.compile(
     r"(^|\.)(rotary_emb\.inv_freq|inv_freq|position_ids|attn\.(attention\.)?(masked_)?bias"
     r"|attention\.(masked_)?bias|rotary_emb\.(cos|sin)_cached)$"
 )
@@ -88,7 +88,7 @@ def require_complete(name: str, report: Mapping[str, Any]) -> None:
 
 def _extra(report: Mapping[str, Any]) -> list[str]:
     """The tensors of the files that the model has no place for."""
-    return sorted(key for key in report["unexpected_keys"] if not _CONSTANTS.search(key))
+    return sorted(key for key in report["unexpected_keys"] if not CONSTANTS.search(key))
 
 
 def _left_over(name: str, extra: Sequence[str]) -> CheckpointError:

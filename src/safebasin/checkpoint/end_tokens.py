@@ -45,3 +45,13 @@ def stored_end_tokens(folder: Path, config: Any, tokenizer: Any) -> tuple[int, .
         generation = GenerationConfig.from_model_config(config)
     text = None if config is None else config.get_text_config()
     return named_end_tokens(generation, text, tokenizer)
+
+
+def own_generation(model: Any, folder: Path) -> None:
+    """Have a model generate by the settings in its folder, where a loader passes over them."""
+    from transformers import GenerationConfig
+
+    if inside(folder, _SETTINGS).is_file():
+        model.generation_config = GenerationConfig.from_pretrained(
+            str(folder), local_files_only=True
+        )

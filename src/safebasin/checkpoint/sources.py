@@ -11,7 +11,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from safebasin.checkpoint import vetting
-from safebasin.checkpoint.gguf.files import is_gguf, named_file, refuse_split, the_only
+from safebasin.checkpoint.gguf.files import SUFFIX, is_gguf, named_file, refuse_split, the_only
 from safebasin.errors import CheckpointError
 from safebasin.hub import Unreachable, is_commit, look_up, status
 from safebasin.terminal import listed, shorten
@@ -111,9 +111,12 @@ def _snapshot(repository: str, revision: str | None, code: bool, file: str | Non
         )
 
     def cached() -> Path:
-        folder = take(revision, from_cache=True)
         if file is None:
-            return folder
+            try:
+                return take(revision, from_cache=True)
+            except LocalEntryNotFoundError:  # the cache may hold a GGUF file and no more
+                return take(revision, (f"*{SUFFIX}",), from_cache=True)
+        folder = take(revision, (glob.escape(file),), from_cache=True)
         if not (folder / file).exists():
             raise LocalEntryNotFoundError(f"{file} is not in the cache")
         return folder / file

@@ -6,13 +6,16 @@ they read no tensor and run no code.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from safebasin.checkpoint import codes
 from safebasin.checkpoint.adapter_kinds import refuse_unmergeable, several_adapters
+from safebasin.checkpoint.completeness import CONSTANTS
 from safebasin.checkpoint.gguf.description import WEIGHTS, described
 from safebasin.checkpoint.implementations import kernel_entry
 from safebasin.checkpoint.json_files import read_object, require_plain
@@ -67,7 +70,8 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
     """Check the folder of a model.
 
     Raises CheckpointError, naming the file, where the folder is incomplete or damaged, holds
-    pickles only, asks for its own code without leave, is quantised, or points outside itself.
+    pickles only, asks for its own code without leave, is quantised in a way that is not read, or
+    points outside itself.
     """
     if (gguf := described(folder)) is not None:
         config = read_json(folder, "config.json") or {}
@@ -91,7 +95,7 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
     config = read_json(folder, "config.json") or {}
     if not trust_remote_code:
         refuse_code(folder)
-    _refuse_quantised(folder, config)
+    stored = codes.storage(folder, config)
     if config.get("transformers_weights") is not None:
         raise CheckpointError(
             f"{folder / 'config.json'} redirects the loading of weights ('transformers_weights').",
@@ -104,19 +108,28 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
     if not any((folder / name).exists() for name in VOCABULARIES):
         raise CheckpointError(f"'{folder}' has no tokenizer.", "Save the tokenizer beside it.")
     weights, expected = _model_weights(folder)
-    elements = 0
+    every: list[tuple[str, tuple[int, ...], str]] = []
     found: dict[str, set[str]] = {}
     for path in weights:
-        header = list(read_header(path))
+        header = list(read_header(path, coded=stored is not None))
         found[path.name] = {name for name, _, _ in header}
-        elements += sum(prod(shape) for _, shape, _ in header)
+        every += header
     for tensor, shard in expected.items():
         if tensor not in found[shard]:
             raise CheckpointError(
                 f"{folder / shard} lacks the tensor '{tensor}' that the index promises.",
                 "Download the checkpoint again.",
             )
-    return Contents(config, weights, elements)
+    if stored is None:
+        return Contents(config, weights, sum(prod(shape) for _, shape, _ in every))
+    if not any(_is_code(name, kind) for name, _, kind in every):
+        raise CheckpointError(
+            f"{folder / 'config.json'} says that the weights are quantised ({stored['read_as']}), "
+            "and they are plain numbers.",
+            "Remove 'quantization_config' from it if they were turned back into numbers.",
+        )
+    record = codes.record(stored, Counter(kind for _, _, kind in every))
+    return Contents(config, weights, codes.elements(every, stored), record)
 
 
 def vet_adapter(folder: Path) -> Contents:
@@ -149,10 +162,11 @@ def read_json(folder: Path, name: str) -> dict[str, Any] | None:
     return read_object(path)
 
 
-def read_header(path: Path) -> Iterator[tuple[str, tuple[int, ...], str]]:
+def read_header(path: Path, *, coded: bool = False) -> Iterator[tuple[str, tuple[int, ...], str]]:
     """Name, shape and dtype (as in `BF16`) of each tensor; no tensor is read.
 
-    Raises CheckpointError where the file is no valid safetensors file, or holds quantised weights.
+    Raises CheckpointError where the file is no valid safetensors file, or holds codes of quantised
+    weights and not `coded`, which is whether its config says what they mean.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -166,7 +180,7 @@ def read_header(path: Path) -> Iterator[tuple[str, tuple[int, ...], str]]:
                         f"{path} gives '{name}' the shape {shape}, which cannot be.",
                         "Download the checkpoint again.",
                     )
-                if name.endswith(".weight") and dtype not in _FLOATS:
+                if not coded and _is_code(name, dtype):
                     raise CheckpointError(
                         f"{path} holds quantised weights ('{name}' is {dtype}).",
                         "Give the checkpoint in float32, bfloat16 or float16: quantised weights "
@@ -177,6 +191,13 @@ def read_header(path: Path) -> Iterator[tuple[str, tuple[int, ...], str]]:
         raise CheckpointError(
             f"{path} is no valid safetensors file: {error}.", "Download it again."
         ) from error
+
+
+def _is_code(name: str, dtype: str) -> bool:
+    """Whether a tensor is no number of the model: no float, no mask, no count and no constant."""
+    if dtype in _FLOATS or CONSTANTS.search(name):
+        return False
+    return name.endswith(".weight") or dtype not in ("BOOL", "I64")
 
 
 def _require_folder(folder: Path) -> None:
@@ -294,13 +315,3 @@ def _names_code(value: Any) -> bool:
         elif isinstance(item, list):
             pending.extend(item)
     return False
-
-
-def _refuse_quantised(folder: Path, config: dict[str, Any]) -> None:
-    parts = [config, *(part for part in config.values() if isinstance(part, dict))]
-    for part in parts:
-        if part.get("quantization_config"):
-            raise CheckpointError(
-                f"'{folder}' is quantised, and quantised weights cannot be displaced.",
-                "Give the checkpoint it was made from, in float32, bfloat16 or float16.",
-            )

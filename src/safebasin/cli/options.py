@@ -63,7 +63,8 @@ JsonResultOption = Annotated[
 ModelArgument = Annotated[
     str,
     typer.Argument(
-        help="A model folder, a hub id, base+adapter@revision, or a packaged testbed: name."
+        help="A model folder, a GGUF file, a hub id, base+adapter@revision, or a packaged "
+        "testbed: name."
     ),
 ]
 ColumnOption = Annotated[str | None, typer.Option(help="The column that holds the prompts.")]

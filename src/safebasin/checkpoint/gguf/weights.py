@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
-from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint.gguf.description import WEIGHTS
@@ -26,11 +27,16 @@ def loading_settings() -> dict[str, Any]:
     return settings
 
 
+_READER = "transformers.modeling_gguf_pytorch_utils"
+
+
 @contextmanager
 def without_bar() -> Iterator[None]:
     """Keep the bar off the terminal that the reader shows whatever it is told."""
-    from transformers import modeling_gguf_pytorch_utils as reader
-
+    if importlib.util.find_spec(_READER) is None:  # a version of transformers that has no such bar
+        yield
+        return
+    reader: Any = importlib.import_module(_READER)
     own = reader.tqdm
     reader.tqdm = lambda tensors, **_: tensors
     try:
@@ -39,12 +45,8 @@ def without_bar() -> Iterator[None]:
         reader.tqdm = own
 
 
-def as_plain_model(model: Any, folder: Path) -> None:
-    """Make a loaded model like any other: its weights are plain numbers now, and it generates by
-    the settings in the folder that describes it, which the loader passes over."""
-    from transformers import GenerationConfig
-
-    model.generation_config = GenerationConfig.from_pretrained(str(folder), local_files_only=True)
+def as_plain_model(model: Any) -> None:
+    """Take from a loaded model the marks of a quantised one: its weights are plain numbers now."""
     model.hf_quantizer = None
     for name in ("is_quantized", "quantization_method"):
         if name in model.__dict__:
