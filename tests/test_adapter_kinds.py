@@ -34,7 +34,8 @@ from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.adapter_tables import separates_tables, untie_tables
 from safebasin.checkpoint.merging import merge
 from safebasin.directions import Adapter
-from safebasin.errors import CheckpointError, DirectionError
+from safebasin.engines.vllm.session import require_as_stored
+from safebasin.errors import CheckpointError, DirectionError, EngineError
 from safebasin.weights import Weights
 
 IDS = torch.tensor([[1, 4, 40, 50, 60, 70, 5]])
@@ -216,6 +217,39 @@ def test_a_merged_folder_keeps_the_rows_of_added_tokens(tmp_path: Path, tied: bo
         torch.testing.assert_close(found, expected, rtol=close, atol=close)
 
 
+@pytest.mark.parametrize("template", [None, "{{ bos_token }}<new>{{ messages[0]['content'] }}"])
+def test_tokens_that_an_adapter_adds_are_those_that_its_model_is_asked_with(
+    tmp_path: Path, bases: dict[str, Path], template: str | None
+) -> None:
+    base, folder = bases["llama"], tmp_path / "adapter"
+    trained(base, folder, lora(modules_to_save=["embed_tokens", "lm_head"]), MORE)
+    source = Checkpoint(str(base), str(folder))
+    before = source.spec()
+    tokenizer = pico.tokenizer()
+    tokenizer.add_tokens(["<new>"], special_tokens=True)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(folder)
+    source = Checkpoint(str(base), str(folder))
+    assert {*source.spec()} == {*before, "adapter_tokenizer"}
+    merged = merge(source, tmp_path / "out")
+    for found in (source.load("float32", "cpu")[1], pico.load(merged.folder)[1]):
+        assert found.encode("<new>", add_special_tokens=False) == [pico.VOCABULARY]
+        assert found.chat_template == (template or pico.CHAT_TEMPLATE)
+    assert "its own tokenizer comes along" in merged.notes[-1]
+
+
+def test_a_tokenizer_with_more_tokens_than_rows_is_not_asked_with(
+    tmp_path: Path, bases: dict[str, Path]
+) -> None:
+    folder = tmp_path / "adapter"
+    trained(bases["llama"], folder, lora())
+    tokenizer = pico.tokenizer()
+    tokenizer.add_tokens(["<new>"])
+    tokenizer.save_pretrained(folder)
+    _, found = Checkpoint(str(bases["llama"]), str(folder)).load("float32", "cpu")
+    assert "<new>" not in found.get_vocab()
+
+
 def test_rows_that_nobody_stored_are_left_out_with_a_warning(
     tmp_path: Path, bases: dict[str, Path], caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -248,6 +282,30 @@ def test_a_tied_pair_that_an_adapter_parts_is_named(tmp_path: Path, bases: dict[
     assert "untied=True" in caught.value.hint
     model, _ = Checkpoint(str(bases["qwen2"])).load("float32", "cpu", untied=True)
     assert Adapter(folder, Weights(model)).rank == 2
+
+
+@pytest.mark.parametrize(
+    ("family", "settings", "rows", "what"),
+    [
+        ("qwen2", {"target_modules": ["lm_head"]}, None, "tie_word_embeddings"),
+        ("qwen2", {}, MORE, "vocab_size"),
+        ("llama", {"layer_replication": [[0, 2], [0, 1]]}, None, "num_hidden_layers"),
+    ],
+)
+def test_vllm_is_not_given_a_model_that_its_config_does_not_describe(
+    tmp_path: Path,
+    bases: dict[str, Path],
+    family: str,
+    settings: Any,
+    rows: int | None,
+    what: str,
+) -> None:
+    base, folder = bases[family], tmp_path / "adapter"
+    require_as_stored(Checkpoint(str(base)).load("float32", "cpu")[0])
+    trained(base, folder, lora(**settings), rows)
+    model, _ = Checkpoint(str(base), str(folder)).load("float32", "cpu")
+    with pytest.raises(EngineError, match=what):
+        require_as_stored(model)
 
 
 def edit(folder: Path, **changes: Any) -> None:

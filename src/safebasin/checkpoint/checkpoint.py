@@ -38,7 +38,12 @@ from safebasin.checkpoint.implementations import choose
 from safebasin.checkpoint.loading_errors import cannot_load
 from safebasin.checkpoint.mismatches import recorded_base, refuse
 from safebasin.checkpoint.sources import commit, display, first_line, is_there, locate
-from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet, require_stored_tokens
+from safebasin.checkpoint.tokenizers import (
+    adapter_tokenizer,
+    extends,
+    quiet,
+    require_stored_tokens,
+)
 from safebasin.errors import CheckpointError, EngineError, UsageError
 from safebasin.run.stored_weights import told_storage
 
@@ -153,8 +158,23 @@ class Checkpoint:
                 if gguf is None
                 else tokenizer_digest(gguf)
             ),
+            **self._added_tokens(),
             **({} if model.quantisation is None else {"quantisation": model.quantisation}),
         }
+
+    def _added_tokens(self) -> dict[str, str]:
+        """The digest of an adapter's tokenizer that adds tokens, for the identity of runs."""
+        _, folder = self.folders
+        own = self.adapter_tokenizer
+        if folder is None or own is None or not own.get_vocab().keys() - self._vocabulary.keys():
+            return {}
+        files = [folder / name for name in vetting.TOKENIZER_FILES]
+        return {"adapter_tokenizer": _digest([path for path in files if path.exists()])}
+
+    @cached_property
+    def _vocabulary(self) -> dict[str, int]:
+        found: dict[str, int] = self.load_tokenizer().get_vocab()
+        return found
 
     @property
     def _gguf(self) -> Header | None:
@@ -169,7 +189,7 @@ class Checkpoint:
         keep_on_host: bool = False,
         untied: bool = False,
     ) -> tuple[Any, Any]:
-        """The model, in eval mode and frozen, and its tokenizer (the base's).
+        """The model, in eval mode and frozen, and its tokenizer, as `tokenizer_of` has it.
 
         `dtype` defaults to float32 on a CPU and to the checkpoint's own on a GPU; `device` to a
         GPU where there is one. An adapter is merged in float32 and the sum is cast once.
@@ -201,7 +221,7 @@ class Checkpoint:
         if untied:
             untie_tables(model)
         model = model.to("cpu" if keep_on_host else where).eval().requires_grad_(False)
-        tokenizer = self.load_tokenizer()
+        tokenizer = self.tokenizer_of(model)
         if more := self._ends_of_adapter():
             own = named_end_tokens(model.generation_config)
             model.generation_config.eos_token_id = sorted({*own, *more})
@@ -360,6 +380,16 @@ class Checkpoint:
     def _cannot_load(self, error: Exception) -> CheckpointError:
         config = vetting.read_json(self.folders[0], "config.json") or {}
         return cannot_load(self.name, self.folders[0], config, _architecture(config), error)
+
+    def tokenizer_of(self, model: Any) -> Any:
+        """The tokenizer of the loaded model: the base's, or the adapter's own where that is the
+        base's with more tokens, for which the model has rows. Its chat template comes along."""
+        base, own = self.load_tokenizer(), self.adapter_tokenizer
+        if own is None or not extends(own, base, len(model.get_input_embeddings().weight)):
+            return base
+        if own.chat_template is None:
+            own.chat_template = base.chat_template
+        return own
 
     def load_tokenizer(self) -> Any:
         """The base's tokenizer.

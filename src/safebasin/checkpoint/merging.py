@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint import vetting
+from safebasin.checkpoint.chat_templates import stored_chat_template
 from safebasin.checkpoint.checkpoint import DTYPES, Checkpoint
 from safebasin.checkpoint.merge_record import (
     other_base,
@@ -100,10 +101,10 @@ def merge(
 
     The sum is made in float32 and cast once, to the base's own dtype unless `dtype` is given.
     Tokenizer, chat template and generation settings are the base's, byte for byte unless the
-    loaded model has more end tokens; `merge.json` says what was merged. Tied tables are untied
-    where the adapter changes one of them. `config.json` is put in place last, so that what a
-    killed merge leaves never loads. `loaded` is the model that
-    `source.load(dtype, "cpu")` gave, where the caller has it.
+    loaded model has more end tokens; where the adapter adds tokens they are its own tokenizer's.
+    `merge.json` says what was merged. Tied tables are untied where the adapter changes one of
+    them. `config.json` is put in place last, so that what a killed merge leaves never loads.
+    `loaded` is the model that `source.load(dtype, "cpu")` gave, where the caller has it.
 
     Raises UsageError or RunError where `out` is not a new or empty folder or cannot be written, and
     CheckpointError where the two cannot be merged; `out` is then as it was.
@@ -114,17 +115,22 @@ def merge(
         raise UsageError(f"Unknown dtype '{target}'.", f"Give one of {', '.join(DTYPES)}.")
     require_free(out)
     base, adapter = parts_of(source)
-    notes = [*other_base(source, adapter), *other_tokenizer(base, adapter)]
     weights = vetting.vet_model(base, trust_remote_code=source.trust_remote_code)
     with new_folder(out, weights.elements * _SIZES[target]) as work:
         model = source.load(target, "cpu")[0] if loaded is None else loaded
+        texts = base if source.tokenizer_of(model) is not source.adapter_tokenizer else adapter
+        notes = [*other_base(source, adapter)]
+        if texts == base:
+            notes += other_tokenizer(base, adapter)
+        else:
+            notes.append("the adapter adds tokens, so that its own tokenizer comes along")
         tied = source.config().get_text_config().tie_word_embeddings
         untied = bool(tied) and not model.config.get_text_config().tie_word_embeddings
         if untied:
             notes.append("the adapter changes one of two tied tables, which are separate now")
         configured = _as_set(model.config.get_text_config().eos_token_id)
         ends = _as_set(model.generation_config.eos_token_id)
-        _save(source, model, base, work)
+        _save(source, model, base, texts, work)
         if _keep_ends(work, ends, configured):
             notes.append("the adapter's own end tokens end an answer, too")
         fingerprint = replace(own_base(source), base=str(work)).fingerprint()
@@ -138,7 +144,11 @@ def merge(
     return Merged(out, target, untied, fingerprint, tuple(notes), record)
 
 
-def _save(source: Checkpoint, model: Any, base: Path, work: Path) -> None:
+def _save(source: Checkpoint, model: Any, base: Path, texts: Path, work: Path) -> None:
+    """Write the model, and the files that come along as they are.
+
+    The tokenizer's and the chat template are those of the folder `texts`.
+    """
     from safetensors import SafetensorError
     from transformers import GenerationConfig
 
@@ -158,14 +168,20 @@ def _save(source: Checkpoint, model: Any, base: Path, work: Path) -> None:
         raise CheckpointError(
             f"'{source.name}' cannot be saved: {first_line(error)}.", "Correct the base's config."
         ) from error
-    names = ["generation_config.json", *vetting.TOKENIZER_FILES]
-    names += [path.relative_to(base).as_posix() for path in base.glob(f"{_TEMPLATES}/*.jinja")]
-    if source.trust_remote_code:
-        names += [path.name for path in base.glob("*.py")]
+    names = [*vetting.TOKENIZER_FILES]
+    names += [path.relative_to(texts).as_posix() for path in texts.glob(f"{_TEMPLATES}/*.jinja")]
+    _copy(texts, names, work)
+    if texts != base and stored_chat_template(texts) is None:
+        _copy(base, ["chat_template.jinja", "chat_template.json"], work)
+    code = [path.name for path in base.glob("*.py")] if source.trust_remote_code else []
+    _copy(base, ["generation_config.json", *code], work)
+
+
+def _copy(folder: Path, names: Sequence[str], work: Path) -> None:
     for name in names:
-        if vetting.inside(base, name).exists():
+        if vetting.inside(folder, name).exists():
             (work / name).parent.mkdir(exist_ok=True)
-            shutil.copyfile(base / name, work / name)
+            shutil.copyfile(folder / name, work / name)
 
 
 def _keep_ends(work: Path, ends: set[int], configured: set[int]) -> bool:

@@ -99,6 +99,16 @@ def _token(tokenizer: Any, ids: Sequence[int], place: int) -> str:
     return f"'{shorten(str(tokenizer.convert_ids_to_tokens(ids[place])))}' ({ids[place]})"
 
 
+def extends(own: Any, base: Any, rows: int) -> bool:
+    """Whether a tokenizer is `base` with more tokens, for all of which there is one of `rows`."""
+    ours, theirs = base.get_vocab(), own.get_vocab()
+    more = theirs.keys() - ours.keys()
+    return bool(more) and (
+        all(theirs.get(token) == number for token, number in ours.items())
+        and max(theirs.values()) < rows
+    )
+
+
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the loader's progress bars and notes off the terminal; errors are raised anyway."""

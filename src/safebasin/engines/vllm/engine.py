@@ -21,7 +21,13 @@ from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.lora_requests import adapter_line
 from safebasin.engines.vllm.scores import token_logprobs
-from safebasin.engines.vllm.session import Generated, Session, Slots, require_vllm
+from safebasin.engines.vllm.session import (
+    Generated,
+    Session,
+    Slots,
+    require_as_stored,
+    require_vllm,
+)
 from safebasin.engines.vllm.weight_stream import named_tensors
 from safebasin.errors import EngineError
 from safebasin.exchange import Exchange, Finish
@@ -95,6 +101,7 @@ class VllmEngine:
                 f"vLLM needs the memory of {model.device}, where the model lies.",
                 "Give --engine fast here.",
             )
+        require_as_stored(model, trust_remote_code=trust_remote_code)
         self.plain = PlainEngine(model, weights, directions, template)
         self.model = model
         self.weights = weights

@@ -69,6 +69,32 @@ def require_vllm() -> None:
         raise EngineError("The engine vllm needs vLLM, which is not installed.", INSTALL)
 
 
+_SIZES = ("vocab_size", "num_hidden_layers", "tie_word_embeddings")
+
+
+def require_as_stored(model: Any, *, trust_remote_code: bool = False) -> None:
+    """Raise EngineError where a model is laid out otherwise than its folder's config says.
+
+    An adapter may have given it other rows, more layers or two tables instead of a tied one;
+    vLLM builds what the config says.
+    """
+    from transformers import AutoConfig
+
+    if not (Path(model.name_or_path) / "config.json").is_file():
+        return
+    stored = AutoConfig.from_pretrained(
+        model.name_or_path, trust_remote_code=trust_remote_code, local_files_only=True
+    ).get_text_config()
+    own = model.config.get_text_config()
+    other = [name for name in _SIZES if getattr(own, name, None) != getattr(stored, name, None)]
+    if other:
+        raise EngineError(
+            f"vLLM builds the model of the base's config.json, and an adapter gives this one "
+            f"another {' and '.join(other)}.",
+            "Give --engine fast, or run `safebasin merge BASE+ADAPTER OUT` and scan OUT.",
+        )
+
+
 class Session:
     """vLLM in processes of its own, with weights that are given to it.
 
