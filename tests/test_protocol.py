@@ -181,4 +181,4 @@ def test_on_the_command_line(command: Callable[..., tuple[int, str, str]]) -> No
 def test_a_file_of_the_papers_prompts_is_told_how_to_be_given() -> None:
     with pytest.raises(UsageError, match="which asks AdvBench") as caught:
         followed(prompts="advbench.csv")
-    assert "--prompts advbench=FILE where that is AdvBench" in caught.value.hint
+    assert "--prompts advbench=FILE where it is AdvBench" in caught.value.hint

@@ -181,7 +181,7 @@ def check(given: Mapping[str, Any]) -> None:
         if not holds(given[name]):
             raise UsageError(
                 f"{_option(name, given)} contradicts --protocol {NAME}, which {words}.",
-                f"Give --prompts {PROMPTS}=FILE where that is AdvBench, or leave one of the two out."
+                f"Give --prompts {PROMPTS}=FILE where it is AdvBench, or leave one of the two out."
                 if name == "prompts"
                 else "Leave one of the two out.",
             )
