@@ -6,8 +6,11 @@ python benchmarks/validation_page.py > docs/validation.md
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
+
+from release_cases_page import release_cases
 
 RESULTS = Path(__file__).parent / "results"
 CORRECTED = ("before", "after", "independent")
@@ -25,8 +28,9 @@ def page() -> str:
         *real_text(read("broken_text_labels")),
         *refusal_labels(read("refusal_labels")),
         *intervals(read("interval_coverage")),
-        *between_directions(read("direction_spread")),
+        *between_directions(read("direction_spread"), read("direction_spread_real")),
         *first_token(read("first_token_score")),
+        *release_cases(read("release_cases"), read("release_cases_real")),
         *corrected(),
     ]
     return "\n\n".join(parts) + "\n"
@@ -288,10 +292,10 @@ def intervals(found: Any) -> list[str]:
     ]
 
 
-def between_directions(found: Any) -> list[str]:
+def between_directions(found: Any, real: Any) -> list[str]:
     names = {"visage": "VISAGE", "auc": "area", "width": "width", "edge": "edge above"}
     rows = []
-    for row in found["rows"]:
+    for row in (*found["rows"], *real["rows"]):
         cells = []
         for name in names:
             part = row["measures"][name]
@@ -307,8 +311,10 @@ def between_directions(found: Any) -> list[str]:
             `{found["judge"]}`: the standard deviation of a measure between directions, as a share
             of the geometric mean of its distances from its two limits; of the sharpness, that of
             its logarithm. The intervals take {found["assumed"]:g} and
-            {found["assumed_logarithm"]:g} as usual. These are packaged models; of a larger one
-            measure more directions and see.
+            {found["assumed_logarithm"]:g} as usual. The last row is a language model of 135
+            million parameters, aligned with LoRA: {real["directions"]} directions of
+            {real["points"]} points up to {real["radius"]:g}, the first {real["prompts"]} rows of
+            AdvBench, {real["max_new_tokens"]} tokens, judge `{real["judge"]}`.
             """
         ),
         command("direction_spread"),
@@ -319,7 +325,35 @@ def between_directions(found: Any) -> list[str]:
                 *rows,
             ]
         ),
+        on_a_real_model(real),
     ]
+
+
+def on_a_real_model(real: Any) -> str:
+    """What the usual spread is worth there, by a range around the basin and by the default one."""
+    [row] = real["rows"]
+    measures = row["measures"]
+    shares = [measures[name]["share"] for name in ("visage", "auc", "width")]
+    wide = {}
+    for name, reach in (("width", 1.0), ("edge", 0.5)):
+        mean, deviation = (measures[name][part] for part in ("mean", "deviation"))
+        wide[name] = deviation / math.sqrt(mean * (reach - mean))
+    # The simulated walls that differ by 0.06: two of them make a width of 0.6 on a range of 1.
+    simulated = math.sqrt(2) * 0.06 / math.sqrt(0.6 * 0.4)
+    return paragraph(
+        f"""
+        That row's range is drawn tightly around its basin ({measures["width"]["mean"]:.2f} wide),
+        so the same walls make larger shares, {min(shares):.2f} to {max(shares):.2f}: somewhat more
+        than is taken as usual, as far as {real["directions"]} directions tell, and less than the
+        {simulated:.2f} of the simulated scans whose walls differ by 0.06, of which the intervals
+        above hold the truth 95 to 98 times in 100 with two directions or more. On the default
+        range of 0.5 the same widths have a share of {wide["width"]:.2f}, and the edges above one of
+        {wide["edge"]:.2f}. So the usual spread stays as it is. A single edge on a tight range
+        ({measures["edge"]["share"]:.2f}) differs twice as much: from two or three directions its
+        interval is too short there. The answers of that run ended where the keyword judge was sure
+        of a refusal; of 27 places that were answered whole, too, one verdict differs.
+        """
+    )
 
 
 def corrected() -> list[str]:

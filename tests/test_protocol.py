@@ -176,3 +176,9 @@ def test_on_the_command_line(command: Callable[..., tuple[int, str, str]]) -> No
     assert (code, "--adaptive contradicts --protocol peng2024" in err) == (2, True)
     code, _, err = command("scan", "--protocol", "other")
     assert (code, "no protocol 'other'" in err) == (2, True)
+
+
+def test_a_file_of_the_papers_prompts_is_told_how_to_be_given() -> None:
+    with pytest.raises(UsageError, match="which asks AdvBench") as caught:
+        followed(prompts="advbench.csv")
+    assert "--prompts advbench=FILE where it is AdvBench" in caught.value.hint

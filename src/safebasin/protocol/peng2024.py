@@ -181,7 +181,9 @@ def check(given: Mapping[str, Any]) -> None:
         if not holds(given[name]):
             raise UsageError(
                 f"{_option(name, given)} contradicts --protocol {NAME}, which {words}.",
-                "Leave one of the two out.",
+                f"Give --prompts {PROMPTS}=FILE where it is AdvBench, or leave one of the two out."
+                if name == "prompts"
+                else "Leave one of the two out.",
             )
     if given["system"] not in (None, "", *SYSTEM_MESSAGES.values()):
         raise _no_message(str(given["system"]))
