@@ -242,6 +242,12 @@ def own_template(tokenizer: Any) -> str:
     """The chat template of a tokenizer, of several the default; TemplateError where it has none."""
     own = getattr(tokenizer, "chat_template", None)
     if isinstance(own, dict):
+        if own and "default" not in own:
+            names = listed([f"'{shorten(str(name))}'" for name in own])
+            raise TemplateError(
+                f"The model's chat templates are named {names}, and none is the default one.",
+                REMEDY,
+            )
         own = own.get("default")
     if not own:
         raise TemplateError("The model's tokenizer has no chat template.", REMEDY)
