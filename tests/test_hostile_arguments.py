@@ -64,7 +64,7 @@ def test_a_name_of_5000_characters_is_a_sentence(
     arguments: list[str], command: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, out, err = command(*arguments)
+    code, _, err = command(*arguments)
     assert code in (1, 2)
     assert err.count("error: ") == 1
     assert "Traceback" not in err

@@ -15,7 +15,7 @@ from safebasin.errors import TemplateError
 from safebasin.exchange import Exchange, Finish
 from safebasin.prompts import Prompt
 from safebasin.protocol.texts import PREFIX, TEMPLATES
-from safebasin.terminal import shorten
+from safebasin.terminal import listed, shorten
 from safebasin.thought import Marks, closing_of, opened, special_marks
 
 RAW = "raw"

@@ -16,12 +16,7 @@ from safebasin.errors import PromptError
 from safebasin.terminal import shorten
 
 _NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
-_DELIMITERS = (
-    (";", "semicolon", ""),
-    ("\t", "tab", ".tsv"),
-    ("|", "bar", ""),
-    (",", "comma", ".csv"),
-)
+_DELIMITERS = ((";", ""), ("\t", ".tsv"), ("|", ""), (",", ".csv"))
 
 TEXT_FILE_COLUMN = "prompt"
 """The column name that the lines of a text file, and bare strings in JSON, are given."""
@@ -167,7 +162,7 @@ def _refuse_other_delimiter(
     """
     if len(columns) != 1:
         return
-    for other, name, ending in _DELIMITERS:
+    for other, ending in _DELIMITERS:
         if other == delimiter or other not in columns[0]:
             continue
         wanted = columns[0].count(other) + 1
@@ -177,7 +172,7 @@ def _refuse_other_delimiter(
             continue
         if all(len(row) == wanted for row in rows):
             raise PromptError(
-                f"The cells of '{path}' are separated by {name}s, and not by "
+                f"The cells of '{path}' are separated by {_NAMES[other]}s, and not by "
                 f"{_NAMES[delimiter]}s as its ending says.",
                 f"Save it with {_NAMES[delimiter]}s between the cells"
                 + (f", or name it {ending}." if ending else "."),
