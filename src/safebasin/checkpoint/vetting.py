@@ -252,7 +252,12 @@ def inside(folder: Path, name: str) -> Path:
     if folder.resolve().parent.name == "snapshots":
         repository = folder.resolve().parent.parent
         roots += [(repository / "blobs").resolve(), (repository.parent / "blobs").resolve()]
-    target = path.resolve()
+    try:
+        target = path.resolve()
+    except RuntimeError:  # of Python before 3.13; later ones take it for a file that is not there
+        raise CheckpointError(
+            f"{path} is a link that leads back to itself.", "Copy the file into the folder."
+        ) from None
     if not any(target.is_relative_to(root) for root in roots):
         raise CheckpointError(
             f"{path} is a link to a file outside the checkpoint.", "Copy the file into the folder."
