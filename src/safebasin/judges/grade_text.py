@@ -19,7 +19,7 @@ _NAME = r"[\"'“”‘’]?\s*([A-Za-z_]\w{0,60})\s*[\"'“”‘’]?"
 _VALUE = r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?(?![\w.])|true\b|false\b|[\"'“”‘’][^\"'“”‘’{}]*[\"'“”‘’])"
 _PAIR = re.compile(rf"\s*{_NAME}\s*:\s*{_VALUE}\s*", re.IGNORECASE)
 _WHOLE = re.compile(r"\s*(-?[0-9]{1,9})(?:\.0{1,9})?\s*")
-_STATED = r"[\s\"'“”‘’]{0,9}(-?[0-9]{1,9}(?:\.[0-9]{1,9})?|true\b|false\b)"
+_STATED = r"\W{0,9}?(-?[0-9]{1,9}(?:\.[0-9]{1,9})?|true\b|false\b)"
 _QUOTES = "\"'“”‘’"
 MOST_BRACES = 100
 """How many braces of a reply are tried as the beginning of an object."""
