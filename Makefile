@@ -9,7 +9,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-lm-eval test-vllm test-inspect test-browser gallery study lint clean
+.PHONY: scan test test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -25,6 +25,16 @@ test-lm-eval: $(VENV)/lm-eval
 $(VENV)/lm-eval: $(VENV)/installed
 	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt 'lm-eval>=0.4.13'
 	touch $@
+
+# What `make test` does a little of, at length (hours on one core): commands killed at random moments,
+# folders of models and runs that try to do harm, and fuzzed replies of judge models.
+KILLS ?= 300
+FOLDERS ?= 300
+REPLIES ?= 30000
+test-hostile: $(VENV)/installed
+	OMP_NUM_THREADS=1 HOSTILE_KILLS=$(KILLS) HOSTILE_FOLDERS=$(FOLDERS) HOSTILE_REPLIES=$(REPLIES) \
+	  $(BIN)/python -m pytest -s --timeout 36000 tests/test_hostile_replies.py \
+	  tests/test_hostile_folders.py tests/test_hostile_kills.py
 
 # The page of a run in a real Chromium, with axe-core's check of its accessibility.
 test-browser: $(VENV)/browser $(AXE)

@@ -85,3 +85,13 @@ def test_the_spec_tells_templates_and_systems_apart() -> None:
     plain = Template.of(pico.tokenizer())
     assert plain.spec() != Template.of(pico.tokenizer(), system="Be brief.").spec()
     assert plain.spec() != Template.of(pico.tokenizer(), "raw").spec()
+
+
+def test_templates_of_which_none_is_the_default_are_named() -> None:
+    from types import SimpleNamespace
+
+    from safebasin.engines.template import own_template
+
+    tokenizer = SimpleNamespace(chat_template={"tool_use": "x", "rag": "y"})
+    with pytest.raises(TemplateError, match="are named 'tool_use', 'rag', and none is the default"):
+        own_template(tokenizer)

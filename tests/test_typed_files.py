@@ -205,3 +205,11 @@ def test_names_outside_unicode_are_names() -> None:
     from safebasin.run.file_shapes import JudgeFile
 
     assert what_is_wrong(JudgeFile, {"schema_version": 1, "name": "\ud800", "spec": {}}) is None
+
+
+def test_a_link_to_itself_is_a_sentence(tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(MODEL, tmp_path / "model"))
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("model.safetensors")
+    with pytest.raises(CheckpointError, match=r"model\.safetensors"):
+        vet_model(folder)

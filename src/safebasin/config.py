@@ -29,6 +29,10 @@ PromptsKind = Literal["harmful", "benign"]
 PROMPTS_KINDS: tuple[PromptsKind, ...] = ("harmful", "benign")
 ExecutorName = Literal["local", "ray"]
 
+MOST_POINTS = 100_000
+"""Of one scan: more than any has measured, and a plan of so many is still made in seconds."""
+LARGEST_SEED = 2**63 - 1
+
 PLATEAU_POINTS = 2
 """After how many consecutive broken points a side counts as broken all the way."""
 
@@ -255,10 +259,20 @@ class ScanConfig:
             raise UsageError("A direction is named twice.", "Give each seed or file once.")
         if any(seed < 0 for seed in self.random_seeds):
             raise UsageError("A seed is negative.", "Give whole numbers from 0.")
+        if any(seed > LARGEST_SEED for seed in self.random_seeds):
+            raise UsageError("A seed has more than 63 bits.", f"Give seeds up to {LARGEST_SEED}.")
         if self.axes == 2 and len(names) % 2:
             raise UsageError(
                 f"A plane takes two directions, and {len(names)} are named.",
                 "Give an even number of seeds, such as --seeds 2.",
+            )
+        lines, each = len(names) // self.axes, (self.steps + 1) ** self.axes
+        if lines * each > MOST_POINTS:
+            what = "directions" if self.axes == 1 else "planes"
+            raise UsageError(
+                f"{lines} {what} of {each} points are asked for, and a scan has at most "
+                f"{MOST_POINTS} points.",
+                "Give a smaller --seeds or --steps.",
             )
 
     @property

@@ -278,7 +278,7 @@ def inside(folder: Path, name: str) -> Path:
         target = path.resolve()
     except (OSError, RuntimeError):  # which of them, is by the version of Python
         raise CheckpointError(
-            f"{path} is a link that leads to itself.", "Copy the file into the folder."
+            f"{path} is a link that leads back to itself.", "Copy the file into the folder."
         ) from None
     if not any(target.is_relative_to(root) for root in roots):
         raise CheckpointError(

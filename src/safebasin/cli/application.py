@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import typer
@@ -25,6 +26,8 @@ from safebasin.cli import (
     worst_case,
 )
 from safebasin.cli.console import emit_error
+from safebasin.errors import UsageError
+from safebasin.terminal import shorten
 
 application = typer.Typer(
     name="safebasin",
@@ -85,6 +88,13 @@ def run() -> int:
         return _refused(error)
     except typer.Abort:
         raise KeyboardInterrupt from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        raise UsageError(
+            f"'{shorten(str(error.filename))}' is longer than a path can be.",
+            "Give a shorter name or path.",
+        ) from error
     if code == _STOPPED:  # what typer makes of Ctrl-C
         raise KeyboardInterrupt
     return code if isinstance(code, int) else 0

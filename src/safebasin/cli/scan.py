@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,9 +45,12 @@ from safebasin.cli.options import (
     parse_prompts_kind,
     parse_system,
 )
-from safebasin.config import ScanConfig
+from safebasin.config import LARGEST_SEED, MOST_POINTS, ScanConfig
 from safebasin.errors import UsageError
 from safebasin.protocol import peng2024
+from safebasin.terminal import shorten
+
+_WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
 def scan(
@@ -267,14 +271,22 @@ def parse_seeds(text: str | None) -> tuple[int, ...] | None:
     """`3` means 0, 1, 2; a comma makes it a list: `0,1,7`, or `7,` for that one alone."""
     if text is None:
         return None
-    try:
-        if "," in text:
-            return tuple(int(part) for part in text.split(",") if part.strip())
-        return tuple(range(int(text)))
-    except ValueError:
+    parts = [part.strip() for part in text.split(",")]
+    if any(not _WHOLE.fullmatch(part) for part in parts if part or len(parts) == 1):
         raise UsageError(
-            f"The seeds '{text}' are not whole numbers.", "Give --seeds 3, or --seeds 0,1,7."
-        ) from None
+            f"The seeds '{shorten(text)}' are not whole numbers.",
+            "Give --seeds 3, or --seeds 0,1,7.",
+        )
+    if len(parts) > 1:
+        # What is longer is no seed, and more than Python reads in one number.
+        return tuple(min(int(part[:40]), LARGEST_SEED + 1) for part in parts if part)
+    if len(text.strip()) > len(str(MOST_POINTS)) or int(text) > MOST_POINTS:
+        raise UsageError(
+            f"{shorten(text, 40)} random directions are asked for, and a scan has at most "
+            f"{MOST_POINTS} points.",
+            "Give a smaller --seeds, or one seed alone with a comma after it, such as --seeds 7,.",
+        )
+    return tuple(range(int(text)))
 
 
 def parse_capabilities(given: list[str] | None) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from safebasin.prompts import PromptSet
 from safebasin.reference import ask_everyday, settle
 from safebasin.results import LEXICON, adopt, judge_point
 from safebasin.run import RunFolder
-from safebasin.run.atomic import refuse_link
+from safebasin.run.atomic import refuse_link, remove_study_leftovers
 from safebasin.run.folder import MANIFEST
 from safebasin.run.manifest import Manifest, load_manifest, plane_to_json
 from safebasin.scanner import Observer, by_missing
@@ -112,6 +112,8 @@ def measure(
         runs = [
             stack.enter_context(_opened(folder / part.name, part, made, shard)) for part in parts
         ]
+        if shard is None:
+            remove_study_leftovers(folder)
         for part, run in zip(parts, runs, strict=True):
             adopt(run, part.judges)
             run.write_text(LEXICON, lexicon.text())

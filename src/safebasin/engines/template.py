@@ -17,7 +17,7 @@ from safebasin.errors import TemplateError
 from safebasin.exchange import Exchange, Finish
 from safebasin.prompts import Prompt
 from safebasin.protocol.texts import PREFIX, TEMPLATES
-from safebasin.terminal import shorten
+from safebasin.terminal import listed, shorten
 from safebasin.thought import Marks, closing_of, opened, special_marks
 
 RAW = "raw"
@@ -280,6 +280,12 @@ def own_template(tokenizer: Any) -> str:
     """The chat template of a tokenizer, of several the default; TemplateError where it has none."""
     own = getattr(tokenizer, "chat_template", None)
     if isinstance(own, dict):
+        if own and "default" not in own:
+            names = listed([f"'{shorten(str(name))}'" for name in own])
+            raise TemplateError(
+                f"The model's chat templates are named {names}, and none is the default one.",
+                REMEDY,
+            )
         own = own.get("default")
     if not own:
         raise TemplateError("The model's tokenizer has no chat template.", REMEDY)

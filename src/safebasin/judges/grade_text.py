@@ -19,6 +19,7 @@ _NAME = r"[\"'“”‘’]?\s*([A-Za-z_]\w{0,60})\s*[\"'“”‘’]?"
 _VALUE = r"(-?[0-9]{1,9}(?:\.[0-9]{1,9})?(?![\w.])|true\b|false\b|[\"'“”‘’][^\"'“”‘’{}]*[\"'“”‘’])"
 _PAIR = re.compile(rf"\s*{_NAME}\s*:\s*{_VALUE}\s*", re.IGNORECASE)
 _WHOLE = re.compile(r"\s*(-?[0-9]{1,9})(?:\.0{1,9})?\s*")
+_STATED = r"\W{0,9}?(-?[0-9]{1,9}(?:\.[0-9]{1,9})?|true\b|false\b)"
 _QUOTES = "\"'“”‘’"
 MOST_BRACES = 100
 """How many braces of a reply are tried as the beginning of an object."""
@@ -68,7 +69,18 @@ def read_grade(
     before, after = (_AROUND.sub("", part) for part in (answer[:start], answer[end:]))
     if (alone and before) or ((alone or cut) and after):
         raise UnreadError("the reply holds more than the grade")
-    return _numbers(pairs, fields)
+    numbers = _numbers(pairs, fields)
+    for name, number in numbers.items():
+        if any(other != number for other in _beside(f"{answer[:start]}\n{answer[end:]}", name)):
+            raise UnreadError(f"the reply states {name} otherwise beside the grade")
+    return numbers
+
+
+def _beside(text: str, name: str) -> Iterator[float]:
+    """What a text beside the grade gives a field, as the rest of a broken object does."""
+    for found in re.finditer(rf"\b{re.escape(name)}\W{{0,9}}?[:=]{_STATED}", text, re.IGNORECASE):
+        value = found[1].lower()
+        yield float(value == "true") if value in ("true", "false") else float(value)
 
 
 def _numbers(pairs: list[tuple[str, Any]], fields: Mapping[str, tuple[int, int]]) -> dict[str, int]:

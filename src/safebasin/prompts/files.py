@@ -15,6 +15,9 @@ from typing import Any
 from safebasin.errors import PromptError
 from safebasin.terminal import shorten
 
+_NAMES = {",": "comma", ";": "semicolon", "\t": "tab", "|": "bar"}
+_DELIMITERS = ((";", ""), ("\t", ".tsv"), ("|", ""), (",", ".csv"))
+
 TEXT_FILE_COLUMN = "prompt"
 """The column name that the lines of a text file, and bare strings in JSON, are given."""
 
@@ -97,7 +100,7 @@ def read_table(path: Path, data: bytes, contents: Contents = PROMPTS) -> Table:
 def read_column(path: Path, data: bytes, column: str) -> Table:
     """The records of a CSV file of one column without a header, as the column of that name."""
     try:
-        cells = list(csv.reader(io.StringIO(data.decode("utf-8-sig"), newline=""), strict=True))
+        cells = list(_csv(data.decode("utf-8-sig")))
     except (UnicodeDecodeError, csv.Error) as error:
         raise PromptError(f"'{path}' is not CSV in UTF-8: {error}.", "Fetch it again.") from None
     rows = []
@@ -113,7 +116,7 @@ def read_column(path: Path, data: bytes, column: str) -> Table:
 
 
 def _delimited(path: Path, text: str, delimiter: str) -> Table:
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = _csv(text, delimiter)
     columns: tuple[str, ...] = ()
     rows: list[Row] = []
     blank = 0
@@ -125,6 +128,7 @@ def _delimited(path: Path, text: str, delimiter: str) -> Table:
                 blank += bool(columns)
             elif not columns:
                 columns = tuple(cell.strip() for cell in cells)
+                _refuse_other_delimiter(path, text, columns, delimiter)
             elif len(cells) != len(columns):
                 raise PromptError(
                     f"'{path}', {where}: {len(cells)} cells, but the header has {len(columns)}.",
@@ -137,6 +141,42 @@ def _delimited(path: Path, text: str, delimiter: str) -> Table:
             f"'{path}', line {line}: {error}.", "Check the quotes of that record."
         ) from None
     return _table(path, columns, rows, blank)
+
+
+def _csv(text: str, delimiter: str = ",") -> Any:
+    """A reader of delimited text whose cells may be as long as the text.
+
+    Python's own limit of 131,072 characters, which keeps an unclosed quote from reading a file to
+    its end, is not needed for a text that is in memory already.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), len(text) + 1))
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+
+
+def _refuse_other_delimiter(
+    path: Path, text: str, columns: tuple[str, ...], delimiter: str
+) -> None:
+    """Raise PromptError for a table whose cells something else separates in every row.
+
+    One column whose name and whose every row hold a tab, say, is no column of prompts.
+    """
+    if len(columns) != 1:
+        return
+    for other, ending in _DELIMITERS:
+        if other == delimiter or other not in columns[0]:
+            continue
+        wanted = columns[0].count(other) + 1
+        try:
+            rows = [row for row in _csv(text, other) if any(cell.strip() for cell in row)]
+        except csv.Error:
+            continue
+        if all(len(row) == wanted for row in rows):
+            raise PromptError(
+                f"The cells of '{path}' are separated by {_NAMES[other]}s, and not by "
+                f"{_NAMES[delimiter]}s as its ending says.",
+                f"Save it with {_NAMES[delimiter]}s between the cells"
+                + (f", or name it {ending}." if ending else "."),
+            )
 
 
 def _table(path: Path, columns: tuple[str, ...], rows: list[Row], blank: int) -> Table:

@@ -160,6 +160,18 @@ def remove_leftovers(folder: Path) -> None:
                 Path(parent, name).unlink()
 
 
+def remove_study_leftovers(folder: Path) -> None:
+    """Remove what a killed process left of a study's own files, its runs' not among them.
+
+    Call it only while holding the locks of the study's runs.
+    """
+    for parent in (folder, folder / "figures"):
+        for path in parent.glob(".*.tmp"):
+            if is_temporary(path.name):
+                with suppress(OSError):
+                    path.unlink()
+
+
 def is_temporary(name: str) -> bool:
     """Whether `write_atomic` gave a file this name."""
     return _TEMPORARY.fullmatch(name) is not None
