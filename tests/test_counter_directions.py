@@ -263,7 +263,8 @@ def test_a_landscape_is_the_same_by_either_law(tmp_path: Path) -> None:
     for law in ("stream", "counter"):
         config = ScanConfig(
             model="testbed:aligned", seeds=(0, 1, 2, 3), radius=0.25, steps=2, limit=8,
-            max_new_tokens=24, judges=("llm-landscape",), device="cpu", workers=1, law=law, out=str(tmp_path / law),
+            max_new_tokens=24, judges=("llm-landscape",), device="cpu", workers=1, law=law,
+            out=str(tmp_path / law),
         )  # fmt: skip
         found[law] = scan(prepare(config)).summary
     stream, counter = (summary.visage for summary in found.values())
