@@ -7,6 +7,7 @@ rounding them, so that bfloat16 is compared on a GPU only.
 from __future__ import annotations
 
 import os
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,6 +19,8 @@ if not GPU:
 
 pytest.importorskip("triton")
 
+import pico  # noqa: E402
+from safebasin.directions import CounterGaussian, digest  # noqa: E402
 from safebasin.directions import triton_displacement as fused  # noqa: E402
 from safebasin.directions.counter_displacement import Term, displace_by_torch_  # noqa: E402
 from safebasin.directions.counter_noise import (  # noqa: E402
@@ -27,6 +30,7 @@ from safebasin.directions.counter_noise import (  # noqa: E402
     whole_numbers,
     whole_numbers_by_torch,
 )
+from safebasin.weights import Weights  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
 KEYS = [noise_key(seed, "model.layers.0.mlp.up_proj.weight", (50, 100)) for seed in (1, 2, 3)]
@@ -69,6 +73,27 @@ def test_a_kernel_displaces_to_the_same_bits(
     assert displace_by_torch_(expected, origin, moves, offset=offset, inner=inner)
     assert fused.displace_(found, origin.to(DEVICE), moves, offset=offset, inner=inner)
     assert torch.equal(found.cpu(), expected)
+
+
+@pytest.mark.skipif(not GPU, reason="needs a GPU")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("where", ["same", "cpu"])
+@pytest.mark.parametrize("family", ["llama", "gpt2"])
+def test_a_gpu_displaces_a_model_to_the_same_bits(
+    dtype: torch.dtype, where: Literal["same", "cpu"], family: str
+) -> None:
+    def sums(device: str) -> list[str]:
+        model = pico.model(family, tied=True, dtype=dtype).to(device)
+        weights = Weights(model, pristine=where)
+        a, b = CounterGaussian(0, weights, name="a"), CounterGaussian(1, weights, "row")
+        found = [digest(a, weights), digest(b, weights), weights.checksum()]
+        for x, y in ((0.1, 0.0), (-0.5, 0.35), (0.05, 0.45)):
+            with weights.displaced([(x, a), (y, b)]):
+                found.append(weights.checksum())
+            found.append(weights.checksum())
+        return found
+
+    assert sums("cuda") == sums("cpu")
 
 
 def test_a_kernel_tells_what_is_not_finite() -> None:
