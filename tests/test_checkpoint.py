@@ -212,12 +212,21 @@ def test_an_adapter_of_another_base_is_an_error(tmp_path, family, changes, reaso
 
 
 @pytest.mark.parametrize("how", ["targets", "saved_whole"])
-def test_an_adapter_of_tied_weights_is_an_error(tmp_path, how):
+def test_an_adapter_of_one_of_two_tied_tables_gives_each_its_own_values(tmp_path, how):
     base = pico.save(tmp_path / "tied", tied=True)
     what = {"targets": ["lm_head"]} if how == "targets" else {"saved_whole": ["lm_head"]}
     lora = pico.adapter(base, tmp_path / "lora", **what)
-    with pytest.raises(CheckpointError, match=r"lm_head.*tied"):
-        Checkpoint.parse(f"{base}+{lora}").load("float32", "cpu")
+    if how == "saved_whole":
+        path = lora / "adapter_model.safetensors"
+        tensors = load_file(path)
+        tensors["base_model.model.lm_head.weight"] *= 2
+        save_file(tensors, path, {"format": "pt"})
+    start, _ = pico.load(base)
+    for dtype in ("float32", "bfloat16"):
+        model, _ = Checkpoint.parse(f"{base}+{lora}").load(dtype, "cpu")
+        table, head = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+        assert torch.equal(table.float(), start.lm_head.weight.to(table.dtype).float())
+        assert not torch.equal(head, table)
 
 
 def test_an_adapter_by_itself_names_what_to_write(folder, tmp_path):
@@ -233,10 +242,17 @@ def test_an_adapter_by_itself_names_what_to_write(folder, tmp_path):
     ("changes", "match"),
     [
         ({"peft_type": "PROMPT_TUNING"}, "cannot be merged"),
-        ({"peft_type": "XLORA"}, "cannot be merged"),
+        ({"peft_type": "PREFIX_TUNING"}, "virtual tokens before every prompt"),
+        ({"peft_type": "XLORA"}, "cannot be merged.*several adapters anew at every token"),
+        ({"peft_type": "NEWER"}, "cannot be merged"),
+        ({"peft_type": ["LORA"]}, "cannot be merged"),
+        ({"task_type": "SEQ_CLS"}, "another task than writing text"),
+        ({"alora_invocation_tokens": [5]}, "activated LoRA"),
+        ({"init_lora_weights": "pissa_niter_16"}, "random decomposition"),
+        ({"init_lora_weights": "corda"}, "by data that it does not hold"),
+        ({"init_lora_weights": "loftq"}, "quantised copy"),
         ({"megatron_config": {}, "megatron_core": "antigravity"}, "import a Python module"),
         ({"auto_map": {"a": "b"}}, "own code"),
-        ({"layer_replication": [[0, 2], [1, 2]]}, "repeats layers"),
     ],
 )
 def test_adapters_that_are_more_than_a_change_of_weights(folder, tmp_path, changes, match):

@@ -6,6 +6,7 @@ import pytest
 
 from safebasin.compare.gates import check, reasons_of, verdict_of
 from safebasin.landscape.intervals import Estimate
+from safebasin.report.quantities import quantity
 
 RISE = Estimate(0.04, 0.0, 0.09)
 
@@ -68,6 +69,15 @@ def test_a_note_is_one_sentence_with_the_interval_and_the_limit() -> None:
     assert "0.50 (0.20 or more), and" in check("margin", longer, 0.4, "at least").note
     nats = check("KL", Estimate(0.25, 0.125, 0.5), 0.1, "at most", unit="nats")
     assert nats.text() == "KL 0.250 (0.125 to 0.500) nats, at most 0.1 nats"
+    one = check("rise of ASR", RISE, 0.01, "at most", unit="points")
+    assert "the limit of +1 point lies within" in one.note
+
+
+def test_nats_far_below_one_are_said_with_the_digits_that_tell_them_from_none() -> None:
+    assert quantity(0.00027, 0.00015, 0.00044, "nats") == "0.00027 (0.00015 to 0.00044) nats"
+    assert quantity(0.0060, 0.0050, 0.0072, "nats") == "0.0060 (0.0050 to 0.0072) nats"
+    assert quantity(0.0, 0.0, 0.0, "nats") == "0.000 (0.000 to 0.000) nats"
+    assert quantity(3e-9, None, None, "nats") == "0.000000 nats"
 
 
 def test_a_failure_wins_and_doubt_is_no_pass() -> None:

@@ -11,11 +11,14 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 import pico
-from safebasin.engines.fast import attention, packed, products
+from safebasin.directions import Gaussian
+from safebasin.engines.fast import attention, decoder, packed, products
 from safebasin.engines.fast.decoder import Decoder
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
+from safebasin.engines.fast.support import mismatch, pool_mismatch
+from safebasin.weights import Weights
 
 FAMILIES = ["llama", "llama-mha", "mistral", "qwen2"]
 OTHERS = ["qwen3", "gemma", "phi", "phi3", "gpt2"]
@@ -62,6 +65,30 @@ def test_the_logits_are_those_of_the_models_own_forward(
     assert calls == 2
     forward.decoder = None
     torch.testing.assert_close(found, passes(forward), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_where_a_gpu_would_run_it_the_logits_are_close_in_every_dtype(
+    monkeypatch: pytest.MonkeyPatch, family: str, dtype: torch.dtype
+) -> None:
+    """Nothing of it is for a CPU alone; it is held against the model's own forward."""
+    monkeypatch.setattr(decoder, "suits", lambda weight: True)
+    model = pico.model(family, seed=3).to(dtype)
+    forward = Forward(model)
+    assert forward.decoder is not None
+    assert mismatch(forward, list(range(7, 40))) is None
+    weights = Weights(model)
+    drawn = Gaussian(0, weights)
+    assert pool_mismatch(forward, weights, drawn, 0.2, list(range(7, 27))) is None
+
+
+def test_cosines_that_a_recorded_pass_reads_outlast_longer_rows() -> None:
+    own = Forward(pico.model("llama", seed=3)).decoder
+    assert own is not None
+    short = own._turns(20)
+    own._turns(90)
+    assert all(a is b for a, b in zip(short, own._turns(30), strict=True))
 
 
 @pytest.mark.parametrize("family", OTHERS)

@@ -371,7 +371,7 @@ def test_adapters_that_are_no_plain_lora_are_refused(tmp_path, settings, reason)
     config.write_text(json.dumps(json.loads(config.read_text()) | settings), encoding="utf-8")
     _, weights = loaded(base)
     with pytest.raises(DirectionError, match=f"no plain LoRA.*{reason}") as caught:
-        Adapter(folder, weights)
+        Adapter(folder, weights, merge=False)
     assert "merged" in caught.value.hint
 
 

@@ -27,7 +27,11 @@ from safebasin.compare.stored_divergence import DIVERGENCE, divergence_of
 from safebasin.config import ScanConfig
 from safebasin.engines.plain import PlainEngine
 from safebasin.errors import RunError, UsageError
+from safebasin.evidence import recount
+from safebasin.evidence.card import card
 from safebasin.plane import Point
+from safebasin.report.quantities import quantity
+from safebasin.run.kinds import study_folder
 from safebasin.testbed import model_path
 from test_compare import near, settings
 
@@ -125,9 +129,15 @@ def test_the_numbers_of_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert stored["divergence"]["answer"]["value"] == got.mean.value
     assert stored["divergence"]["first_token"]["value"] == got.first.value
     print_comparison(found, as_json=False)
-    assert f"KL            {got.mean.text('.4f')} nats a token" in capsys.readouterr().out
+    mean = quantity(got.mean.value, got.mean.low, got.mean.high, "nats")
+    assert f"KL            {mean} a token" in capsys.readouterr().out
     assert found.page is not None
-    assert f"is {got.mean.text('.4f')} nats a token" in found.page.read_text("utf-8")
+    assert f"is {mean} a token" in found.page.read_text("utf-8")
+    study = study_folder(found.folder)
+    assert study is not None
+    said = card(recount(study))
+    assert f"- **KL on benign prompts**: {mean} a token" in said
+    assert f"| KL on benign prompts | {mean} | at most " in said
 
 
 def test_a_model_has_no_divergence_from_itself(tmp_path: Path) -> None:

@@ -200,14 +200,23 @@ def test_rows_of_tokens_change_in_both_of_two_tied_tables(tmp_path: Path) -> Non
     torch.testing.assert_close(reloaded(merged.folder), expected, rtol=1e-5, atol=2e-5)
 
 
-def test_an_adapter_of_both_tied_tables_at_once_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"target_modules": ["embed_tokens", "q_proj"], "ensure_weight_tying": True},
+        {"modules_to_save": ["embed_tokens"], "ensure_weight_tying": True},
+        {"target_modules": ["lm_head"], "trainable_token_indices": {"embed_tokens": [40, 50]}},
+        {"trainable_token_indices": {"embed_tokens": [40], "lm_head": [50, 60]}},
+    ],
+    ids=["factors", "whole", "rows inside factors", "other rows"],
+)
+def test_an_adapter_of_both_tied_tables_at_once_is_what_peft_computes(
+    tmp_path: Path, settings: Any
+) -> None:
     base = pico.save(tmp_path / "base", tied=True)
-    settings = {"target_modules": ["embed_tokens", "q_proj"], "ensure_weight_tying": True}
-    trained(base, tmp_path / "adapter", lora(**settings))
-    with pytest.raises(CheckpointError, match="tied") as caught:
-        merge(Checkpoint(str(base), str(tmp_path / "adapter")), tmp_path / "out")
-    assert "library that trained it" in caught.value.hint
-    assert not (tmp_path / "out").exists()
+    expected = trained(base, tmp_path / "adapter", lora(**settings))
+    merged = merge(Checkpoint(str(base), str(tmp_path / "adapter")), tmp_path / "out")
+    torch.testing.assert_close(reloaded(merged.folder), expected, rtol=1e-5, atol=2e-5)
 
 
 def edit(path: Path, **changes: Any) -> None:
@@ -239,7 +248,7 @@ def test_texts_come_along_byte_for_byte_and_the_record_says_from_what(tmp_path: 
 def test_end_tokens_that_only_the_loaded_model_has_are_kept(tmp_path: Path) -> None:
     base = pico.save(tmp_path / "base")
     source = Checkpoint(str(base), str(pico.adapter(base, tmp_path / "adapter")))
-    model, _ = source.load("float32", "cpu", untie=True)
+    model, _ = source.load("float32", "cpu")
     model.generation_config.eos_token_id = [pico.EOS, 5]
     merged = merge(source, tmp_path / "merged", loaded=model)
     before, after = (

@@ -154,7 +154,7 @@ def test_other_errors_are_not_taken_for_memory(monkeypatch: pytest.MonkeyPatch) 
         raise RuntimeError("shape mismatch")
 
     monkeypatch.setattr(model, "generate", broken)
-    with pytest.raises(RuntimeError, match="shape mismatch"):
+    with pytest.raises(EngineError, match="fails at a prompt: RuntimeError: shape mismatch"):
         list(engine_for(model).answers([Point()], PROMPTS, Sampling(4)))
 
 

@@ -151,3 +151,8 @@ def test_the_state_of_the_source_is_its_commit_and_whether_it_is_changed(
     assert git_state(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": False}
     (tmp_path / "file").write_text("2")
     assert git_state(tmp_path) == {"commit": git("rev-parse", "HEAD"), "dirty": True}
+
+
+def test_the_program_of_a_command_is_named_as_it_is_called() -> None:
+    for program in ("/usr/bin/safebasin", "/lib/python3/site-packages/safebasin/__main__.py"):
+        assert redact_command([program, "scan"]) == ["safebasin", "scan"]

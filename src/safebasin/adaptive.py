@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from safebasin.engines.clock import settle_day
 from safebasin.errors import EngineError, UsageError
 from safebasin.landscape import Survey
 from safebasin.plane import Axis, Plane, Point
@@ -135,6 +136,8 @@ def adapted(prepared: Prepared) -> Prepared:
     folder = prepared.folder
     if config.out is None:
         folder = default_folder(prepared.checkpoint.name, identity)
+        template = prepared.engine.template
+        identity = settle_day(identity, folder, config.date, template.clock, template.source)
     recorded = load_manifest(folder / "manifest.json")
     if recorded is not None and recorded.identity.get("grid") == GRID:
         grown = recorded.planes

@@ -82,6 +82,8 @@ class ScanConfig:
     first            whether these are the first rows of the file instead, as the paper's 80 are
     system, template the system message ("" for an empty one, None for what the chat template has),
                      and the chat template (`raw`, a file, or a name of the paper's)
+    date             the day, as in 2026-11-27, that a chat template is told which asks for it; None
+                     for the one that the run folder records, else today
     thought          what the model's thoughts stand between, as `OPEN...CLOSE`; None for the marks
                      that are known (`safebasin.thought`)
     max_new_tokens   None for the model's own default, else 128
@@ -133,6 +135,7 @@ class ScanConfig:
     sample_seed: int = 0
     system: str | None = None
     template: str | None = None
+    date: str | None = None
     thought: str | None = None
     max_new_tokens: int | None = None
     dtype: str | None = None

@@ -13,6 +13,7 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.fast.memory_plan import MemoryPlan
 from safebasin.engines.memory import free_bytes, row_bytes
+from safebasin.engines.padding import WAYS
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.exchange import Exchange
@@ -123,7 +124,8 @@ def estimate(
         memory = engine.plan(points, prompts, sampling)
         if memory.mode != "plain":
             return _fast(engine, memory, prompts, sampling, points, missing)
-        return replace(_plain(engine.plain, prompts, sampling, points, missing), way=memory.text())
+        plan = _plain(engine.plain, prompts, sampling, points, missing)
+        return replace(plan, way="\n".join([memory.text(), *plan.way.splitlines()[1:]]))
     if isinstance(engine, VllmEngine):
         return _vllm(engine, prompts, sampling, points, missing)
     return _plain(engine, prompts, sampling, points, missing)
@@ -218,6 +220,7 @@ def _plain(
     lengths = [len(engine.template.encode(prompt)) for prompt in prompts]
     longest = max(lengths) + sampling.max_new_tokens
     batch_size = engine.choose_batch_size(longest, len(prompts))
+    together = engine.together([engine.template.encode(prompt) for prompt in prompts])
     batch = prompts[:batch_size]
     _timed(engine, batch, Sampling(1))
     reading, _ = _timed(engine, batch, Sampling(1))
@@ -230,6 +233,7 @@ def _plain(
     high = batches * (reading + step * sampling.max_new_tokens)
     weights = sum(p.numel() * p.element_size() for p in engine.model.parameters())
     rows = batch_size * row_bytes(engine.model, longest)
+    note = WAYS[together] if batch_size > 1 else ""
     return Plan(
         points=len(points),
         prompts=len(prompts),
@@ -237,11 +241,11 @@ def _plain(
         answers_missing=missing,
         prompt_tokens=len(points) * sum(lengths),
         new_tokens=len(points) * len(prompts) * sampling.max_new_tokens,
-        batch_size=batch_size,
+        batch_size=1 if together == "single" else batch_size,
         seconds=(low, high),
         memory=weights + engine.weights.pristine_bytes + rows,
         memory_free=free_bytes(engine.model.device),
-        way="one point after another with the plain engine",
+        way="one point after another with the plain engine" + (note and f"\n  {note}"),
         thinks=_thinks(answers),
     )
 

@@ -31,6 +31,7 @@ from safebasin.directions import (
 )
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.clock import settle_day
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
@@ -114,7 +115,7 @@ class Prepared:
 
     def for_actors(self) -> ScanConfig:
         """The settings by which another process answers just so."""
-        return settings_elsewhere(self.config, self.judges)
+        return settings_elsewhere(self.config, self.judges, self.engine.template.day)
 
     def load_judges(self) -> None:
         """Load the models that fit, so that the engine plans its batches by what they leave."""
@@ -223,6 +224,7 @@ class Prepared:
             self.config.to_json(),
             capabilities={probe.name: dict(probe.spec()) for probe in self.probes},
             rendered=self.engine.template.rendered.to_json(),
+            renderings=self.engine.template.renderings(self.prompts),
             content=self.prompts.content,
             files={LEXICON: self.lexicon.sha256},
         )
@@ -276,6 +278,8 @@ def prepare(config: ScanConfig) -> Prepared:
     directions = build_directions(config, weights)
     template = Template.of(tokenizer, config.template, config.system, config.marks)
     compare_adapter(checkpoint, tokenizer, template.source)
+    asked = [template.render(prompt.text) for prompt in prompts]
+    checkpoint.require_stored_tokens(tokenizer, asked)
     # The words of all prompts, so that a larger sample later has the same lexicon.
     lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
     judges = build_all(config.judges, lexicon)
@@ -299,6 +303,7 @@ def prepare(config: ScanConfig) -> Prepared:
         "sampling": sampling.spec(),
     }
     folder = Path(config.out) if config.out else default_folder(checkpoint.name, identity)
+    identity = settle_day(identity, folder, config.date, template.clock, template.source)
     bench = Bench(model, weights, directions, template, config.batch, sampling.max_new_tokens)
     prepared = Prepared(
         config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, folder,
@@ -347,15 +352,16 @@ def worker_count(config: ScanConfig, engine: AnyEngine, missing: Callable[[], in
     return available_cores() if missing() >= WORTH_WORKERS else 1
 
 
-def settings_elsewhere(config: ScanConfig, judges: Sequence[Judge]) -> ScanConfig:
+def settings_elsewhere(config: ScanConfig, judges: Sequence[Judge], day: str | None) -> ScanConfig:
     """The settings by which a process elsewhere answers just so, alone and for itself.
 
     The judges read here, and a judge of one's own may be nowhere else: of them the other process
-    is told when an answer is decided. Where a walk ends is known here, too.
+    is told when an answer is decided. Where a walk ends is known here, too, and on which `day`
+    the chat template is told that it is asked, None where it does not matter.
     """
     alone = replace(
         config, executor="local", ray_address=None, workers=1, shard=None, stop_at_plateau=False,
-        plateau_points=PLATEAU_POINTS,
+        plateau_points=PLATEAU_POINTS, date=day,
     )  # fmt: skip
     stop = None if config.full_responses else common_stop_rule(judges)
     if stop is None:

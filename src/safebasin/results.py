@@ -349,7 +349,7 @@ def collect(
     }
     return Result(
         folder=run.path,
-        model=str(run.manifest.identity["model"]["name"]),
+        model=run.model_name,
         prompts=f"{prompts_name(run)} ({len(ids)})",
         unmeasured=tuple(what for what, lacks in lacking.items() if lacks),
         surveys=surveys,
@@ -466,7 +466,8 @@ def look(folder: Path, tolerance: float | None = None) -> Result:
 
 def tolerance_of(run: RunFolder) -> float:
     """The ASR up to which the run's own configuration counts a point as inside the basin."""
-    return float(_settings(run).get("tolerance", TOLERANCE))
+    given = _settings(run).get("tolerance")
+    return TOLERANCE if given is None else float(given)
 
 
 def verdict_givers(run: RunFolder) -> list[Judge]:
@@ -506,7 +507,7 @@ def _last_headline(run: RunFolder) -> str | None:
 
 def prompts_name(run: RunFolder) -> str:
     """What the prompts of a run are called; a published set's name only where that is proven."""
-    return shown_name(run.manifest.identity["prompts"], run.manifest.content)
+    return shown_name(run.asked, run.manifest.content)
 
 
 def judge_names(run: RunFolder) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from safebasin.capability import Probe
+from safebasin.engines.model_shape import most_positions
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.errors import EngineError, RunBusy
 from safebasin.exchange import Exchange
@@ -158,8 +159,8 @@ def ask_further(run: RunFolder, prepared: Prepared) -> None:
     engine, limit = prepared.engine, prepared.sampling.max_new_tokens
     prompts = [prompt for prompt in prepared.prompts if prompt.id in names]
     longer = longer_limit(limit)
-    positions = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
-    if isinstance(positions, int):
+    positions = most_positions(engine.model)
+    if positions is not None:
         longest = max(len(engine.template.encode(prompt)) for prompt in prompts)
         longer = min(longer, positions - longest)
     if longer <= limit:

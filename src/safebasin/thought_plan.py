@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.model_shape import most_positions
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
@@ -111,7 +112,7 @@ def _cut(exchanges: Sequence[Exchange]) -> list[Exchange]:
 
 def _positions(engine: AnyEngine, prompts: Sequence[Prompt]) -> int:
     """The most new tokens for which the model has positions; a great number where it is silent."""
-    limit = getattr(engine.model.config.get_text_config(), "max_position_embeddings", None)
-    if not isinstance(limit, int):
+    limit = most_positions(engine.model)
+    if limit is None:
         return 2**31
     return limit - max(len(engine.template.encode(prompt)) for prompt in prompts)

@@ -99,7 +99,7 @@ def compare_judges(
         run.write_json(AGREEMENT, result.to_json())
         figures = draw_judges(
             surveys,
-            model=str(run.manifest.identity["model"]["name"]),
+            model=run.model_name,
             prompts=f"{prompts_name(run)} ({len(run.manifest.prompt_ids)})",
             tolerance=limit,
             folder=run.path / "figures",
@@ -124,8 +124,8 @@ def distinct(survey: Survey) -> Codes:
 
 
 def _tolerance(run: RunFolder) -> float:
-    value = run.manifest.config.get("tolerance", TOLERANCE)
-    return float(value) if isinstance(value, int | float) else TOLERANCE
+    given = run.manifest.config.get("tolerance")
+    return TOLERANCE if given is None else float(given)
 
 
 def origin_answers(folder: Path) -> list[Exchange]:

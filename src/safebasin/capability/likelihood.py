@@ -12,7 +12,11 @@ import torch
 from safebasin.capability import Bench, TextTask
 from safebasin.capability.choices import Choices
 from safebasin.engines import Progress, Sampling, Wanted
+from safebasin.engines.broken_logits import no_numbers
 from safebasin.engines.memory import batch_size_for, is_out_of_memory
+from safebasin.engines.model_shape import most_positions, vocabulary_rows
+from safebasin.engines.padding import Together, first_batch, padded, rows_together
+from safebasin.engines.token_table import require_rows
 from safebasin.errors import EngineError, PromptError
 from safebasin.landscape.capability import Item
 from safebasin.plane import Point
@@ -172,8 +176,7 @@ def _continuation(bench: Bench, question: Prompt, choice: str) -> Row:
 
 
 def _longest(bench: Bench) -> int | None:
-    limit = getattr(bench.model.config.get_text_config(), "max_position_embeddings", None)
-    return limit if isinstance(limit, int) else None
+    return most_positions(bench.model)
 
 
 def _check_lengths(bench: Bench, name: str, rows: Sequence[Row]) -> None:
@@ -188,13 +191,22 @@ def _check_lengths(bench: Bench, name: str, rows: Sequence[Row]) -> None:
 def _at_points(
     bench: Bench, points: Sequence[Point], rows: Sequence[Row], wanted: Wanted | None
 ) -> Iterator[tuple[Point, list[float]]]:
-    """The log-likelihood of every row at every wanted point, in nats; -inf where it is broken."""
+    """The log-likelihood of every row at every wanted point, in nats; -inf where it is broken.
+
+    Raises EngineError where the model has no row for a token, and where its logits are no numbers
+    before it is displaced.
+    """
+    whole = [[*context, *rest] for context, rest in rows]
+    require_rows(bench.model, bench.template.tokenizer, whole, "a row of a capability")
+    _together(bench, rows)  # tried out while the weights are undisplaced
     for point in points:
         if wanted is not None and not wanted(point):
             continue
         terms = [(value, bench.directions[name]) for name, value in point.terms]
         with bench.weights.displaced(terms):
             scores = log_likelihoods(bench, rows)
+        if point.is_origin and not all(map(math.isfinite, scores)):
+            raise no_numbers(bench.model)
         yield point, scores
 
 
@@ -215,16 +227,18 @@ def _seconds(bench: Bench, rows: Sequence[Row], points: Sequence[Point]) -> tupl
 
 def log_likelihoods(bench: Bench, rows: Sequence[Row]) -> list[float]:
     """The sum of the log-probabilities of each row's second part, by the model as it stands."""
-    order = sorted(range(len(rows)), key=lambda i: (-len(rows[i][0]) - len(rows[i][1]), i))
+    lengths = [len(context) + len(rest) for context, rest in rows]
+    order = sorted(range(len(rows)), key=lambda i: (-lengths[i], i))
+    together = _together(bench, rows)
     found = [-math.inf] * len(rows)
-    vocabulary = int(bench.model.config.get_text_config().vocab_size)
+    vocabulary = vocabulary_rows(bench.model)
     done, size = 0, bench.rows
     while done < len(order):
-        longest = sum(map(len, rows[order[done]]))
+        longest = lengths[order[done]]
         fits = batch_size_for(bench.model, longest, len(order) - done)
         room = LOGITS_BYTES.get(bench.model.device.type, LOGITS_BYTES["cuda"])
         most = max(1, room // (4 * longest * vocabulary))
-        batch = order[done : done + min(size or most, fits, most)]
+        batch = first_batch(order[done:], lengths, min(size or most, fits, most), together)
         try:
             scores = _batch(bench, [rows[i] for i in batch])
         except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
@@ -242,14 +256,13 @@ def log_likelihoods(bench: Bench, rows: Sequence[Row]) -> list[float]:
     return found
 
 
+def _together(bench: Bench, rows: Sequence[Row]) -> Together:
+    return rows_together(bench.model, [[*context, *rest] for context, rest in rows], 0, "right")
+
+
 @torch.inference_mode()
 def _batch(bench: Bench, rows: Sequence[Row]) -> list[float]:
-    width = max(len(a) + len(b) for a, b in rows)
-    ids = torch.zeros((len(rows), width), dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for k, (context, rest) in enumerate(rows):
-        ids[k, : len(context) + len(rest)] = torch.tensor([*context, *rest])
-        mask[k, : len(context) + len(rest)] = 1
+    ids, mask = padded([[*context, *rest] for context, rest in rows], 0, "right")
     device = bench.model.device
     logits = bench.model(
         input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False

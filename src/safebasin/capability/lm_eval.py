@@ -16,7 +16,7 @@ import json
 import logging
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,9 @@ from typing import Any
 import numpy as np
 
 from safebasin.capability import LM_EVAL, Bench
+from safebasin.checkpoint.chats import write_chat
 from safebasin.engines import Progress, Sampling, Wanted
+from safebasin.engines.template import Template
 from safebasin.errors import PromptError, UsageError
 from safebasin.landscape.capability import Item
 from safebasin.plane import Point
@@ -109,6 +111,15 @@ def load_lm_eval(spec: str, folder: str | None, limit: int) -> LmEvalTask:
     )
 
 
+def _written_by(template: Template) -> Callable[..., str]:
+    """What lm-eval calls to write a conversation, within our limits."""
+
+    def apply(chat: Sequence[Mapping[str, Any]], tokenize: bool = False, **options: Any) -> str:
+        return write_chat(template.tokenizer, chat, template.source, **options)
+
+    return apply
+
+
 class LmEvalProbe:
     """One task at points, its documents one by one where each is right or wrong."""
 
@@ -120,6 +131,7 @@ class LmEvalProbe:
         tokenizer = copy.deepcopy(template.tokenizer)
         if template.source is not None:
             tokenizer.chat_template = template.source
+            tokenizer.apply_chat_template = _written_by(template)
         if template.opens:
             _require_written(task)
         # An answer is what follows the end of a thought.
@@ -180,16 +192,17 @@ class LmEvalProbe:
         task, template = self.task, self.bench.template
         for part in task.parts.values():
             part.set_fewshot_seed(seed=SEED)
-        results = evaluate(
-            lm=self._lm,
-            task_dict=dict(task.loaded),
-            limit=task.limit or None,
-            bootstrap_iters=BOOTSTRAPS,
-            log_samples=True,
-            apply_chat_template=template.source is not None,
-            fewshot_as_multiturn=template.source is not None,
-            system_instruction=template.system,
-        )
+        with template.clock.stopped(template.source):
+            results = evaluate(
+                lm=self._lm,
+                task_dict=dict(task.loaded),
+                limit=task.limit or None,
+                bootstrap_iters=BOOTSTRAPS,
+                log_samples=True,
+                apply_chat_template=template.source is not None,
+                fewshot_as_multiturn=template.source is not None,
+                system_instruction=template.system,
+            )
         return [_item(name, task.metric, results) for name in sorted(task.parts)]
 
 

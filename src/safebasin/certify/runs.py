@@ -96,7 +96,7 @@ def certify_run(
             f"{len(worst)} directions prove no radius; {needed} safe ones are the fewest that do"
         )
     return Certified(
-        model=str(run.manifest.identity["model"]["name"]),
+        model=run.model_name,
         judge=chosen.name,
         tolerance=tolerance,
         confidence=confidence,

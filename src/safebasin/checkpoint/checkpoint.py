@@ -8,24 +8,38 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safebasin.checkpoint import vetting
-from safebasin.checkpoint.adapters import merge_into, untie_tables
+from safebasin.checkpoint import chats, vetting
+from safebasin.checkpoint.adapter_tables import untie_tables
+from safebasin.checkpoint.adapters import merge_into, structure_as_merged
 from safebasin.checkpoint.completeness import (
     denied_biases,
     require_complete,
     require_language_head,
 )
 from safebasin.checkpoint.end_tokens import named_end_tokens, stored_end_tokens
+from safebasin.checkpoint.gguf.description import describe, described, tokenizer_digest
+from safebasin.checkpoint.gguf.files import local_file
+from safebasin.checkpoint.gguf.header import Header
+from safebasin.checkpoint.gguf.weights import (
+    as_plain_model,
+    loading_settings,
+    require_all_used,
+    without_bar,
+)
+from safebasin.checkpoint.implementations import choose
+from safebasin.checkpoint.loading_errors import cannot_load
 from safebasin.checkpoint.mismatches import recorded_base, refuse
-from safebasin.checkpoint.sources import commit, display, first_line, locate
-from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet
+from safebasin.checkpoint.sources import commit, display, first_line, is_there, locate
+from safebasin.checkpoint.tokenizers import adapter_tokenizer, quiet, require_stored_tokens
 from safebasin.errors import CheckpointError, EngineError, UsageError
+from safebasin.run.stored_weights import told_storage
 
 if TYPE_CHECKING:
     import torch
@@ -41,7 +55,9 @@ class Checkpoint:
     """A base model and, optionally, an adapter that is merged into it.
 
     `base` and `adapter` are local folders, hub ids, or names of packaged models such as
-    `testbed:aligned`. `trust_remote_code` holds for the base model alone and is recorded.
+    `testbed:aligned`. A base may be a GGUF file, too: its path, a folder with one, or
+    `REPOSITORY:FILE.gguf`; such a model's folder is one that describes it, made here.
+    `trust_remote_code` holds for the base model alone and is recorded.
     """
 
     base: str
@@ -73,7 +89,7 @@ class Checkpoint:
                 f"'{text}' does not name a model.", "Write BASE[@REVISION][+ADAPTER[@REVISION]]."
             )
         for part, at in ((base, revision), (adapter, adapter_revision)):
-            if part and at and (Path(part).exists() or part.startswith(_TESTBED)):
+            if part and at and (is_there(part) or part.startswith(_TESTBED)):
                 raise UsageError(
                     f"'{part}' is on this machine and has no revision '{at}'.", "Leave it out."
                 )
@@ -117,10 +133,12 @@ class Checkpoint:
         model, adapter = self._vet()
         base_folder, adapter_folder = self.folders
         tokenizer = [base_folder / name for name in vetting.TOKENIZER_FILES]
+        gguf = self._gguf
+        home = base_folder if gguf is None else gguf.path.parent
         return {
             "base": display(self.base),
             "revision": self.revision,
-            "commit": commit(base_folder),
+            "commit": commit(home),
             "adapter": None if self.adapter is None else display(self.adapter),
             "adapter_revision": self.adapter_revision,
             "adapter_commit": None if adapter_folder is None else commit(adapter_folder),
@@ -129,8 +147,18 @@ class Checkpoint:
             "parameters": model.elements,
             "adapter_parameters": 0 if adapter is None else adapter.elements,
             "fingerprint": self.fingerprint(),
-            "tokenizer": _digest([path for path in tokenizer if path.exists()]),
+            "tokenizer": (
+                _digest([path for path in tokenizer if path.exists()])
+                if gguf is None
+                else tokenizer_digest(gguf)
+            ),
+            **({} if model.quantisation is None else {"quantisation": model.quantisation}),
         }
+
+    @property
+    def _gguf(self) -> Header | None:
+        """The head of the base's file where that is a GGUF file."""
+        return described(self.folders[0])
 
     def load(
         self,
@@ -138,37 +166,39 @@ class Checkpoint:
         device: torch.device | str | None = None,
         *,
         keep_on_host: bool = False,
-        untie: bool = False,
+        untied: bool = False,
     ) -> tuple[Any, Any]:
         """The model, in eval mode and frozen, and its tokenizer (the base's).
 
         `dtype` defaults to float32 on a CPU and to the checkpoint's own on a GPU; `device` to a
         GPU where there is one. An adapter is merged in float32 and the sum is cast once.
         `keep_on_host` leaves the model in host memory, in the dtype that it has for the device.
-        Where the adapter changes one of two tied tables, `untie` gives each its own values, as
-        they were trained; without it that is an error.
+        Where the adapter changes one of two tied tables each gets its own values, as they were
+        trained; `untied` gives them separate values in any case.
         The end tokens of a tokenizer that the adapter brings end the model's answers, too.
         Raises CheckpointError where the checkpoint cannot be opened as a causal language model.
         """
         import torch
 
-        from safebasin.weights.parameters import tied_names
-
         contents, adapter = self._vet()
+        chats.start()  # it gets ready while the weights are read
         where = _device(device)
         target = _dtype(dtype, contents.config, where)
-        LOG.info("reading %s", self.name)
+        how = f", stored as {told_storage(contents.quantisation)}" if contents.quantisation else ""
+        LOG.info("reading %s%s", self.name, how)
         model = self._load_model("float32" if adapter else target)
         if adapter is not None:
-            model = merge_into(model, adapter.weights[0].parent, untie=untie)
+            folder = adapter.weights[0].parent
+            model = merge_into(model, folder)
             if target != "float32":
                 # A load in the target dtype decides what is cast: some buffers and layers are not.
                 merged, model = model, self._load_model(target)
-                if tied_names(model) != tied_names(merged):
-                    untie_tables(model)
+                structure_as_merged(model, folder, merged)
                 with torch.no_grad():
                     for name, parameter in model.named_parameters():
                         parameter.copy_(merged.get_parameter(name))
+        if untied:
+            untie_tables(model)
         model = model.to("cpu" if keep_on_host else where).eval().requires_grad_(False)
         tokenizer = self.load_tokenizer()
         if more := self._ends_of_adapter():
@@ -188,17 +218,23 @@ class Checkpoint:
     def config(self) -> Any:
         """The configuration of the base, as transformers reads it: with every default filled in."""
         self._vet()
-        from transformers import AutoConfig
-
         with quiet():
             try:
-                return AutoConfig.from_pretrained(
-                    str(self.folders[0]),
-                    trust_remote_code=self.trust_remote_code,
-                    local_files_only=True,
-                )
+                return self._configuration()
             except Exception as error:  # as below
                 raise self._cannot_load(error) from error
+
+    def _configuration(self, **settings: bool) -> Any:
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(
+            str(self.folders[0]),
+            trust_remote_code=self.trust_remote_code,
+            local_files_only=True,
+            **settings,
+        )
+        choose(config)
+        return config
 
     def _ends_of_adapter(self) -> tuple[int, ...]:
         _, adapter = self.folders
@@ -253,7 +289,9 @@ class Checkpoint:
     def _fingerprint(self) -> str:
         model, adapter = self._vet()
         base_folder, _ = self.folders
-        files = [p for n in vetting.CONFIG_FILES if (p := base_folder / n).exists()]
+        # A GGUF file holds its settings itself; those beside the link to it are made from them.
+        named = () if self._gguf is not None else vetting.CONFIG_FILES
+        files = [p for n in named if (p := base_folder / n).exists()]
         files += model.weights
         if adapter is not None:
             files += [adapter.weights[0].with_name("adapter_config.json"), *adapter.weights]
@@ -276,23 +314,28 @@ class Checkpoint:
                 break
         require_language_head(self.name, config, type(model))
         require_complete(self.name, report)
+        if self._gguf is not None:
+            require_all_used(self.name, self._gguf, model)
+            as_plain_model(model, self.folders[0])
         return model
 
-    def _from_files(self, dtype: str, **settings: bool) -> tuple[Any, dict[str, Any]]:
+    def _from_files(self, dtype: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
         """The model and the loader's report; `settings` overrule those of config.json."""
         import torch
         from transformers import AutoModelForCausalLM
 
-        with quiet():
+        if self._gguf is not None:
+            settings = {**settings, "config": self.config(), **loading_settings()}
+        with quiet(), nullcontext() if self._gguf is None else without_bar():
             try:
                 found: tuple[Any, dict[str, Any]] = AutoModelForCausalLM.from_pretrained(
                     str(self.folders[0]),
+                    config=self._configuration(**settings),
                     dtype=getattr(torch, dtype),
                     use_safetensors=True,
                     trust_remote_code=self.trust_remote_code,
                     local_files_only=True,
                     output_loading_info=True,
-                    **settings,
                 )
             except MemoryError:
                 raise
@@ -301,36 +344,40 @@ class Checkpoint:
         return found
 
     def _cannot_load(self, error: Exception) -> CheckpointError:
-        text = str(error)
-        if "Unrecognized configuration class" in text or "does not recognize this arch" in text:
-            architecture = _architecture(vetting.read_json(self.folders[0], "config.json") or {})
-            return CheckpointError(
-                f"'{self.name}' ({architecture}) is no causal language model that the installed "
-                "transformers knows.",
-                "Update transformers, or give a decoder-only language model.",
-            )
-        return CheckpointError(
-            f"'{self.name}' cannot be loaded: {first_line(error)}.",
-            "Check the folder, or download it again.",
-        )
+        config = vetting.read_json(self.folders[0], "config.json") or {}
+        return cannot_load(self.name, self.folders[0], config, _architecture(config), error)
 
     def load_tokenizer(self) -> Any:
-        """The base's tokenizer. Raises CheckpointError where it cannot be loaded."""
+        """The base's tokenizer.
+
+        Raises CheckpointError where it cannot be loaded, and where the class that its settings
+        name splits texts otherwise than its own `tokenizer.json`.
+        """
         self._vet()
-        from transformers import AutoTokenizer
+        from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
         with quiet():
             try:
-                return AutoTokenizer.from_pretrained(
+                found = AutoTokenizer.from_pretrained(
                     str(self.folders[0]),
                     trust_remote_code=self.trust_remote_code,
                     local_files_only=True,
                 )
+                # The class that the files name is any of the library's, such as a model.
+                if not isinstance(found, PreTrainedTokenizerBase):
+                    raise TypeError(f"{type(found).__name__} is no tokenizer")
             except Exception as error:  # as above
                 raise CheckpointError(
                     f"The tokenizer of '{self.name}' cannot be loaded: {first_line(error)}.",
                     "Save the tokenizer beside the model again.",
                 ) from error
+        self.require_stored_tokens(found)
+        return found
+
+    def require_stored_tokens(self, tokenizer: Any, texts: Sequence[str] = ()) -> None:
+        """Raise CheckpointError where its tokenizer splits a text otherwise than its own file."""
+        if not self.trust_remote_code:
+            require_stored_tokens(self.folders[0], self.name, tokenizer, texts)
 
 
 def _folder(name: str, revision: str | None = None, *, code: bool = False) -> Path:
@@ -339,7 +386,9 @@ def _folder(name: str, revision: str | None = None, *, code: bool = False) -> Pa
         from safebasin import testbed
 
         return Path(testbed.model_path(name.removeprefix(_TESTBED)))
-    return locate(name, revision, code=code)
+    found = locate(name, revision, code=code)
+    file = local_file(found)
+    return found if file is None else describe(file)
 
 
 def _dtype(dtype: torch.dtype | str | None, config: dict[str, Any], device: torch.device) -> str:
@@ -392,11 +441,11 @@ def _positions(text: str, mark: str) -> list[int]:
 
 def _exists(part: str) -> bool:
     base, revision = _split_revision(part)
-    return revision is None and bool(base) and Path(base).expanduser().exists()
+    return revision is None and bool(base) and is_there(base)
 
 
 def _split_revision(part: str) -> tuple[str, str | None]:
-    if "@" not in part or Path(part).expanduser().exists():
+    if "@" not in part or is_there(part):
         return part, None
     base, _, revision = part.rpartition("@")
     return base, revision

@@ -40,7 +40,8 @@ def record_of(source: Checkpoint, dtype: str, command: Sequence[str]) -> dict[st
     base = own_base(source)
     config = vetting.read_json(folder, "adapter_config.json") or {}
     spec = base.spec()
-    kept = ("revision", "commit", "architecture", "parameters", "fingerprint", "tokenizer")
+    kept = ["revision", "commit", "architecture", "parameters", "fingerprint", "tokenizer"]
+    kept += ["quantisation"] if "quantisation" in spec else []
     return {
         "base": {"name": base.name, **{name: spec[name] for name in kept}},
         "adapter": {

@@ -103,7 +103,7 @@ def merge(
     loaded model has more end tokens; `merge.json` says what was merged. Tied tables are untied
     where the adapter changes one of them. `config.json` is put in place last, so that what a
     killed merge leaves never loads. `loaded` is the model that
-    `source.load(dtype, "cpu", untie=True)` gave, where the caller has it.
+    `source.load(dtype, "cpu")` gave, where the caller has it.
 
     Raises UsageError or RunError where `out` is not a new or empty folder or cannot be written, and
     CheckpointError where the two cannot be merged; `out` is then as it was.
@@ -117,7 +117,7 @@ def merge(
     notes = [*other_base(source, adapter), *other_tokenizer(base, adapter)]
     weights = vetting.vet_model(base, trust_remote_code=source.trust_remote_code)
     with new_folder(out, weights.elements * _SIZES[target]) as work:
-        model = source.load(target, "cpu", untie=True)[0] if loaded is None else loaded
+        model = source.load(target, "cpu")[0] if loaded is None else loaded
         tied = source.config().get_text_config().tie_word_embeddings
         untied = bool(tied) and not model.config.get_text_config().tie_word_embeddings
         if untied:
@@ -163,7 +163,7 @@ def _save(source: Checkpoint, model: Any, base: Path, work: Path) -> None:
     if source.trust_remote_code:
         names += [path.name for path in base.glob("*.py")]
     for name in names:
-        if (base / name).exists():
+        if vetting.inside(base, name).exists():
             (work / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(base / name, work / name)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import glob
+import os
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
 from safebasin.checkpoint import vetting
+from safebasin.checkpoint.gguf.files import is_gguf, named_file, refuse_split, the_only
 from safebasin.errors import CheckpointError
 from safebasin.hub import Unreachable, is_commit, look_up, status
+from safebasin.terminal import listed, shorten
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+_LONGEST_ID = 200
+"""Characters; the hub allows 96."""
 _PATTERNS = ("*.safetensors", "*.json", "*.jinja", "*.model", "*.txt")
 _DESCRIPTIONS = ("*.json",)
 # Sub-folders hold the same weights in other formats, as do files of other tools.
@@ -25,17 +31,31 @@ def locate(name: str, revision: str | None = None, *, code: bool = False) -> Pat
     `code` fetches Python files too. Raises CheckpointError where there is nothing of that name, or
     no way to it.
     """
-    path = Path(name).expanduser()
-    if path.exists():
-        return path
-    if not _HUB_ID.fullmatch(name):
+    if is_there(name):
+        return Path(name).expanduser()
+    if is_gguf(name):
+        path = Path(name).expanduser()
+        source, file = named_file(name)
+        if file is None or Path(source).expanduser().is_dir():
+            found = path if file is None else Path(source).expanduser() / file
+            if not (found.exists() or found.is_symlink()):
+                raise CheckpointError(
+                    f"There is no file '{shorten(str(found), 200)}'.",
+                    "Give an existing GGUF file, or REPOSITORY:FILE.gguf for one on the hub.",
+                )
+            return found
+        if _HUB_ID.fullmatch(source):
+            refuse_split(file)
+            return _download(source, revision, code, file)
+    if len(name) > _LONGEST_ID or not _HUB_ID.fullmatch(name):
         raise CheckpointError(
-            f"There is no folder '{name}'.", "Give an existing folder, or the id of a hub model."
+            f"There is no folder '{shorten(name, 200)}'.",
+            "Give an existing folder, or the id of a hub model.",
         )
     return _download(name, revision, code)
 
 
-def _download(repository: str, revision: str | None, code: bool) -> Path:
+def _download(repository: str, revision: str | None, code: bool, file: str | None = None) -> Path:
     from huggingface_hub.errors import (
         GatedRepoError,
         HfHubHTTPError,
@@ -46,7 +66,7 @@ def _download(repository: str, revision: str | None, code: bool) -> Path:
     )
 
     try:
-        return _snapshot(repository, revision, code)
+        return _snapshot(repository, revision, code, file)
     except GatedRepoError as error:
         message = f"Access to '{repository}' is restricted by its owner."
         hint = f"Accept the terms at https://huggingface.co/{repository}, then run `hf auth login`."
@@ -72,7 +92,7 @@ def _download(repository: str, revision: str | None, code: bool) -> Path:
         raise CheckpointError(message, "Try again; a download goes on where it stopped.") from error
 
 
-def _snapshot(repository: str, revision: str | None, code: bool) -> Path:
+def _snapshot(repository: str, revision: str | None, code: bool, file: str | None) -> Path:
     """The folder in the hub's cache; what must not be loaded is refused before any weight comes."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError
@@ -90,22 +110,49 @@ def _snapshot(repository: str, revision: str | None, code: bool) -> Path:
             )
         )
 
+    def cached() -> Path:
+        folder = take(revision, from_cache=True)
+        if file is None:
+            return folder
+        if not (folder / file).exists():
+            raise LocalEntryNotFoundError(f"{file} is not in the cache")
+        return folder / file
+
     if revision is not None and is_commit(revision):
         with contextlib.suppress(LocalEntryNotFoundError):
-            return take(revision, from_cache=True)
+            return cached()
     try:
         found = look_up(repository, "model", revision)
     except Unreachable:
-        return take(revision, from_cache=True)
+        return cached()
     except RepositoryNotFoundError:  # a gated one is of this kind
         with contextlib.suppress(LocalEntryNotFoundError):
-            return take(revision, from_cache=True)
+            return cached()
         raise
+    if (wanted := _gguf(repository, found.files, file)) is not None:
+        # By its own name, too: a GGUF file needs nothing beside it.
+        return take(revision, (glob.escape(wanted),)) / wanted
     _refuse_pickles(repository, found.files)
     if not code:
         vetting.refuse_code(take(found.commit, _DESCRIPTIONS))
     # By its own name, under which the cache finds it again without a hub.
     return take(revision)
+
+
+def _gguf(repository: str, files: Sequence[str], file: str | None) -> str | None:
+    """The GGUF file that is meant, which is the named one or else the only weights there are."""
+    names = [name for name in files if "/" not in name]
+    ggufs = sorted(name for name in names if is_gguf(name))
+    if file is not None:
+        if file not in ggufs:
+            there = f"; there are {listed(ggufs)}" if ggufs else ""
+            raise CheckpointError(
+                f"'{repository}' has no file '{file}'{there}.", "Check the spelling."
+            )
+        return file
+    if not ggufs or any(fnmatch(name, "*.safetensors") for name in names):
+        return None
+    return the_only(ggufs, repository, ":")
 
 
 def _refuse_pickles(repository: str, files: Sequence[str]) -> None:
@@ -126,8 +173,21 @@ def _refuse_pickles(repository: str, files: Sequence[str]) -> None:
 
 def display(part: str) -> str:
     """The name of a base or an adapter without the folders above it."""
-    path = Path(part).expanduser()
-    return path.resolve().name if path.exists() else part
+    if is_gguf(part):
+        source, file = named_file(part)
+        if file is not None and is_there(source) and Path(source).expanduser().is_dir():
+            return Path(file).name
+        return Path(part).expanduser().name if is_there(part) else part
+    return Path(part).expanduser().resolve().name if is_there(part) else part
+
+
+def is_there(name: str) -> bool:
+    """Whether there is a file or a folder of that name; none has one that no path can be."""
+    try:
+        # os.path takes a path that is too long or holds a NUL for one that is not there.
+        return os.path.exists(Path(name).expanduser())  # noqa: PTH110
+    except (RuntimeError, ValueError):  # ~ of a user that is none
+        return False
 
 
 def commit(folder: Path) -> str | None:

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint import vetting
 from safebasin.checkpoint.sources import first_line
+from safebasin.errors import CheckpointError
+from safebasin.terminal import shorten
 
 LOG = logging.getLogger(__name__)
+
+PROBES = (
+    "Write a plan, please: 12 steps, and don't forget the 3rd one.",
+    "Two  spaces,\n\ntwo lines and a naïve café.",
+    " A space first. 你好",
+)
+"""Texts of ordinary words, numbers, spaces and lines, on which tokenizers are compared."""
 
 
 def adapter_tokenizer(folder: Path, name: str) -> Any:
@@ -37,6 +46,57 @@ def adapter_tokenizer(folder: Path, name: str) -> Any:
                 "the base's: %s", name, first_line(error),
             )  # fmt: skip
             return None
+
+
+def require_stored_tokens(folder: Path, name: str, tokenizer: Any, texts: Sequence[str]) -> None:
+    """Raise CheckpointError where a tokenizer splits a text otherwise than its `tokenizer.json`.
+
+    A class that builds its own rules can, where the model was saved with those of another: then
+    the model reads what it never learnt. What the folder's settings change on purpose is no
+    difference: the plain class, which follows file and settings, then agrees. Without such a file
+    there is nothing to compare. The texts are looked at without what starts and ends a row.
+    """
+    from transformers import PreTrainedTokenizerFast
+
+    path = vetting.inside(folder, "tokenizer.json")
+    if type(tokenizer) is PreTrainedTokenizerFast or not path.is_file():
+        return
+    plain: Any = None
+    for text in (*PROBES, *texts):
+        own = _ids(tokenizer, text)
+        if plain is None:
+            with quiet():
+                try:
+                    plain = PreTrainedTokenizerFast.from_pretrained(
+                        str(folder), local_files_only=True
+                    )
+                except Exception as error:  # the loader has no error type of its own
+                    LOG.debug("tokenizer.json of '%s' is not compared: %s", name, first_line(error))
+                    return
+        stored = _ids(plain, text)
+        if own == stored:
+            continue
+        place = next(
+            (i for i, pair in enumerate(zip(own, stored, strict=False)) if pair[0] != pair[1]), 0
+        )
+        raise CheckpointError(
+            f"The tokenizer of '{name}' is loaded as a {type(tokenizer).__name__}, which splits "
+            f"'{shorten(text, 40)}' into {len(own)} tokens; by its own tokenizer.json they are "
+            f"{len(stored)}, of which number {place + 1} is {_token(plain, stored, place)}.",
+            "Set tokenizer_class to PreTrainedTokenizerFast in its tokenizer_config.json, or save "
+            "the tokenizer again with the library that made it.",
+        )
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    found = tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+    return [int(token) for token in found]
+
+
+def _token(tokenizer: Any, ids: Sequence[int], place: int) -> str:
+    if place >= len(ids):
+        return "none"
+    return f"'{shorten(str(tokenizer.convert_ids_to_tokens(ids[place])))}' ({ids[place]})"
 
 
 @contextmanager

@@ -6,14 +6,18 @@ they read no tensor and run no code.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
+from safebasin.checkpoint.adapter_kinds import refuse_unmergeable, several_adapters
+from safebasin.checkpoint.gguf.description import WEIGHTS, described
+from safebasin.checkpoint.implementations import kernel_entry
+from safebasin.checkpoint.json_files import read_object, require_plain
 from safebasin.errors import CheckpointError
+from safebasin.terminal import printable
 
 CONFIG_FILES = ("config.json", "generation_config.json")
 VOCABULARIES = (
@@ -34,21 +38,29 @@ TOKENIZER_FILES = (
     "chat_template.jinja",
     "chat_template.json",
 )
-_PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json", "image_processor.json")
+_PROCESSOR_FILES = (
+    "processor_config.json",
+    "preprocessor_config.json",
+    "image_processor.json",
+    "video_preprocessor_config.json",
+    "feature_extractor_config.json",
+)
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 _LARGEST_DIMENSION = 2**40
-# Adapters whose effect is a change of weights, so that it can be merged into the base.
-_MERGEABLE = {"LORA", "ADALORA", "LOHA", "LOKR", "OFT", "BOFT", "IA3", "VERA", "HRA"}
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a vetted folder holds: its config, its weight files, and their number of elements."""
+    """What a vetted folder holds: its config, its weight files, and their number of elements.
+
+    `quantisation` says how the weights are stored where they are not plain numbers.
+    """
 
     config: dict[str, Any]
     weights: tuple[Path, ...]
     elements: int
+    quantisation: dict[str, Any] | None = None
 
 
 def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
@@ -57,6 +69,9 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
     Raises CheckpointError, naming the file, where the folder is incomplete or damaged, holds
     pickles only, asks for its own code without leave, is quantised, or points outside itself.
     """
+    if (gguf := described(folder)) is not None:
+        config = read_json(folder, "config.json") or {}
+        return Contents(config, (folder / WEIGHTS,), gguf.elements, gguf.quantisation)
     _require_folder(folder)
     if not (folder / "config.json").exists():
         if (folder / "adapter_config.json").exists():
@@ -65,7 +80,9 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
                 f"'{folder}' is an adapter, not a model.",
                 f"Name its base model too, as in {base or 'BASE'}+{folder}.",
             )
-        raise CheckpointError(f"'{folder}' has no config.json.", "Give the folder of a model.")
+        raise several_adapters(folder) or CheckpointError(
+            f"'{folder}' has no config.json.", "Give the folder of a model."
+        )
     if (folder / "adapter_config.json").exists():
         raise CheckpointError(
             f"'{folder}' holds both a model and an adapter.",
@@ -82,6 +99,8 @@ def vet_model(folder: Path, *, trust_remote_code: bool = False) -> Contents:
         )
     for name in (*CONFIG_FILES, *TOKENIZER_FILES, *_PROCESSOR_FILES):
         inside(folder, name)
+    for name in ("generation_config.json", "tokenizer_config.json", "chat_template.json"):
+        read_json(folder, name)  # what is in them is checked before the loader takes it
     if not any((folder / name).exists() for name in VOCABULARIES):
         raise CheckpointError(f"'{folder}' has no tokenizer.", "Save the tokenizer beside it.")
     weights, expected = _model_weights(folder)
@@ -105,26 +124,10 @@ def vet_adapter(folder: Path) -> Contents:
     _require_folder(folder)
     config = read_json(folder, "adapter_config.json")
     if config is None:
-        raise CheckpointError(
+        raise several_adapters(folder) or CheckpointError(
             f"'{folder}' has no adapter_config.json.", "Give the folder of a PEFT adapter."
         )
-    kind = config.get("peft_type")
-    if kind not in _MERGEABLE:
-        raise CheckpointError(
-            f"The adapter '{folder}' is of type {kind}, which cannot be merged into weights.",
-            f"Give an adapter of one of the types {', '.join(sorted(_MERGEABLE))}.",
-        )
-    if config.get("megatron_config") is not None:
-        raise CheckpointError(
-            f"{folder / 'adapter_config.json'} asks to import a Python module (megatron_core).",
-            "Remove 'megatron_config' from it if you trust the adapter.",
-        )
-    if config.get("layer_replication"):
-        raise CheckpointError(
-            f"The adapter '{folder}' repeats layers of its base (layer_replication), so that its "
-            "model has other layers.",
-            "Merge and save it yourself, and give the model that comes of it.",
-        )
+    refuse_unmergeable(folder, config)
     if _names_code(config):
         raise CheckpointError(
             f"{folder / 'adapter_config.json'} asks to run its own code ('auto_map').",
@@ -143,15 +146,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any] | None:
     path = inside(folder, name)
     if not path.exists():
         return None
-    try:
-        parsed = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read: {error}.", "Download the checkpoint again."
-        ) from error
-    if not isinstance(parsed, dict):
-        raise CheckpointError(f"{path} is not a JSON object.", "Download the checkpoint again.")
-    return parsed
+    return read_object(path)
 
 
 def read_header(path: Path) -> Iterator[tuple[str, tuple[int, ...], str]]:
@@ -190,6 +185,8 @@ def _require_folder(folder: Path) -> None:
         raise CheckpointError(
             f"'{folder}' {what}.", "Give the folder of a checkpoint, or the id of one on the hub."
         )
+    for path in folder.iterdir():
+        require_plain(path)
 
 
 def _model_weights(folder: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
@@ -256,7 +253,12 @@ def inside(folder: Path, name: str) -> Path:
     if folder.resolve().parent.name == "snapshots":
         repository = folder.resolve().parent.parent
         roots += [(repository / "blobs").resolve(), (repository.parent / "blobs").resolve()]
-    target = path.resolve()
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError):  # which of them, is by the version of Python
+        raise CheckpointError(
+            f"{path} is a link that leads to itself.", "Copy the file into the folder."
+        ) from None
     if not any(target.is_relative_to(root) for root in roots):
         raise CheckpointError(
             f"{path} is a link to a file outside the checkpoint.", "Copy the file into the folder."
@@ -267,10 +269,16 @@ def inside(folder: Path, name: str) -> Path:
 def refuse_code(folder: Path) -> None:
     """Raise CheckpointError where a file of settings asks to run code of the checkpoint's own."""
     for name in (*CONFIG_FILES, "tokenizer_config.json", *_PROCESSOR_FILES):
-        if _names_code(read_json(folder, name)):
+        found = read_json(folder, name)
+        if _names_code(found):
             raise CheckpointError(
                 f"{folder / name} asks to run the checkpoint's own code ('auto_map').",
                 "Read that code, and allow it with --trust-remote-code if you trust its author.",
+            )
+        if (entry := kernel_entry(found)) is not None:
+            raise CheckpointError(
+                f"{folder / name} asks to run code from a hub ('{printable(entry)}').",
+                "Remove that entry; it changes how a model is computed, not what it is.",
             )
 
 

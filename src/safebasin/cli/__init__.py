@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from typing import Any
 
 
 def main() -> None:
@@ -30,4 +32,12 @@ def main() -> None:
     except Exception as error:
         what = f"{type(error).__name__}: {error}"
         emit_error("internal", what, "Report it with the traceback on standard error.", 1)
+        sys.excepthook = _without_secrets
         raise
+
+
+def _without_secrets(*raised: Any) -> None:
+    """Print a traceback as Python does, with addresses and keys in its texts hidden."""
+    from safebasin.run.provenance import hide
+
+    sys.stderr.write(hide("".join(traceback.format_exception(*raised))))

@@ -92,6 +92,10 @@ def run() -> int:
 
 def _refused(error: Any) -> int:
     """Show what is wrong with the command line as click does, and as an object for `--json`."""
+    from safebasin.run.provenance import hide
+
+    if isinstance(getattr(error, "message", None), str):
+        error.message = hide(error.message)
     error.show()
     context = getattr(error, "ctx", None)
     path: list[str] = []

@@ -25,8 +25,10 @@ from safebasin.compare import (
 from safebasin.compare.junit import check_target, write_junit
 from safebasin.compare.sharding import compare_shard, plan
 from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.landscape import Estimate
 from safebasin.report.asked_under import told
 from safebasin.report.page.findings import points
+from safebasin.report.quantities import quantity
 
 CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
 """The exit code of each verdict."""
@@ -154,9 +156,13 @@ def _kl(found: Divergence) -> str:
     if found.mean.value is None:
         return f"not measured: {found.mean.note}"
     return (
-        f"{found.mean.text('.4f')} nats a token over the answer, {found.first.text('.4f')} at its "
-        f"first; on {found.prompts}"
+        f"{_nats(found.mean)} a token over the answer, {_nats(found.first)} at its first; on "
+        f"{found.prompts}"
     )
+
+
+def _nats(found: Estimate) -> str:
+    return quantity(found.value, found.low, found.high, "nats")
 
 
 def _p(value: float | None) -> str:

@@ -14,12 +14,19 @@ from safebasin.terminal import printable
 
 def say(text: str = "") -> None:
     """A line of the result, on standard output; control characters are shown, not obeyed."""
-    print(printable(text))
+    print(_shown(text))
 
 
 def tell(text: str) -> None:
     """A line about how it goes, on standard error."""
-    print(printable(text), file=sys.stderr, flush=True)
+    print(_shown(text), file=sys.stderr, flush=True)
+
+
+def _shown(text: str) -> str:
+    """A text without keys, and with every control character as its escape."""
+    from safebasin.run.provenance import hide
+
+    return printable(hide(text))
 
 
 class _Teller(logging.Handler):
@@ -41,7 +48,9 @@ def tell_warnings() -> None:
 
 def emit(value: Mapping[str, Any]) -> None:
     """The whole result as one JSON object on standard output."""
-    print(json.dumps(value, indent=2, allow_nan=False, ensure_ascii=True))
+    from safebasin.run.provenance import hide_json
+
+    print(json.dumps(hide_json(value), indent=2, allow_nan=False, ensure_ascii=True))
 
 
 def json_asked() -> bool:

@@ -98,6 +98,13 @@ TemplateOption = Annotated[
         help="A Jinja chat template file, a folder with one, or raw. [default: the model's own]"
     ),
 ]
+DateOption = Annotated[
+    str | None,
+    typer.Option(
+        help="The day that a chat template is told which puts in the date, as in 2026-11-27. "
+        "[default: the day on which the run began]"
+    ),
+]
 MaxNewTokensOption = Annotated[
     int | None, typer.Option(help="Tokens an answer may have. [default: the model's, or 128]")
 ]

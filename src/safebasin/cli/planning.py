@@ -67,6 +67,8 @@ def plan_lines(plan: StudyPlan, config: ScanConfig, folder: Path) -> Iterator[st
         yield f"executor {cluster(config)}"
     if config.shard is not None:
         yield f"shard    {config.shard} of the points; the last shard to end sums up"
+    for text in plan.notes:
+        yield f"note     {printable(text)}"
     yield f"run      {folder}"
 
 

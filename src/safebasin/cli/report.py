@@ -116,7 +116,8 @@ def figure(
     from safebasin.cli.console import say
     from safebasin.report.named import STUDY_FIGURES
     from safebasin.report.sheet import Sheet
-    from safebasin.report.style import save
+    from safebasin.report.style import picture, save
+    from safebasin.run.atomic import write_atomic
 
     sheet = Sheet(width, font_size, title)
     angles = (elevation, azimuth)
@@ -138,8 +139,11 @@ def figure(
     if out is not None:
         check_folder(out.parent)
     with sheet.styled():
-        [path] = save(drawn, target.parent, target.stem, (form,))
-    say(f"picture  {path}")
+        if out is None:
+            save(drawn, target.parent, target.stem, (form,))
+        else:
+            write_atomic(target, picture(drawn, form))
+    say(f"picture  {target}")
 
 
 def run_figure(

@@ -22,6 +22,7 @@ from safebasin.report.asked_under import told
 from safebasin.results import Result
 from safebasin.run import RunFolder
 from safebasin.run.folder import MANIFEST
+from safebasin.run.stored_weights import told_storage
 from safebasin.scanner import scan, scan_shard
 from safebasin.spread.shards import Shard
 from safebasin.terminal import printable
@@ -79,6 +80,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
     return [
         f"model    {prepared.checkpoint.name} · {count(parameters)} parameters · {dtype} on "
         f"{model.device}",
+        *([f"stored   {stored}"] if (stored := _stored(prepared)) else []),
         f"plane    {len(prepared.planes)} {several} of {shape} points, radius {config.radius:g}, "
         f"along {', '.join(config.direction_names)}",
         *law_lines(config, model.device.type),
@@ -113,6 +115,12 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         f"run      {prepared.folder}",
         *_recorded(prepared),
     ]
+
+
+def _stored(prepared: Prepared) -> str:
+    """How the weights are stored where they are codes; nothing where they are plain numbers."""
+    found = prepared.identity["model"].get("quantisation")
+    return "" if found is None else f"as {told_storage(found)}; measured are the numbers they mean"
 
 
 def law_lines(config: ScanConfig, device: str) -> list[str]:

@@ -44,6 +44,9 @@ def card(
     if eval_results is not None:
         check_target(eval_results, cards.OWN_RESULTS)
     section, results, unjudged = contents(run, dataset, with_results=eval_results is not None)
+    from safebasin.run.provenance import hide
+
+    section = hide(section)
     if out is None:
         print(section, end="")
     else:

@@ -17,6 +17,7 @@ from safebasin.cli.summary import percent, share
 from safebasin.errors import SafebasinError
 from safebasin.report.card import card, plain, plain_code
 from safebasin.run import RunFolder
+from safebasin.run.provenance import hide
 
 if TYPE_CHECKING:
     from safebasin.compare import Check, Comparison
@@ -32,7 +33,7 @@ def append(section: Callable[[], str]) -> None:
     if not (name := os.environ.get(FILE)):
         return
     try:
-        _append(Path(name), section())
+        _append(Path(name), hide(section()))
     except (OSError, SafebasinError) as error:
         why = error.message if isinstance(error, SafebasinError) else error.strerror or str(error)
         tell(f"warning: the step summary was not written: {why}")

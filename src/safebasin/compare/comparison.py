@@ -192,7 +192,9 @@ def read(
         path=surveys[0],
         shares=None if three is None else surveys[three],
         landscape=landscape,
-        checks=checks_of(config, safety, over_refusal, capability, margin, surveys[0], divergence),
+        checks=checks_of(
+            config, safety, over_refusal, capability, margin, surveys[0], divergence, unrefused
+        ),
         notes=tuple(
             note
             for note in (

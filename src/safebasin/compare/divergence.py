@@ -26,6 +26,9 @@ import torch
 from torch import Tensor
 
 from safebasin.engines import Sampling
+from safebasin.engines.broken_logits import no_numbers
+from safebasin.engines.model_shape import vocabulary_rows
+from safebasin.engines.padding import first_batch, padded, rows_together
 from safebasin.engines.plain import LOGITS_BYTES, PlainEngine
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Point
@@ -168,15 +171,18 @@ def divergences(
     memory runs out.
     """
     encoded = [engine.template.encode(prompt) for prompt in prompts]
-    engine._check_lengths(prompts, encoded, sampling)
+    engine.check(prompts, encoded, sampling)
     rows: dict[int, Answered] = {}
     for batch, answers in engine._generate(encoded, sampling):
         rows |= {i: (encoded[i], answer) for i, answer in zip(batch, answers, strict=True)}
     terms = [(value, engine.directions[name]) for name, value in tuned.terms]
-    vocabulary = engine.model.get_output_embeddings().weight.shape[0]
+    vocabulary = vocabulary_rows(engine.model)
     for part in _parts([len(rows[i][1]) for i in range(len(prompts))], 4 * vocabulary):
         asked = [rows[i] for i in part]
         before = list(_log_probabilities(engine, asked, vocabulary, keep=True))
+        for i, one in zip(part, before, strict=True):
+            if one.isnan().any():
+                raise no_numbers(engine.model, prompts[i].id)
         found = []
         with engine.weights.displaced(terms):
             pairs = zip(part, before, _log_probabilities(engine, asked, vocabulary), strict=True)
@@ -238,9 +244,14 @@ def _log_probabilities(
     longest = max(len(prompt) + len(answer) for prompt, answer in rows)
     size = max(1, LOGITS_BYTES // (4 * vocabulary * longest))
     waiting = list(range(len(rows)))
+    together = rows_together(
+        engine.model, [prompt + answer for prompt, answer in rows], engine.pad_token, "right"
+    )
+    lengths = [len(prompt) + len(answer) for prompt, answer in rows]
     while waiting:
         done = engine._retry_smaller(
-            lambda batch: _pass(engine, [rows[i] for i in batch], keep=keep), waiting[:size]
+            lambda batch: _pass(engine, [rows[i] for i in batch], keep=keep),
+            first_batch(waiting, lengths, size, together),
         )
         waiting = waiting[len(done) :]
         yield from done
@@ -248,13 +259,7 @@ def _log_probabilities(
 
 @torch.inference_mode()
 def _pass(engine: PlainEngine, rows: Sequence[Answered], *, keep: bool) -> list[Tensor]:
-    width = max(len(prompt) + len(answer) for prompt, answer in rows)
-    ids = torch.full((len(rows), width), engine.pad_token, dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for k, (prompt, answer) in enumerate(rows):
-        row = prompt + answer
-        ids[k, : len(row)] = torch.tensor(row)
-        mask[k, : len(row)] = 1
+    ids, mask = padded([prompt + answer for prompt, answer in rows], engine.pad_token, "right")
     device = engine.model.device
     logits = engine.model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
     found = []

@@ -15,6 +15,7 @@ from safebasin.compare.comparison import Comparison
 from safebasin.compare.gates import Check
 from safebasin.report.target import check_target as check_file
 from safebasin.run.atomic import cannot_write, no_folder, write_atomic
+from safebasin.run.provenance import hide
 from safebasin.terminal import printable
 
 OWN = re.compile(rb"\A<\?xml[^>]*\?>\s*<testsuites name=\"safebasin\"")
@@ -83,7 +84,7 @@ def junit_xml(found: Comparison) -> bytes:
 
 def legal(text: str) -> str:
     """Foreign text as XML can hold it: every control and every illegal character as its escape."""
-    return _ILLEGAL.sub(lambda one: f"\\u{ord(one[0]):04x}", printable(text, lines=True))
+    return _ILLEGAL.sub(lambda one: f"\\u{ord(one[0]):04x}", printable(hide(text), lines=True))
 
 
 def _case(one: Check) -> ElementTree.Element:

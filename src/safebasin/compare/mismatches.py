@@ -7,19 +7,20 @@ and one by which the answers would not be the tuned model's is refused.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import jinja2
-
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.chat_templates import stored_chat_template
+from safebasin.checkpoint.chats import Unrendered
 from safebasin.checkpoint.mismatches import Mismatch, other_template, recorded_base
 from safebasin.checkpoint.token_tables import SAME, OtherTokens, renamed_tokens
 from safebasin.engines.rendered import REQUEST
 from safebasin.engines.template import Template, own_template
 from safebasin.errors import TemplateError
 from safebasin.prompts import Prompt
+from safebasin.run.stored_weights import told_storage
 from safebasin.terminal import listed, shorten
 
 _REST = ("dropout", "_pdrop", "initializer", "_token_id", "output_", "router_aux", "router_jitter")
@@ -45,6 +46,7 @@ def between(
     if tuned.folders == base.folders:
         return found
     found += [one for one in recorded_base(tuned) if one not in found]
+    found += _storage(base, tuned)
     found += [] if tuned.folders[0] == base.folders[0] else _computation(base, tuned)
     theirs = _tokenizer(base, tuned)
     if theirs is not None:
@@ -52,6 +54,21 @@ def between(
     found += _templates(template, base, tuned, theirs)
     found += _ends(base.end_tokens(), tuned.end_tokens(), template.tokenizer, rows)
     return found
+
+
+def _storage(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
+    """That one of both is stored as codes, or both in two ways."""
+    ours, theirs = (one.spec().get("quantisation") for one in (base, tuned))
+    if ours == theirs:
+        return []
+    here, there = (told_storage(one) if one else "plain numbers" for one in (ours, theirs))
+    return [
+        Mismatch(
+            "quantisation",
+            f"the tuned model is stored as {there}, the base as {here}: what the codes mean is "
+            "measured, and the way between them is in part what storing changed",
+        )
+    ]
 
 
 def _tokenizer(base: Checkpoint, tuned: Checkpoint) -> Any:
@@ -67,7 +84,8 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
     Only those that the architecture itself knows count: others are some tool's notes.
     """
     ours, theirs = base.config().get_text_config(), tuned.config().get_text_config()
-    if ours.model_type != theirs.model_type:
+    alike = ours.model_type == theirs.model_type
+    if not alike and not _llamas(base, tuned, {ours.model_type, theirs.model_type}):
         return [
             Mismatch(
                 "architecture",
@@ -81,7 +99,9 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
     other = [
         f"{name} ({shorten(str(there.get(name)))}, here {shorten(str(here.get(name)))})"
         for name in known
-        if _computes(name) and here.get(name) != there.get(name)
+        if _computes(name)
+        and not _same(here.get(name), there.get(name))
+        and (alike or (name in there and name != "model_type"))
     ]
     if not other:
         return []
@@ -93,6 +113,21 @@ def _computation(base: Checkpoint, tuned: Checkpoint) -> list[Mismatch]:
             "Give the base that it was tuned from, or scan each model by itself.",
         )
     ]
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two settings are the same; numbers as 32 bits have them, as GGUF stores them."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=2**-23)
+    return bool(one == other)
+
+
+def _llamas(base: Checkpoint, tuned: Checkpoint, kinds: set[str]) -> bool:
+    """Whether it is a Mistral and its GGUF file, which calls it a Llama: both compute alike."""
+    stored = [one.spec().get("quantisation", {}) for one in (base, tuned)]
+    return kinds == {"llama", "mistral"} and any(one.get("format") == "GGUF" for one in stored)
 
 
 def _computes(name: str) -> bool:
@@ -126,7 +161,7 @@ def _tokens(
             )
         )
         return found
-    own = Template(theirs, template.source, template.system, template.marks)
+    own = Template(theirs, template.source, template.system, template.marks, template.clock)
     other = [prompt.id for prompt in prompts if _encoded(own, prompt) != encoded[prompt.id]]
     if other:
         found.append(
@@ -169,7 +204,7 @@ def _encoded(template: Template, prompt: Prompt) -> list[int] | None:
     """What a prompt becomes; None where the tokenizer makes no prompt of it."""
     try:
         return template.encode(prompt)
-    except (TemplateError, jinja2.TemplateError):
+    except TemplateError:
         return None
 
 
@@ -228,7 +263,7 @@ def _written(tokenizer: Any, source: str) -> str | None:
     """The probe as a chat template writes it; None where it refuses to."""
     try:
         return Template(tokenizer, source).render(REQUEST)
-    except (jinja2.TemplateError, TypeError, ValueError):
+    except Unrendered:
         return None
 
 
@@ -236,7 +271,7 @@ def _system(tokenizer: Any, source: str) -> str:
     """The system message that a chat template puts in by itself; "" for none."""
     try:
         found = Template(tokenizer, source).rendered.system
-    except (jinja2.TemplateError, TypeError, ValueError):
+    except Unrendered:
         return ""
     return (found or "").strip()
 

@@ -18,6 +18,7 @@ from safebasin.prompts import PromptSet
 from safebasin.reference import ask_everyday, settle
 from safebasin.results import LEXICON, adopt, judge_point
 from safebasin.run import RunFolder
+from safebasin.run.atomic import refuse_link
 from safebasin.run.folder import MANIFEST
 from safebasin.run.manifest import Manifest, load_manifest, plane_to_json
 from safebasin.scanner import Observer, by_missing
@@ -103,8 +104,10 @@ def measure(
 
     def made(part: Part) -> Manifest:
         whole = part.manifest(identity, config)
-        return replace(whole, files={LEXICON: lexicon.sha256}, rendered=_rendered(engine))
+        return replace(whole, files={LEXICON: lexicon.sha256}, **_rendered(engine, part))
 
+    for part in parts:
+        refuse_link(folder / part.name)
     with ExitStack() as stack:
         runs = [
             stack.enter_context(_opened(folder / part.name, part, made, shard)) for part in parts
@@ -149,10 +152,15 @@ def measure(
                 judge_point(run, part.judges, point)
 
 
-def _rendered(engine: object) -> dict[str, Any]:
-    """What a prompt holds beside the request, of an engine that has a template to tell it by."""
+def _rendered(engine: object, part: Part) -> dict[str, Any]:
+    """What the model sees of the prompts, of an engine that has a template to tell it by."""
     template = getattr(engine, "template", None)
-    return {} if template is None else dict(template.rendered.to_json())
+    if template is None:
+        return {}
+    return {
+        "rendered": dict(template.rendered.to_json()),
+        "renderings": template.renderings(part.prompts),
+    }
 
 
 def unmeasured(folder: Path, parts: Sequence[Part]) -> int:
@@ -160,6 +168,7 @@ def unmeasured(folder: Path, parts: Sequence[Part]) -> int:
     absent = 0
     for part in parts:
         path, points = folder / part.name, outward(part.planes)
+        refuse_link(path)
         if not (path / MANIFEST).exists():
             absent += len(points) * len(part.prompts)
             continue

@@ -39,6 +39,7 @@ class StudyPlan:
                 None where none was measured
     workers     processes that answer
     further     what follows from the answers and is counted in neither
+    notes       what to know before the answers are paid for
     """
 
     parts: tuple[PartPlan, ...]
@@ -46,6 +47,7 @@ class StudyPlan:
     seconds: tuple[float, float] | None
     workers: int
     further: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def answers(self) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.adapter_tables import separates_tables, untie_tables
 from safebasin.checkpoint.mismatches import refuse
 from safebasin.compare.distances import Distance, distances
 from safebasin.compare.mismatches import between
@@ -19,7 +20,9 @@ from safebasin.directions import Adapter, Direction, Toward
 from safebasin.directions.lora import NotLowRank
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.clock import settle_day
 from safebasin.engines.end_tokens import EndTokens
+from safebasin.engines.model_shape import vocabulary_rows
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
@@ -83,12 +86,15 @@ class Prepared:
         own = config.tuned_scan(str(self.folder / LANDSCAPE))
         if self.tuned.adapter == config.tuned:  # the folder of an adapter, which is no model
             own = replace(own, model=f"{config.scan.model}+{config.tuned}")
+        if own.date is None and self.engine.template.clock.told:
+            own = replace(own, date=self.engine.template.day)
         return own
 
     @property
     def spread(self) -> Spread:
         """How the questions are spread; an actor finds the direction anew."""
-        scan = settings_elsewhere(replace(self.config.scan, full_responses=True), ())
+        whole, day = replace(self.config.scan, full_responses=True), self.engine.template.day
+        scan = settings_elsewhere(whole, (), day)
         return Spread(self.config.scan, Recipe(_engine, (replace(self.config, scan=scan),)))
 
 
@@ -110,7 +116,7 @@ def prepare(config: CompareConfig) -> Prepared:
     tuned = tuned_checkpoint(config.tuned, base)
     for checkpoint in (base, tuned):
         checkpoint.check()
-    loaded = load(base, scan)
+    loaded = load(base, scan, (tuned,))
     direction = direction_to(tuned, loaded, DIRECTION)
     sets = [harmful, *(found for _, found in others)]
     asked = [prompt for found in sets for prompt in found]
@@ -142,6 +148,8 @@ def prepare(config: CompareConfig) -> Prepared:
     # The sets and the path count too, so that other questions never meet these answers.
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
+    template = loaded.template
+    identity = settle_day(identity, folder, scan.date, template.clock, template.source)
     return Prepared(
         config, base, tuned, direction, distances(direction, loaded.weights), tuple(parts),
         engine, sampling, lexicon, identity, folder,
@@ -178,15 +186,19 @@ def tuned_checkpoint(text: str, base: Checkpoint) -> Checkpoint:
     return Checkpoint.parse(text, trust_remote_code=base.trust_remote_code)
 
 
-def load(base: Checkpoint, scan: ScanConfig) -> Loaded:
+def load(base: Checkpoint, scan: ScanConfig, tuned: Sequence[Checkpoint] = ()) -> Loaded:
     """Load a model as the settings say, all of its weights selected.
 
-    For the engine vllm it stays in host memory: vLLM has the device's to itself.
+    Where a tuned model has other values in two tables that the base ties, each of them gets its
+    own here, too. For the engine vllm the model stays in host memory: vLLM has the device's to
+    itself.
     """
     on_host = scan.engine == "vllm"
     if on_host:
         require_vllm()
     model, tokenizer = base.load(scan.dtype, scan.device, keep_on_host=on_host)
+    if any(separates_tables(one, model) for one in tuned):
+        untie_tables(model)
     weights = Weights(model, exclude_norms=False)
     template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     return Loaded(base, model, tokenizer, weights, template)
@@ -202,7 +214,7 @@ def direction_to(tuned: Checkpoint, loaded: Loaded, name: str) -> Direction:
     folder, adapter = tuned.folders
     if adapter is not None and base.folders == (folder, None):
         try:
-            return Adapter(adapter, loaded.weights, name=name)
+            return Adapter(adapter, loaded.weights, name=name, merge=False)
         except NotLowRank as error:
             no_factors = error
         try:
@@ -228,7 +240,7 @@ def sampling_of(engine: AnyEngine, scan: ScanConfig) -> Sampling:
 
 def output_rows(model: Any) -> int:
     """How many tokens a model has an output for."""
-    return int(model.get_output_embeddings().weight.shape[0])
+    return vocabulary_rows(model)
 
 
 def end_at(engine: AnyEngine, places: Mapping[Point, Checkpoint]) -> dict[str, Any]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from safebasin.compare import Comparison, compare
+from safebasin.compare.foreseen import foreseen
 from safebasin.compare.parts import finished, measure, unmeasured
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import Prepared
@@ -22,10 +25,13 @@ def plan(prepared: Prepared, *, probe: bool) -> StudyPlan:
         further.append(
             f"the tuned model's own landscape: {len(outward(lines))} points on {len(lines)} lines"
         )
-    return study_plan(
+    found = study_plan(
         prepared.folder, prepared.parts, prepared.engine, prepared.sampling, config.scan, further,
         probe=probe,
     )  # fmt: skip
+    asked = len(prepared.parts[0].prompts)
+    notes = (*prepared.notes, *foreseen(config, prepared.distances[0], asked))
+    return replace(found, notes=notes)
 
 
 def compare_shard(

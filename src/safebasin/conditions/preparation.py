@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.clock import settle_day
 from safebasin.engines.template import Template
 from safebasin.errors import UsageError
 from safebasin.judges import Lexicon, build_all, check_judges
@@ -104,7 +105,8 @@ class Prepared:
     def spread(self, condition: Condition) -> Spread:
         """How the questions of a condition are spread; an actor draws the directions anew."""
         config = self.config
-        alone = replace(config, scan=settings_elsewhere(config.scan, condition.part.judges))
+        day = condition.engine.template.day
+        alone = replace(config, scan=settings_elsewhere(config.scan, condition.part.judges, day))
         return Spread(config.scan, Recipe(_engine, (alone, condition.name)))
 
 
@@ -157,7 +159,19 @@ def prepare(config: ConditionsConfig) -> Prepared:
     whole = {"conditions": [dict(c.part.manifest(c.identity, {}).identity) for c in conditions]}
     label = f"conditions-{checkpoint.name}"
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
-    return Prepared(config, checkpoint, tuple(conditions), sampling, lexicon, folder)
+    return Prepared(
+        config, checkpoint, tuple(_on_one_day(conditions, folder, scan)), sampling, lexicon, folder
+    )
+
+
+def _on_one_day(
+    conditions: Sequence[Condition], folder: Path, scan: ScanConfig
+) -> Iterator[Condition]:
+    """The conditions with the day that each chat template is told, which is one for the study."""
+    for one in conditions:
+        template = one.engine.template
+        identity = settle_day(one.identity, folder, scan.date, template.clock, template.source)
+        yield replace(one, identity=identity)
 
 
 def _engine(config: ConditionsConfig, name: str) -> AnyEngine:

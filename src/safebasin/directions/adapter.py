@@ -13,7 +13,8 @@ from torch import Tensor
 
 from safebasin.checkpoint.adapters import adapter_digest
 from safebasin.directions.lora import Lora, NotLowRank, read_lora
-from safebasin.errors import DirectionError
+from safebasin.directions.merged_adapter import merged_steps
+from safebasin.errors import CheckpointError, DirectionError
 from safebasin.terminal import listed
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
@@ -31,17 +32,36 @@ class Adapter:
     pattern, transposed layers, embeddings, and parameters that the adapter replaces whole (biases,
     `modules_to_save`) are followed; of tables of tokens the overlap moves.
 
-    Raises NotLowRank where it is no plain LoRA (as DoRA or PiSSA) or names tensors that the model
-    lacks, and DirectionError where it changes tied weights or was trained for another base. Merge
-    the former: `Toward(Checkpoint(base, adapter))`, which says whether they fit.
+    An adapter that is no plain LoRA (as DoRA or PiSSA), or whose names are older than the model's,
+    is merged by PEFT on a copy of the model, and d is what that changes: `merged` says so. With
+    `merge=False` NotLowRank is raised instead. Raises DirectionError where it changes tied
+    weights or was trained for another base, and CheckpointError where PEFT cannot merge it.
     """
 
-    def __init__(self, folder: str | Path, weights: Weights, *, name: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        weights: Weights,
+        *,
+        name: str | None = None,
+        merge: bool = True,
+    ) -> None:
         self.folder = Path(folder)
         self.weights = weights
         self.name = name or f"adapter-{self.folder.resolve().name}"
-        self._lora: Lora = read_lora(self.folder)
-        self._require_fit()
+        self._steps: dict[str, Tensor] = {}
+        try:
+            self._lora: Lora = read_lora(self.folder)
+            self._require_fit()
+            self.merged = False
+        except NotLowRank as error:
+            if not merge:
+                raise
+            self.merged = True
+            self._lora = Lora({}, {}, "", 0)
+            self._whole: dict[str, Tensor] = {}
+            self._steps = self._merge(error)
+            return
         self._lora = self._on_our_tables()
         # PEFT saves embeddings beside their factors, and mostly as the base has them.
         self._whole = {
@@ -63,7 +83,7 @@ class Adapter:
 
     @property
     def rank(self) -> int:
-        """The largest rank among its factors."""
+        """The largest rank among its factors; 0 where it was merged."""
         return self._lora.rank
 
     @cached_property
@@ -93,6 +113,9 @@ class Adapter:
     def tensor(self, parameter: Parameter) -> Tensor | None:
         if parameter.name not in self.weights:
             return None
+        if self.merged:
+            step = next((self._steps[n] for n in parameter.names if n in self._steps), None)
+            return None if step is None else step.clone()
         step = self._replacement(parameter) if parameter.name in self._whole else None
         found = self._lora.factors.get(parameter.name)
         if found is None:
@@ -100,6 +123,16 @@ class Adapter:
         product = (found.up.double() @ found.down.double()).mul_(found.scaling).float()
         product = product.t().contiguous() if parameter.output_dim == 1 else product
         return product if step is None else step.add_(product)
+
+    def _merge(self, reason: NotLowRank) -> dict[str, Tensor]:
+        """What PEFT changes; `reason` is why there are no factors, and stands where it fails."""
+        try:
+            return merged_steps(self.folder, self.weights)
+        except CheckpointError:
+            # Merging fails, too: then the names that are not there are the plainer reason.
+            if "another base" in reason.message:
+                raise reason from None
+            raise
 
     def _replacement(self, parameter: Parameter) -> Tensor:
         start = self.weights.pristine(parameter.name).to("cpu", torch.float32)
@@ -153,9 +186,10 @@ class Adapter:
             )
         tied = [name for name in brought if own[name].aliases]
         if tied:
-            raise DirectionError(
+            # What comes of it depends on how PEFT ties what it adds, which merging tells.
+            raise NotLowRank(
                 f"The adapter '{self.folder}' changes tied weights: {listed(tied, _LISTED)}.",
-                "Run `safebasin merge BASE+ADAPTER OUT`, where they are untied, and give OUT.",
+                "Give BASE+ADAPTER as a checkpoint; it is then merged.",
             )
         for name, tensor in self._lora.whole.items():
             if not tensor.isfinite().all():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -28,6 +28,8 @@ class Gaussian:
     normalise="row"     the same for every output row (filter normalisation, Li et al., NeurIPS
                         2018, arXiv 1712.09913, Sec. 4); a tensor of one dimension is one row
 
+    Where a parameter stacks the matrices of several experts, both hold for each expert's own.
+
     The noise of a parameter depends on the seed, its name and its shape alone, so it does not
     matter what else the model holds, or where and in which order the noise is drawn. Norms are
     taken in float64 and applied as one float32 factor. What `weights` leaves out is not moved, and
@@ -48,7 +50,7 @@ class Gaussian:
         self.weights = weights
         self.normalise: Normalise = normalise
         self.name = name or f"gaussian-{self.seed}"
-        self._factors: dict[str, float] = {}
+        self._factors: dict[str, tuple[float, ...]] = {}
 
     def spec(self) -> dict[str, Any]:
         return {
@@ -65,30 +67,55 @@ class Gaussian:
             _generator(self.seed, parameter).standard_normal(parameter.shape, dtype=np.float32)
         )
         if self._is_one_row(parameter):
-            return noise.mul_(self._factor(parameter, norm(noise)))
-        dim, pristine = parameter.output_dim, self.weights.pristine(parameter.name)
-        own_rows = row_inner(noise, noise, dim).sqrt()
-        wanted = row_inner(pristine, pristine, dim).sqrt().cpu()
-        factors = torch.where(own_rows > 0, wanted / own_rows, 0.0)
-        return noise.mul_(along_rows(factors.float(), parameter))
+            parts = parameter.split(noise)
+            factors = self._keep(parameter, [norm(part) for part in parts])
+            for part, factor in zip(parts, factors, strict=True):
+                part.mul_(factor)
+            return noise
+        one, pristine = parameter.matrix, self.weights.pristine(parameter.name)
+        for part, own in zip(parameter.split(noise), parameter.split(pristine), strict=True):
+            own_rows = row_inner(part, part, one.output_dim).sqrt()
+            wanted = row_inner(own, own, one.output_dim).sqrt().cpu()
+            by_row = torch.where(own_rows > 0, wanted / own_rows, 0.0)
+            part.mul_(along_rows(by_row.float(), one))
+        return noise
 
     def pieces(self, parameter: Parameter) -> Iterator[Tensor] | None:
         """The same numbers as `tensor`, drawn PIECE at a time; None where rows are normalised."""
         if parameter.name not in self.weights or not self._is_one_row(parameter):
             return None
-        factor = self._factors.get(parameter.name)
-        if factor is None:  # the noise is drawn once more, for its norm
-            factor = self._factor(parameter, norm_of_pieces(self._noise(parameter)))
+        if parameter.stacked is not None:
+            return self._stacked_pieces(parameter)
+        factors = self._factors.get(parameter.name)
+        if factors is None:  # the noise is drawn once more, for its norm
+            factors = self._keep(parameter, [norm_of_pieces(self._noise(parameter))])
+        [factor] = factors
         return (noise.mul_(factor) for noise in self._noise(parameter))
 
-    def _is_one_row(self, parameter: Parameter) -> bool:
-        return self.normalise == "tensor" or len(parameter.shape) < 2
+    def _stacked_pieces(self, parameter: Parameter) -> Iterator[Tensor]:
+        """The same of stacked matrices, of which a piece may hold parts of several."""
+        size = math.prod(parameter.matrix.shape)
+        factors = self._factors.get(parameter.name)
+        if factors is None:
+            own = [norm(part) for part in _regrouped(self._noise(parameter), size)]
+            factors = self._keep(parameter, own)
+        done = 0
+        for noise in self._noise(parameter):
+            end = done + len(noise)
+            for i in range(done // size, (end - 1) // size + 1):
+                noise[max(0, i * size - done) : (i + 1) * size - done].mul_(factors[i])
+            done = end
+            yield noise
 
-    def _factor(self, parameter: Parameter, own: float) -> float:
-        """What scales noise of the norm `own` to the parameter."""
-        factor = fp32(self.weights.norm(parameter.name) / own) if own else 0.0
-        self._factors[parameter.name] = factor
-        return factor
+    def _is_one_row(self, parameter: Parameter) -> bool:
+        return self.normalise == "tensor" or len(parameter.matrix.shape) < 2
+
+    def _keep(self, parameter: Parameter, own: Sequence[float]) -> tuple[float, ...]:
+        """What scales noise of the norms `own` to the parameter's matrices."""
+        wanted = self.weights.matrix_norms(parameter)
+        found = tuple(fp32(w / o) if o else 0.0 for w, o in zip(wanted, own, strict=True))
+        self._factors[parameter.name] = found
+        return found
 
     def _noise(self, parameter: Parameter) -> Iterator[Tensor]:
         generator = _generator(self.seed, parameter)
@@ -96,6 +123,23 @@ class Gaussian:
         for begin in range(0, count, PIECE):
             size = min(PIECE, count - begin)
             yield torch.from_numpy(generator.standard_normal(size, dtype=np.float32))
+
+
+def _regrouped(pieces: Iterator[Tensor], size: int) -> Iterator[Tensor]:
+    """The numbers of flat pieces, `size` at a time."""
+    held: list[Tensor] = []
+    count = 0
+    for piece in pieces:
+        held.append(piece)
+        count += len(piece)
+        if count >= size:
+            *whole, rest = (
+                torch.split(torch.cat(held), size)
+                if count % size
+                else (*torch.split(torch.cat(held), size), piece[:0])
+            )
+            yield from whole
+            held, count = [rest], len(rest)
 
 
 def _generator(seed: int, parameter: Parameter) -> np.random.Generator:

@@ -11,16 +11,17 @@ from typing import Any
 
 from torch import Tensor
 
+from safebasin.checkpoint.adapter_kinds import check_settings
 from safebasin.checkpoint.vetting import vet_adapter
 from safebasin.errors import DirectionError
 
 # Settings that change how an adapter is trained or matched, not what its tensors mean.
 _NEUTRAL = {
-    "auto_mapping", "base_model_name_or_path", "bias", "corda_config", "ensure_weight_tying",
-    "eva_config", "exclude_modules", "fan_in_fan_out", "inference_mode", "init_lora_weights",
-    "layers_pattern", "layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config",
-    "megatron_core", "modules_to_save", "peft_type", "peft_version", "qalora_group_size",
-    "revision", "runtime_config", "target_modules", "task_type",
+    "auto_mapping", "base_model_name_or_path", "bias", "corda_config", "eva_config",
+    "exclude_modules", "fan_in_fan_out", "inference_mode", "init_lora_weights", "layers_pattern",
+    "layers_to_transform", "loftq_config", "lora_dropout", "lora_ga_config", "megatron_core",
+    "modules_to_save", "peft_type", "peft_version", "qalora_group_size", "revision",
+    "runtime_config", "target_modules", "task_type",
 }  # fmt: skip
 _USED = {"alpha_pattern", "lora_alpha", "r", "rank_pattern", "use_rslora"}
 # Others subtract something from the base when the adapter is made, so base + B·A is not the model.
@@ -75,6 +76,7 @@ def read_lora(folder: Path) -> Lora:
 
     contents = vet_adapter(folder)
     config = contents.config
+    check_settings(folder, config)
     _require_plain(folder, config)
     pairs: dict[str, _Pair] = {}
     whole: dict[str, Tensor] = {}

@@ -29,6 +29,7 @@ class Orthogonal:
                    ‖d2_p‖. The directions are orthogonal in each tensor, hence as a whole, and the
                    norm law of `second` holds. A tensor of one element becomes zero.
     form="row"     the same in every output row
+                   Where a parameter stacks the matrices of several experts, both hold for each one
     form="global"  one coefficient for all tensors, and ‖e‖ = ‖d1‖ as a whole: the planes between
                    models of Peng et al. (2024), Sec. 3
 
@@ -65,7 +66,7 @@ class Orthogonal:
             self._along, self._scale = self._global(weights)
         else:
             # A parallel pair shows in any tensor; the smallest real one is quick to draw.
-            views = [view for view in weights.views() if math.prod(view.shape) > 1]
+            views = [view for view in weights.views() if math.prod(view.matrix.shape) > 1]
             if views:
                 self.tensor(min(views, key=lambda view: math.prod(view.shape)))
 
@@ -89,6 +90,13 @@ class Orthogonal:
         if second is None or first is None:
             return second
         first = first.to(second.device)
+        if parameter.stacked is None:
+            return self._matrix(second, first, parameter)
+        pairs = zip(parameter.split(second), parameter.split(first), strict=True)
+        made = [self._matrix(*pair, parameter.matrix) for pair in pairs]
+        return torch.stack(made).reshape(parameter.shape)
+
+    def _matrix(self, second: Tensor, first: Tensor, parameter: Parameter) -> Tensor:
         if self.form == "tensor" or len(parameter.shape) < 2:
             coefficients = self._block(
                 inner(first, first), inner(first, second), inner(second, second), parameter

@@ -22,9 +22,9 @@ class OtherWeights:
     """What another checkpoint holds for the parameters that `weights` selects.
 
     Tensors are read from the checkpoint's files when they are asked for, so that no second model
-    is held in memory. Only an adapter, which has to be merged, and files whose tensors have other
-    names than the loaded model are held in memory, each tensor in the narrowest float type that
-    has its exact values.
+    is held in memory. Only an adapter, which has to be merged, quantised weights, and files whose
+    tensors have other names than the loaded model are held in memory, each tensor in the narrowest
+    float type that has its exact values.
 
     A table with one row a token may have another number of rows: the rows that only one of both
     has keep our values, and `resized` names the table with (our rows, their rows). `vocabulary`
@@ -148,6 +148,8 @@ def _on_disk(checkpoint: Checkpoint, weights: Weights) -> dict[str, Path]:
     if adapter is not None:
         return {}
     contents = vet_model(folder, trust_remote_code=checkpoint.trust_remote_code)
+    if contents.quantisation is not None:
+        return {}
     where = {name: path for path in contents.weights for name, _, _ in read_header(path)}
     # Older models keep the constants of their rotary embeddings among the weights.
     where = {n: p for n, p in where.items() if not n.endswith("rotary_emb.inv_freq")}

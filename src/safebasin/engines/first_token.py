@@ -16,8 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from safebasin.engines.broken_logits import no_numbers
+from safebasin.engines.padding import first_batch, padded
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
+from safebasin.engines.token_table import require_rows
 from safebasin.errors import EngineError
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
@@ -116,7 +119,13 @@ class FirstTokenScorer:
         """Yield each point, in the order given, with one row a prompt; nan for broken logits."""
         encoded = [self.engine.template.encode(prompt) for prompt in prompts]
         require_no_thought(self.engine.template, encoded)
-        order = sorted(range(len(encoded)), key=lambda i: (-len(encoded[i]), i))
+        for prompt, row in zip(prompts, encoded, strict=True):
+            require_rows(
+                self.engine.model, self.engine.template.tokenizer, [row], f"prompt '{prompt.id}'"
+            )
+        lengths = [len(row) for row in encoded]
+        order = sorted(range(len(encoded)), key=lambda i: (-lengths[i], i))
+        together = self.engine.together(encoded)
         for point in points:
             found: Masses = np.full((len(encoded), 2), np.nan)
             terms = [(value, self.engine.directions[name]) for name, value in point.terms]
@@ -125,21 +134,20 @@ class FirstTokenScorer:
                 while waiting:
                     size = self.engine.choose_batch_size(len(encoded[order[0]]) + 1, len(encoded))
                     rows = self.engine._retry_smaller(
-                        lambda batch: self._batch([encoded[i] for i in batch]), waiting[:size]
+                        lambda batch: self._batch([encoded[i] for i in batch]),
+                        first_batch(waiting, lengths, size, together),
                     )
                     found[waiting[: len(rows)]] = rows
                     waiting = waiting[len(rows) :]
+            if point.is_origin and not np.isfinite(found).all():
+                broken = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
+                raise no_numbers(self.engine.model, prompts[broken].id)
             yield point, found
 
     @torch.inference_mode()
     def _batch(self, rows: Sequence[list[int]]) -> list[list[float]]:
         """One pass: `generate` stops after a single token, and knows every architecture."""
-        width = max(map(len, rows))
-        ids = torch.full((len(rows), width), self.engine.pad_token, dtype=torch.long)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for i, row in enumerate(rows):
-            ids[i, width - len(row) :] = torch.tensor(row)
-            mask[i, width - len(row) :] = 1
+        ids, mask = padded(rows, self.engine.pad_token, "left")
         device = self.engine.model.device
         output = self.engine.model.generate(
             input_ids=ids.to(device),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+from math import prod
 from typing import Any
 
 import psutil
 import torch
+
+from safebasin.engines.model_shape import key_value_shape, state_values, vocabulary_rows, width
 
 SHARE_OF_FREE = 0.5
 """The share of free memory that the rows of a batch may take."""
@@ -16,9 +19,10 @@ KEPT = 2**24
 
 
 def free_bytes(device: torch.device) -> int:
-    """Free memory of a device, in bytes."""
+    """Free memory of a device, in bytes; on a GPU with what torch holds for this process unused."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0] + unused)
     return int(psutil.virtual_memory().available)
 
 
@@ -34,18 +38,16 @@ def free_model(model: Any) -> None:
 
 def cache_bytes_per_token(model: Any) -> int:
     """The bytes that one token of one row takes in the cache of keys and values."""
-    config = model.config.get_text_config()
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return int(2 * config.num_hidden_layers * heads * size * model.dtype.itemsize)
+    shape = key_value_shape(model)
+    return 0 if shape is None else int(2 * prod(shape) * model.dtype.itemsize)
 
 
 def row_bytes(model: Any, length: int) -> int:
-    """The bytes that one row of `length` tokens takes: its cache and its activations."""
-    config = model.config.get_text_config()
-    logits = 3 * 4 * config.vocab_size
-    activations = 8 * length * config.hidden_size * model.dtype.itemsize
-    return int(length * cache_bytes_per_token(model) + logits + activations)
+    """The bytes that one row of `length` tokens takes: its cache or state, and its activations."""
+    logits = 3 * 4 * vocabulary_rows(model)
+    activations = 8 * length * width(model) * model.dtype.itemsize
+    states = 4 * state_values(model)
+    return int(length * cache_bytes_per_token(model) + logits + activations + states)
 
 
 def batch_size_for(model: Any, length: int, rows: int) -> int:

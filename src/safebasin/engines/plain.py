@@ -5,6 +5,7 @@ It is the yardstick: any faster engine has to give the verdicts that this one gi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,9 +14,13 @@ import torch
 from safebasin.checkpoint.end_tokens import named_end_tokens
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Sampling, Wanted
+from safebasin.engines.broken_logits import no_numbers
 from safebasin.engines.end_tokens import EndTokens
 from safebasin.engines.memory import batch_size_for, free_model, is_out_of_memory
+from safebasin.engines.model_shape import most_positions, text_config, vocabulary_rows
+from safebasin.engines.padding import Together, first_batch, padded, rows_together
 from safebasin.engines.template import Template
+from safebasin.engines.token_table import pad_token_of, require_end, require_rows
 from safebasin.errors import EngineError
 from safebasin.exchange import Exchange, Finish
 from safebasin.plane import Point
@@ -33,7 +38,8 @@ class PlainEngine:
 
     `batch_size` None chooses one that fits in the free memory. Batches hold prompts of similar
     length in an order that depends on the prompts alone, so the same command gives the same
-    batches. Where memory runs out the batch size is halved once, and `halved` says so.
+    batches; where padding changes a model's answers, prompts of one length, or single ones. Where
+    memory runs out the batch size is halved once, and `halved` says so.
     `own_limit` is the limit of new tokens that the checkpoint itself asks for, if it does. `ends`
     may be replaced where other models, with other end tokens, lie at some of the points.
     """
@@ -59,7 +65,8 @@ class PlainEngine:
         self.own_limit: int | None = model.generation_config.max_new_tokens
         self.end_tokens = end_tokens_of(model, template.tokenizer)
         self.ends = EndTokens(self.end_tokens)
-        self.pad_token = _pad_token(model, template.tokenizer, self.end_tokens)
+        require_end(model, template.tokenizer, self.end_tokens)
+        self.pad_token = pad_token_of(model, template.tokenizer, self.end_tokens)
         # generate() fills unset options from the model's own defaults; greedy must stay greedy.
         model.generation_config = GenerationConfig(
             do_sample=False,
@@ -90,7 +97,8 @@ class PlainEngine:
     ) -> Iterator[tuple[Point, list[Exchange]]]:
         """Yield each point, in the order given, with the exchanges in the order of `prompts`."""
         encoded = [self.template.encode(prompt) for prompt in prompts]
-        self._check_lengths(prompts, encoded, sampling)
+        self.check(prompts, encoded, sampling)
+        self.together(encoded)  # tried out while the weights are undisplaced
         for point in points:
             if wanted is not None and not wanted(point):
                 continue
@@ -106,6 +114,8 @@ class PlainEngine:
                         progress(point, [produced[index][0] for index in batch])
             ordered = [produced[index] for index in range(len(prompts))]
             scores = self._origin_logprobs(encoded, [tokens for _, tokens in ordered])
+            if point.is_origin:
+                self._require_numbers(prompts, scores)
             yield (
                 point,
                 [
@@ -124,10 +134,12 @@ class PlainEngine:
         self, encoded: Sequence[list[int]], sampling: Sampling, ends: Sequence[int] | None = None
     ) -> Iterator[tuple[list[int], list[list[int]]]]:
         """Yield (indices, new token ids of each) batch by batch; without `ends` the model's own."""
-        waiting = sorted(range(len(encoded)), key=lambda i: (-len(encoded[i]), i))
-        longest = max(map(len, encoded)) + sampling.max_new_tokens
+        lengths = [len(row) for row in encoded]
+        waiting = sorted(range(len(encoded)), key=lambda i: (-lengths[i], i))
+        longest = max(lengths) + sampling.max_new_tokens
         while waiting:
-            batch = waiting[: self.choose_batch_size(longest, len(encoded))]
+            size = self.choose_batch_size(longest, len(encoded))
+            batch = first_batch(waiting, lengths, size, self.together(encoded))
             rows = self._retry_smaller(
                 lambda batch: self._generate_batch([encoded[i] for i in batch], sampling, ends),
                 batch,
@@ -157,12 +169,7 @@ class PlainEngine:
         self, rows: Sequence[list[int]], sampling: Sampling, ends: Sequence[int] | None = None
     ) -> list[list[int]]:
         ends = self.ends.own if ends is None else ends
-        width = max(map(len, rows))
-        ids = torch.full((len(rows), width), self.pad_token, dtype=torch.long)
-        mask = torch.zeros((len(rows), width), dtype=torch.long)
-        for i, row in enumerate(rows):
-            ids[i, width - len(row) :] = torch.tensor(row)
-            mask[i, width - len(row) :] = 1
+        ids, mask = padded(rows, self.pad_token, "left")
         device = self.model.device
         output = self.model.generate(
             input_ids=ids.to(device),
@@ -171,7 +178,7 @@ class PlainEngine:
             eos_token_id=list(ends) or None,
             **self.generation_options(rows),
         )
-        return [_until_end(tokens, ends) for tokens in output[:, width:].tolist()]
+        return [_until_end(tokens, ends) for tokens in output[:, ids.shape[1] :].tolist()]
 
     def generation_options(self, rows: Sequence[list[int]]) -> dict[str, Any]:
         """More options of `generate` for a batch of encoded prompts. None here: greedy."""
@@ -190,36 +197,40 @@ class PlainEngine:
     ) -> list[list[float] | None]:
         """The log-probability (nats) of each token of each answer at the pristine weights."""
         scores: list[list[float] | None] = [None] * len(answers)
-        order = sorted(
-            (i for i in range(len(answers)) if answers[i]), key=lambda i: len(answers[i])
-        )
-        vocabulary = self.model.get_output_embeddings().weight.shape[0]
-        while order:
-            longest = len(encoded[order[-1]]) + len(answers[order[-1]])
-            size = max(1, LOGITS_BYTES // (4 * vocabulary * longest))
-            batch, order = order[-size:], order[:-size]
-            rows = [encoded[i] + answers[i] for i in batch]
-            width = max(map(len, rows))
-            ids = torch.full((len(rows), width), self.pad_token, dtype=torch.long)
-            mask = torch.zeros((len(rows), width), dtype=torch.long)
-            for k, row in enumerate(rows):
-                ids[k, : len(row)] = torch.tensor(row)
-                mask[k, : len(row)] = 1
+        rows = [prompt + answer for prompt, answer in zip(encoded, answers, strict=True)]
+        lengths = [len(row) for row in rows]
+        waiting = sorted((i for i, row in enumerate(answers) if row), key=lambda i: -lengths[i])
+        vocabulary = vocabulary_rows(self.model)
+        together = rows_together(self.model, rows, self.pad_token, "right")
+        while waiting:
+            size = max(1, LOGITS_BYTES // (4 * vocabulary * lengths[waiting[0]]))
+            batch = first_batch(waiting, lengths, size, together)
+            waiting = waiting[len(batch) :]
+            ids, mask = padded([rows[i] for i in batch], self.pad_token, "right")
             device = self.model.device
             logits = self.model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
             for k, i in enumerate(batch):
                 start = len(encoded[i])
-                predicted = logits[k, start - 1 : len(rows[k]) - 1].float()
+                predicted = logits[k, start - 1 : lengths[i] - 1].float()
                 target = torch.tensor(answers[i], device=predicted.device)
                 losses = torch.nn.functional.cross_entropy(predicted, target, reduction="none")
                 scores[i] = (-losses).tolist()
         return scores
 
-    def _check_lengths(
+    def together(self, encoded: Sequence[list[int]]) -> Together:
+        """Which rows may share a batch that is generated from, as far as rows are to share one."""
+        if self.batch_size == 1:
+            return "single"
+        return rows_together(self.model, encoded, self.pad_token, "left")
+
+    def check(
         self, prompts: Sequence[Prompt], encoded: Sequence[list[int]], sampling: Sampling
     ) -> None:
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", None)
-        if not isinstance(limit, int):
+        """Raise EngineError where the model cannot take one of these prompts."""
+        for prompt, row in zip(prompts, encoded, strict=True):
+            require_rows(self.model, self.template.tokenizer, [row], f"prompt '{prompt.id}'")
+        limit = most_positions(self.model)
+        if limit is None:
             return
         longest = max(range(len(encoded)), key=lambda i: len(encoded[i]))
         needed = len(encoded[longest]) + sampling.max_new_tokens
@@ -230,10 +241,18 @@ class PlainEngine:
                 "Give a smaller --max-new-tokens, or leave out the prompt.",
             )
 
+    def _require_numbers(
+        self, prompts: Sequence[Prompt], scores: Sequence[Sequence[float] | None]
+    ) -> None:
+        """Raise EngineError where the undisplaced model's own answers have no likelihood."""
+        for prompt, score in zip(prompts, scores, strict=True):
+            if score and not all(map(math.isfinite, score)):
+                raise no_numbers(self.model, prompt.id)
+
 
 def end_tokens_of(model: Any, tokenizer: Any) -> tuple[int, ...]:
     """The tokens that end an answer, by the model's settings and its tokenizer, ascending."""
-    return named_end_tokens(model.generation_config, model.config.get_text_config(), tokenizer)
+    return named_end_tokens(model.generation_config, text_config(model), tokenizer)
 
 
 def _until_end(tokens: list[int], ends: Sequence[int]) -> list[int]:
@@ -241,10 +260,3 @@ def _until_end(tokens: list[int], ends: Sequence[int]) -> list[int]:
         if token in ends:
             return tokens[: i + 1]
     return tokens
-
-
-def _pad_token(model: Any, tokenizer: Any, end_tokens: Sequence[int]) -> int:
-    for value in (tokenizer.pad_token_id, model.config.get_text_config().pad_token_id):
-        if isinstance(value, int) and value >= 0:
-            return value
-    return end_tokens[0] if end_tokens else 0

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from safebasin.checkpoint.chats import Unrendered
+
 REQUEST = "What is a safety basin"
 MESSAGE = "Answer as the keeper of a lighthouse would"
 """Texts that no template has of its own, put in to see where they come out."""
@@ -51,11 +53,9 @@ def rendered(render: Render, system: str | None) -> Rendered:
 
 def _own(render: Render, whole: str) -> str | None:
     """The system message that a template puts in by itself; None where there is none."""
-    import jinja2
-
     try:
         with_message = render(MESSAGE, REQUEST)
-    except (jinja2.TemplateError, TypeError, ValueError):
+    except Unrendered:
         return None  # it takes no system message, so there is no place where one could stand
     head, found, tail = with_message.partition(MESSAGE)
     fits = whole.startswith(head) and whole.endswith(tail)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint.chat_templates import stored_chat_template
+from safebasin.checkpoint.chats import Unrendered, write_chat
+from safebasin.engines.clock import Clock, reads_clock
 from safebasin.engines.rendered import REQUEST, Rendered, rendered
 from safebasin.errors import TemplateError
 from safebasin.exchange import Exchange, Finish
@@ -21,6 +23,8 @@ from safebasin.thought import Marks, closing_of, opened, special_marks
 RAW = "raw"
 TAIL = 32
 """How many tokens of a prompt's end are looked at for a mark that opens a thought."""
+AGAIN = 7
+"""How often a prompt is rendered again to see whether a chat template draws at random."""
 REMEDY = (
     "Give one with --template FILE (a Jinja chat template), or --template raw to send prompts bare."
 )
@@ -33,13 +37,15 @@ class Template:
     `source` is the Jinja text of a chat template, or None to send the prompt's text bare, with the
     special tokens that the tokenizer itself adds. `system` is the system message, "" for an empty
     one; None sends none, and a chat template may then put in its own. `marks` are what the model's
-    thoughts stand between, None for the known marks.
+    thoughts stand between, None for the known marks. `clock` is what a chat template that asks for
+    the date is told.
     """
 
     tokenizer: Any
     source: str | None
     system: str | None = None
     marks: Marks | None = None
+    clock: Clock = field(default_factory=Clock, compare=False)
 
     @classmethod
     def of(
@@ -69,17 +75,40 @@ class Template:
         result._probe()
         return result
 
-    def render(self, text: str) -> str:
-        """The whole input for one prompt, up to where the answer begins."""
+    def render(self, text: str, *, anew: bool = False) -> str:
+        """The whole input for one prompt, up to where the answer begins.
+
+        `anew` has the template write what is known from before again. Raises Unrendered, a
+        TemplateError, where the chat template does not write it.
+        """
         if self.source is None:
             return text
         messages = [{"role": "user", "content": text}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})
-        whole = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True, chat_template=self.source
+        return write_chat(
+            self.tokenizer,
+            messages,
+            self.source,
+            today=self.day,
+            anew=anew,
+            add_generation_prompt=True,
         )
-        return str(whole)
+
+    @property
+    def day(self) -> str | None:
+        """The day that the chat template is told, such as 2026-11-27; None where it asks none."""
+        return self.clock.day.isoformat() if reads_clock(self.source) else None
+
+    def renderings(self, prompts: Iterable[Prompt]) -> dict[str, str]:
+        """A digest of each prompt as the model sees it, by the prompt's id; none of bare ones."""
+        if self.source is None:
+            return {}
+        texts = {prompt.id: self.render(prompt.text) for prompt in prompts}
+        return {
+            name: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+            for name, text in texts.items()
+        }
 
     @cached_property
     def rendered(self) -> Rendered:
@@ -91,8 +120,19 @@ class Template:
         return replace(self, system=system).render(text)
 
     def encode(self, prompt: Prompt) -> list[int]:
-        """The token ids of one prompt. Raises TemplateError for a doubled start token."""
-        ids = self.tokenizer(self.render(prompt.text), add_special_tokens=self.source is None)
+        """The token ids of one prompt.
+
+        Raises TemplateError, naming the prompt, where the chat template fails and for a doubled
+        start token.
+        """
+        try:
+            text = self.render(prompt.text)
+        except Unrendered as error:
+            raise TemplateError(
+                f"The chat template fails at prompt '{shorten(prompt.id)}': {error.reason}.",
+                "Leave out the prompt, or give a chat template that takes it with --template FILE.",
+            ) from error
+        ids = self.tokenizer(text, add_special_tokens=self.source is None)
         tokens = [int(token) for token in ids["input_ids"]]
         if not tokens:
             raise TemplateError(
@@ -176,24 +216,24 @@ class Template:
             "system": self.system,
             # Left out where it says nothing, so that the runs of other models stay what they are.
             **({"thought": thought} if any(thought.values()) else {}),
+            **({"date": self.day} if self.day and self.clock.told else {}),
         }
 
     def _probe(self) -> None:
-        import jinja2
-
         probe = REQUEST
         try:
             text = self.render(probe)
-        except (jinja2.TemplateError, TypeError, ValueError) as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else "no reason given"
+        except Unrendered as error:
             if self.system is not None and self._works_without_system(probe):
                 raise TemplateError(
-                    f"The chat template refuses a system message: {reason}.",
+                    f"The chat template refuses a system message: {error.reason}.",
                     "Leave out --system, or give a template that takes one with --template FILE.",
                 ) from error
-            raise TemplateError(f"The chat template fails: {reason}.", REMEDY) from error
+            raise
         if probe not in text:
             raise TemplateError("The chat template leaves out the prompt.", REMEDY)
+        if any(self.render(probe, anew=True) != text for _ in range(AGAIN)):
+            raise TemplateError("The chat template writes one prompt in several ways.", REMEDY)
         own = rendered(self.with_system, None).system if self.system == "" else None
         if own and own in text:
             raise TemplateError(
@@ -208,11 +248,9 @@ class Template:
             )
 
     def _works_without_system(self, probe: str) -> bool:
-        import jinja2
-
         try:
             return probe in Template(self.tokenizer, self.source).render(probe)
-        except (jinja2.TemplateError, TypeError, ValueError):
+        except Unrendered:
             return False
 
 

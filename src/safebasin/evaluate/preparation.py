@@ -14,6 +14,7 @@ from safebasin.compare.parts import Part
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.engines import Sampling
+from safebasin.engines.clock import settle_day
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.evaluate.settings import NONE, EvaluateConfig, twin_advice
@@ -91,7 +92,8 @@ class Prepared:
     def spread(self, sample: int) -> Spread:
         """How the questions of a sample are spread; samples count from 1."""
         config = self.config
-        scan = settings_elsewhere(replace(config.scan, full_responses=True), ())
+        whole, day = replace(config.scan, full_responses=True), self.target.template.day
+        scan = settings_elsewhere(whole, (), day)
         return Spread(config.scan, Recipe(_engine, (replace(config, scan=scan), sample)))
 
     def parts(self, sample: int) -> list[Part]:
@@ -136,6 +138,7 @@ def prepare(config: EvaluateConfig) -> Prepared:
     }
     label = f"evaluate-{checkpoint.name}"
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
+    identity = settle_day(identity, folder, scan.date, template.clock, template.source)
     judges = build_all(scan.judges, lexicon)
     scan = scan.judged_by([judge.name for judge in judges])
     config = replace(config, scan=scan)

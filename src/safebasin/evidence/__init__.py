@@ -9,9 +9,8 @@ import importlib
 
 from safebasin.errors import RunError
 from safebasin.evidence.study_numbers import Claim, Headline, Recount, Table
-from safebasin.run import sealed
 from safebasin.run.kinds import StudyFolder
-from safebasin.run.records import DamagedError
+from safebasin.run.study_file import read_study_file
 from safebasin.terminal import printable
 
 __all__ = ["Claim", "Headline", "Recount", "Table", "recount"]
@@ -25,16 +24,11 @@ def recount(study: StudyFolder) -> Recount:
     """
     shown = printable(str(study.file))
     try:
-        stored = sealed.read(study.file)
+        stored = read_study_file(study.file)
         # Only when one is asked for: the studies load torch.
         counter = importlib.import_module(f"{__name__}.{study.kind.replace('-', '_')}")
         found: Recount = counter.recount(study, stored)
         return found
-    except DamagedError as error:
-        raise RunError(
-            f"{shown} {error.what}.",
-            "Remove the file and run the same command again; it is made from the records.",
-        ) from None
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise RunError(
             f"{shown} is damaged ({type(error).__name__}).",

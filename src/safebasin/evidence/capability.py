@@ -11,7 +11,7 @@ def expected_in(run: RunFolder) -> PromptSet | None:
 
     A run folder holds the questions and the answers, not what was expected.
     """
-    asked = run.manifest.identity["prompts"]
+    asked = run.asked
     if asked["name"] not in PACKAGED:
         return None
     found = load(asked["name"])

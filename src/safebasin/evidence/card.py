@@ -72,7 +72,7 @@ def text_lines(found: Recount) -> Iterator[str]:
         yield f"verdict  {printable(found.verdict)}"
     for note in found.notes:
         yield f"note     {printable(note)}"
-    name = shown_name(head.run.manifest.identity["prompts"], head.run.manifest.content)
+    name = shown_name(head.run.asked, head.run.manifest.content)
     asked = f"{name} ({head.judged + head.unjudged})"
     yield f"asked    {printable(asked)}; judge {printable(head.judge)}; every interval is at 95 %"
     for table in found.tables:

@@ -25,13 +25,21 @@ from safebasin.plane import Plane, Point
 from safebasin.prompts.expected import right_answers
 from safebasin.report.card import number, percent
 from safebasin.report.page.findings import points
+from safebasin.report.quantities import UNITS, Unit, bound, quantity
 from safebasin.results import judge_names, look, stored_judges
 from safebasin.run import RunFolder
 from safebasin.run.kinds import StudyFolder
 
 SHARES = {"asr": "ASR", "complied": "complied", "over_refusal": "over-refusal",
           "incoherent": "incoherent", "capability": "capability"}  # fmt: skip
-STATES = {"pass": "pass", "fail": "FAIL", "unsure": "not sure"}
+STATES = {"pass": "pass", "fail": "FAIL", "unsure": "unsure"}
+UNITS_BY_NAME: dict[str, Unit] = {
+    "rise of ASR": "points",
+    "rise of over-refusal": "points",
+    "capability": "%",
+    "share judged": "%",
+}
+"""Of checks that were stored before they had a unit; the others are lengths."""
 
 Ends = tuple[list[Outcome | None], list[Outcome | None]]
 
@@ -193,32 +201,31 @@ def _checks(stored: JSON) -> Table:
     reasons = stored.get("reasons", ())  # which stand before the table
     rows = []
     for one in stored["checks"]:
-        measured = _measured(one, intervals.get(str(one["name"])))
         note = str(one.get("note") or "")
         state = STATES.get(_state(one), _state(one))
         rows.append(
             (
                 str(one["name"]),
-                measured,
-                f"{one['side']} {float(one['limit']):g}",
+                _measured(one, intervals.get(str(one["name"]))),
+                f"{one['side']} {bound(float(one['limit']), _unit(one))}",
                 state,
                 "" if note in reasons else note,
             )
         )
-    return Table(("check", "measured", "limit", "outcome", "note"), tuple(rows))
+    return Table(("check", "measured", "limit", "state", "note"), tuple(rows))
+
+
+def _unit(check: JSON) -> Unit:
+    stored = check.get("unit", UNITS_BY_NAME.get(str(check["name"]), ""))
+    return next((unit for unit in UNITS if unit == stored), "")
 
 
 def _measured(check: JSON, interval: Any) -> str:
-    """A check's value with the interval that decided it, or that of the number it is about."""
-    value = check.get("value")
-    if value is None:
-        return "not measured"
-    low, high = check.get("low"), check.get("high")
-    if low is None and high is None:
-        known = interval is not None and interval["value"] is not None
-        return number(interval, ".3f") if known else f"{float(value):.3f}"
-    ends = ["not known" if end is None else f"{float(end):.3f}" for end in (low, high)]
-    return f"{float(value):.3f} ({ends[0]} to {ends[1]})"
+    """A check's value with the interval that decided it, of old ones that of the number itself."""
+    value, low, high = (check.get(part) for part in ("value", "low", "high"))
+    if value is not None and "low" not in check and interval is not None:
+        value, low, high = (interval[part] for part in ("value", "low", "high"))
+    return quantity(value, low, high, _unit(check))
 
 
 def _changes(pairs: dict[str, Paired]) -> Table:
@@ -244,7 +251,13 @@ def _facts(study: StudyFolder, stored: JSON) -> Iterator[tuple[str, str]]:
         "base (0) to tuned (1)",
     )
     if stored.get("margin") is not None:
-        yield "Margin", f"{number(stored['margin'], '.2f')} of that way, beyond the tuned model"
+        yield (
+            "Margin",
+            f"{number(stored['margin'], '.2f')} of that way is left beyond the tuned model; below "
+            "0 the path leaves the basin before it",
+        )
+    if (apart := _divergence(stored.get("divergence"))) is not None:
+        yield "KL on benign prompts", apart
     whole = stored["distances"][0]["relative"] if stored.get("distances") else None
     if whole is not None:
         yield "Way", f"the tuned model lies {100 * float(whole):.2f} % of the weights' norm away"
@@ -259,3 +272,14 @@ def _facts(study: StudyFolder, stored: JSON) -> Iterator[tuple[str, str]]:
         )
     for note in stored.get("notes", ()):
         yield "Note", str(note)
+
+
+def _divergence(found: JSON | None) -> str | None:
+    """How far the next tokens are from the base's; None where that was not measured."""
+    if found is None or found["answer"]["value"] is None:
+        return None
+    mean, first = (
+        quantity(one["value"], one["low"], one["high"], "nats")
+        for one in (found["answer"], found["first_token"])
+    )
+    return f"{mean} a token over the base's own answers, {first} at their first; {found['prompts']}"

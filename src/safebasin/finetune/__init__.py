@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safebasin.checkpoint import Checkpoint
+from safebasin.engines.clock import parse_day
 from safebasin.engines.memory import is_out_of_memory
 from safebasin.engines.plain import end_tokens_of
 from safebasin.engines.template import Template
@@ -105,10 +106,11 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     # Another adapter belongs to merged weights, which have to be somewhere: beside it.
     over_merged = own.lora and base.folders[1] is not None
     if over_merged:
-        model, tokenizer = base.load(base.stored_dtype(), "cpu", untie=True)
+        model, tokenizer = base.load(base.stored_dtype(), "cpu")
     else:
         model, tokenizer = base.load(own.dtype or "float32", own.device)
     template = Template.of(tokenizer, own.template, own.system)
+    template.clock.told = False  # the day is no part of what identifies a training
     ends = end_tokens_of(model, tokenizer)
     encoded = [encode(row, template, own.max_length, ends) for row in rows.rows]
     identity = {
@@ -124,6 +126,10 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     path = Path(own.out) if own.out else _default_folder(base.name, own, identity)
     with TrainingFolder.open(path, identity) as folder:
         losses: list[float] = []
+        if template.day is not None:
+            folder.write(day=folder.record.get("day", template.day))
+            template.clock.day = parse_day(folder.record["day"])
+            encoded = [encode(row, template, own.max_length, ends) for row in rows.rows]
         if over_merged:
             own_base = merged_base(base, model, folder)
             if folder.record["finished"] is None:
@@ -158,6 +164,8 @@ def _train(
     progress: Progress | None,
 ) -> list[float]:
     with _quiet():
+        from safetensors import SafetensorError
+
         from safebasin.finetune import trainer as trl
 
         batch = own.batch or 1
@@ -186,7 +194,7 @@ def _train(
             made.train(resume_from_checkpoint=None if resume is None else str(resume))
         except SafebasinError:
             raise
-        except (RuntimeError, ValueError, OSError, MemoryError) as error:
+        except (RuntimeError, ValueError, OSError, MemoryError, SafetensorError) as error:
             raise _failed(error, folder) from error
     for checkpoint in folder.checkpoints:
         trl.tidy(checkpoint, base)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from safebasin.checkpoint.chats import Unrendered, write_chat
 from safebasin.engines.template import Template
 from safebasin.errors import DataError
 from safebasin.finetune.rows import Message, Row
@@ -30,8 +31,8 @@ class Encoded:
 def encode(row: Row, template: Template, max_length: int, end_tokens: Sequence[int]) -> Encoded:
     """Encode one conversation; each answer is learnt up to and with its end token.
 
-    Raises DataError, naming the row, where the chat template does not write answers after what it
-    writes before them, or where nothing is left to learn within `max_length` tokens.
+    Raises DataError, naming the row, where the chat template fails or does not write answers after
+    what it writes before them, or where nothing is left to learn within `max_length` tokens.
     """
     messages = list(row.messages)
     if template.system is not None and row.system is None:
@@ -42,8 +43,14 @@ def encode(row: Row, template: Template, max_length: int, end_tokens: Sequence[i
     for i, message in enumerate(messages):
         if message.role != "assistant":
             continue
-        before = _render(template, messages[:i], answer_next=True)
-        whole = _render(template, messages[: i + 1], answer_next=False)
+        try:
+            before = _render(template, messages[:i], answer_next=True)
+            whole = _render(template, messages[: i + 1], answer_next=False)
+        except Unrendered as error:
+            raise DataError(
+                f"{row.where}: the chat template fails: {error.reason}.",
+                "Leave out the row, or give a chat template that takes it with --template FILE.",
+            ) from error
         if not (before.startswith(written) and whole.startswith(before)):
             raise DataError(
                 f"{row.where}: the chat template rewrites earlier turns, so that answers cannot be "
@@ -71,13 +78,13 @@ def encode(row: Row, template: Template, max_length: int, end_tokens: Sequence[i
 def _render(template: Template, messages: Sequence[Message], *, answer_next: bool) -> str:
     if template.source is None:
         return "".join(message.content for message in messages)
-    text = template.tokenizer.apply_chat_template(
+    return write_chat(
+        template.tokenizer,
         [{"role": message.role, "content": message.content} for message in messages],
-        tokenize=False,
+        template.source,
+        today=template.day,
         add_generation_prompt=answer_next,
-        chat_template=template.source,
     )
-    return str(text)
 
 
 def _tokens(template: Template, text: str, *, first: bool) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from safebasin.checkpoint.vetting import read_header
 from safebasin.errors import CheckpointError, RunError
-from safebasin.run.atomic import read_plain, remove_leftovers, write_atomic
+from safebasin.run.atomic import read_plain, refuse_link, remove_leftovers, write_atomic
 from safebasin.run.lock import lock_folder, refuse_foreign, unlock_folder
 from safebasin.run.manifest import differences, mismatch
 from safebasin.run.provenance import redact_json, session
@@ -41,6 +41,8 @@ class TrainingFolder:
         lock = lock_folder(path)
         try:
             remove_leftovers(path)
+            for own in path.rglob("*"):
+                refuse_link(own)
             given = json.loads(dumps(redact_json(identity)))
             known = _read(path / RECIPE)
             if known is None:

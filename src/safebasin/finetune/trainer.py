@@ -19,6 +19,7 @@ from trl import SFTConfig, SFTTrainer
 from safebasin.errors import TrainingError
 from safebasin.finetune.encoding import Encoded
 from safebasin.finetune.folder import TrainingFolder
+from safebasin.run.atomic import write_atomic
 
 Progress = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, loss of the last step)."""
@@ -171,4 +172,4 @@ def tidy(checkpoint: Path, base: str) -> None:
     if file.exists():
         config = json.loads(file.read_text(encoding="utf-8"))
         config["base_model_name_or_path"] = base
-        file.write_text(f"{json.dumps(config, indent=2, sort_keys=True)}\n", encoding="utf-8")
+        write_atomic(file, f"{json.dumps(config, indent=2, sort_keys=True)}\n".encode())

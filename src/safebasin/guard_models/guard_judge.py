@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import jinja2
 import torch
 from torch import Tensor
 
 from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.chats import Unrendered, write_chat
+from safebasin.checkpoint.end_tokens import named_end_tokens
 from safebasin.engines.memory import free_bytes, free_model
+from safebasin.engines.padding import Side, first_batch, padded, rows_together
+from safebasin.engines.token_table import pad_token_of, require_rows
 from safebasin.errors import JudgeError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges.guards import Guard
@@ -134,9 +137,15 @@ class GuardJudge:
         flat = [(i, v) for i in asked for v in range(len(rows[i]))]
         flat.sort(key=lambda at: (-len(rows[at[0]][at[1]]), at))
         found: dict[tuple[int, int], Verdict] = {}
-        for start in range(0, len(flat), self.batch):
-            part = flat[start : start + self.batch]
-            tokens = [rows[i][v] for i, v in part]
+        texts = [rows[i][v] for i, v in flat]
+        require_rows(self.loaded.model, self.loaded.tokenizer, texts, "a guard's prompt")
+        side: Side = "right" if self.guard.labels else "left"
+        together = rows_together(self.loaded.model, texts, self._pad(), side, numbers=False)
+        lengths, waiting = [len(row) for row in texts], list(range(len(texts)))
+        while waiting:
+            batch = first_batch(waiting, lengths, self.batch, together)
+            waiting = waiting[len(batch) :]
+            part, tokens = [flat[k] for k in batch], [texts[k] for k in batch]
             read = self._scores(tokens) if self.guard.labels else self._replies(tokens)
             found.update(zip(part, read, strict=True))
         for i in asked:
@@ -158,15 +167,15 @@ class GuardJudge:
         The publishers' examples ask for no generation prompt: their templates end with it.
         """
         messages = self.guard.messages(prompt, response)
-        more = [{"guideline": text} if text else {} for text in self.guard.variants]
+        more: list[dict[str, Any]] = [
+            {"guideline": text} if text else {} for text in self.guard.variants
+        ]
         try:
-            return [
-                str(self.loaded.tokenizer.apply_chat_template(messages, tokenize=False, **options))
-                for options in more
-            ]
-        except (jinja2.TemplateError, ValueError, TypeError) as error:
+            return [write_chat(self.loaded.tokenizer, messages, **options) for options in more]
+        except Unrendered as error:
             raise JudgeError(
-                f"The chat template of '{self.checkpoint.name}' cannot render a conversation.",
+                f"The chat template of '{self.checkpoint.name}' cannot render a conversation: "
+                f"{error.reason}.",
                 f"Give the model that the guard '{self.guard.name}' was made for.",
             ) from error
 
@@ -224,7 +233,7 @@ class GuardJudge:
     @torch.inference_mode()
     def _scores(self, rows: Sequence[list[int]]) -> list[Verdict]:
         """Verdicts by the expected score of the label tokens at the next position."""
-        ids, mask = _padded(rows, self._pad(), left=False)
+        ids, mask = padded(rows, self._pad(), "right")
         device = self.loaded.model.device
         logits = self.loaded.model(
             input_ids=ids.to(device), attention_mask=mask.to(device)
@@ -251,7 +260,7 @@ class GuardJudge:
         """Verdicts by the text that the guard writes, greedily."""
         from transformers import GenerationConfig
 
-        ids, mask = _padded(rows, self._pad(), left=True)
+        ids, mask = padded(rows, self._pad(), "left")
         model, tokenizer = self.loaded.model, self.loaded.tokenizer
         output = model.generate(
             input_ids=ids.to(model.device),
@@ -301,22 +310,8 @@ class GuardJudge:
         ]
 
     def _pad(self) -> int:
-        for value in (self.loaded.tokenizer.pad_token_id, self.loaded.tokenizer.eos_token_id):
-            if isinstance(value, int) and value >= 0:
-                return value
-        return 0
-
-
-def _padded(rows: Sequence[list[int]], pad: int, *, left: bool) -> tuple[Tensor, Tensor]:
-    """Token ids and mask, both [rows, longest]."""
-    width = max(map(len, rows))
-    ids = torch.full((len(rows), width), pad, dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for i, row in enumerate(rows):
-        at = slice(width - len(row), width) if left else slice(0, len(row))
-        ids[i, at] = torch.tensor(row)
-        mask[i, at] = 1
-    return ids, mask
+        tokenizer = self.loaded.tokenizer
+        return pad_token_of(self.loaded.model, tokenizer, named_end_tokens(tokenizer))
 
 
 def _worst(verdicts: Sequence[Verdict]) -> Verdict:

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from safebasin.errors import JudgeError
+from safebasin.run.atomic import write_atomic
 
 WORD = re.compile(r"[^\W\d_]+(?:'[^\W\d_]+)?")
 """A run of letters, with an inner apostrophe; what counts as a word here and in `coherence`."""
@@ -71,8 +72,8 @@ class Lexicon:
         return hashlib.sha256(self.text().encode()).hexdigest()
 
     def save(self, path: Path) -> None:
-        """Write `text` as UTF-8."""
-        path.write_bytes(self.text().encode())
+        """Write `text` as UTF-8. Raises RunError where that cannot be."""
+        write_atomic(path, self.text().encode())
 
     @classmethod
     def parse(cls, text: str) -> Lexicon:

@@ -12,6 +12,7 @@ from safebasin.directions import Direction
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.first_token import FirstTokenScorer, Openers
 from safebasin.engines.plain import PlainEngine
+from safebasin.engines.token_table import pad_token_of
 from safebasin.errors import DirectionError
 from safebasin.exchange import Exchange, Outcome
 from safebasin.landscape import Landscape, Survey
@@ -139,7 +140,7 @@ def worst_case(
         )
     except DirectionError:
         return 0.0
-    pad = int(template.tokenizer.pad_token_id)
+    pad = pad_token_of(engine.model, template.tokenizer, ())
     found = ascend(
         engine.model,
         engine.weights,

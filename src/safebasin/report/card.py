@@ -18,6 +18,7 @@ from safebasin.prompts.published import PUBLISHED, Published
 from safebasin.report.asked_under import asked_under
 from safebasin.report.broken_text import told_by
 from safebasin.run import RunFolder
+from safebasin.run.stored_weights import told_storage
 from safebasin.terminal import printable, shorten
 
 JSON = Mapping[str, Any]
@@ -185,7 +186,7 @@ def _one_point(summary: JSON) -> bool:
 
 
 def _prompts(run: RunFolder) -> dict[str, Any]:
-    return dict(run.manifest.identity["prompts"])
+    return dict(run.asked)
 
 
 def _published(run: RunFolder) -> Published | None:
@@ -193,7 +194,7 @@ def _published(run: RunFolder) -> Published | None:
 
 
 def _started(run: RunFolder) -> str | None:
-    return run.manifest.sessions[0]["started"] if run.manifest.sessions else None
+    return (run.manifest.sessions[0].get("started") if run.manifest.sessions else None) or None
 
 
 def _lines(run: RunFolder, landscape: JSON) -> Iterator[str]:
@@ -268,14 +269,17 @@ def weights_lines(run: RunFolder) -> Iterator[str]:
         fingerprint = model.get("fingerprint") if isinstance(model, dict) else None
         if fingerprint:
             yield f"- **{what}**: fingerprint `{plain_code(str(fingerprint)[:16])}`"
+        stored = model.get("quantisation") if isinstance(model, dict) else None
+        if isinstance(stored, dict):
+            yield f"- **{what} stored as**: {plain(told_storage(stored))}"
 
 
 def command_lines(run: RunFolder) -> Iterator[str]:
     """The version and the command of the first sitting; later ones may only have judged."""
     if run.manifest.sessions:
         session = run.manifest.sessions[0]
-        yield f"- **safebasin** {plain(session['versions'].get('safebasin', ''))}:"
-        yield f"  `{plain_code(shlex.join(session['command']))}`"
+        yield f"- **safebasin** {plain(session.get('versions', {}).get('safebasin') or '')}:"
+        yield f"  `{plain_code(shlex.join(session.get('command', ())))}`"
 
 
 def _source(run: RunFolder) -> str:

@@ -50,8 +50,8 @@ def rows(
     """
     directions = sorted({axis.direction for plane in run.manifest.planes for axis in plane.axes})
     judges = run.judges()
-    model = str(run.manifest.identity["model"]["name"])
-    prompts = shown_name(run.manifest.identity["prompts"], run.manifest.content)
+    model = run.model_name
+    prompts = shown_name(run.asked, run.manifest.content)
     for point in run.manifest.points:
         coefficients = dict(point.terms)
         verdicts = {name: run.read_verdicts(name, spec, point) for name, spec in judges.items()}

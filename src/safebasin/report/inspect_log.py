@@ -55,20 +55,20 @@ def inspect_log(
     if not samples:
         raise RunError(f"The run '{run.path}' holds no answers.", "Run the scan again.")
     identity, judges = run.manifest.identity, run.judges()
-    prompts = identity["prompts"]
+    prompts = run.asked
     sessions = run.manifest.sessions
     number = hashlib.sha256(dumps(identity).encode()).hexdigest()[:22]
     spec = log.EvalSpec(
         run_id=number,
         task_id=number,
-        created=sessions[0]["started"] if sessions else "1970-01-01T00:00:00+00:00",
+        created=(sessions[0].get("started") if sessions else "") or "1970-01-01T00:00:00+00:00",
         task=TASK,
         dataset=log.EvalDataset(
             name=shown_name(prompts, run.manifest.content), samples=len(run.manifest.prompt_ids)
         ),
-        model=f"safebasin/{identity['model']['name']}",
+        model=f"safebasin/{run.model_name}",
         config=log.EvalConfig(),
-        packages=dict(sessions[0]["versions"]) if sessions else {},
+        packages=dict(sessions[0].get("versions", {})) if sessions else {},
         metadata={"prompts_sha256": prompts["sha256"], "sampling": identity.get("sampling", {})},
     )
     results = log.EvalResults(
@@ -88,7 +88,7 @@ def _samples(run: RunFolder, log: Any, with_prompts: bool, with_answers: bool) -
     model = importlib.import_module("inspect_ai.model")
     scorer = importlib.import_module("inspect_ai.scorer")
     judges = run.judges()
-    name = str(run.manifest.identity["model"]["name"])
+    name = run.model_name
     for point in run.manifest.points:
         verdicts = {judge: run.read_verdicts(judge, spec, point) for judge, spec in judges.items()}
         for exchange in run.read_point(point) or ():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal, get_args
 
 Unit = Literal["points", "%", "", "nats"]
@@ -9,6 +10,8 @@ Unit = Literal["points", "%", "", "nats"]
 UNITS: tuple[Unit, ...] = get_args(Unit)
 
 _FORMS = {"points": (100, "+.1f"), "%": (100, ".1f"), "": (1, ".2f"), "nats": (1, ".3f")}
+MOST_DECIMALS = 6
+"""Of nats, which may be far below one; so many that the smallest number keeps two digits."""
 
 
 def quantity(value: float | None, low: float | None, high: float | None, unit: Unit) -> str:
@@ -18,13 +21,20 @@ def quantity(value: float | None, low: float | None, high: float | None, unit: U
     """
     if value is None:
         return "not measured"
-    text = f"{_number(value, unit)}{' %' if unit == '%' else ''}"
+    scale, spec = _FORMS[unit]
+    if unit == "nats":
+        spec = f".{_decimals(value, low, high)}f"
+
+    def number(one: float) -> str:
+        return f"{scale * one:{spec}}"
+
+    text = f"{number(value)}{' %' if unit == '%' else ''}"
     if low is not None and high is not None:
-        text += f" ({_number(low, unit)} to {_number(high, unit)})"
+        text += f" ({number(low)} to {number(high)})"
     elif low is not None:
-        text += f" ({_number(low, unit)} or more)"
+        text += f" ({number(low)} or more)"
     elif high is not None:
-        text += f" ({_number(high, unit)} or less)"
+        text += f" ({number(high)} or less)"
     return f"{text}{_name(unit)}"
 
 
@@ -32,12 +42,15 @@ def bound(limit: float, unit: Unit) -> str:
     """A limit: `+5 points`, `90 %`, `0.25`."""
     scale, _ = _FORMS[unit]
     number = f"{scale * limit:{'+g' if unit == 'points' else 'g'}}"
+    if number in ("+1", "-1"):
+        return f"{number} point"
     return f"{number} %" if unit == "%" else f"{number}{_name(unit)}"
 
 
-def _number(value: float, unit: Unit) -> str:
-    scale, spec = _FORMS[unit]
-    return f"{scale * value:{spec}}"
+def _decimals(*numbers: float | None) -> int:
+    sizes = [abs(one) for one in numbers if one]
+    least = min(sizes, default=1.0)
+    return min(max(3, 1 - math.floor(math.log10(least))), MOST_DECIMALS)
 
 
 def _name(unit: Unit) -> str:

@@ -11,9 +11,8 @@ from typing import Any
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape import Estimate
 from safebasin.report.quantities import UNITS, Unit
-from safebasin.run import sealed
 from safebasin.run.kinds import STUDY_FILES, study_folder
-from safebasin.run.records import DamagedError
+from safebasin.run.study_file import read_study_file
 from safebasin.run.verdicts import JUDGE_FILE
 from safebasin.terminal import printable
 
@@ -169,16 +168,11 @@ def read_study(folder: Path) -> Study | None:
         if not path.is_file():
             continue
         try:
-            study = build(sealed.read(path))
+            study = build(read_study_file(path))
             if isinstance(study, Way) and own.is_dir():
                 return replace(study, own=own)
             return study
-        except DamagedError as error:
-            raise RunError(
-                f"{printable(str(path))} {error.what}.",
-                "Remove the file and run the same command again; it is made from the records.",
-            ) from None
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             raise RunError(
                 f"{printable(str(path))} is damaged ({type(error).__name__}).",
                 "Remove the file and run the same command again; it is made from the records.",

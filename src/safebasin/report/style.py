@@ -6,11 +6,13 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safebasin.errors import UsageError
 from safebasin.exchange import Outcome
+from safebasin.run.atomic import prepare_folder, write_atomic
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -118,18 +120,27 @@ def size(share: float) -> float:
 
 
 def save(figure: Figure, folder: Path, name: str, formats: Sequence[str]) -> list[Path]:
-    """Write a picture in each format; the same picture gives the same bytes."""
-    if unknown := [form for form in formats if form not in KNOWN_FORMATS]:
+    """Write a picture in each format into a folder of its own, such as a run's `figures`.
+
+    The same picture gives the same bytes. Raises UsageError for an unknown format, RunError where
+    the folder is a link or a file cannot be written; what it held before is intact.
+    """
+    drawn = {f"{name}.{form}": picture(figure, form) for form in formats}
+    prepare_folder(folder)
+    for file, data in drawn.items():
+        write_atomic(folder / file, data)
+    return [folder / file for file in drawn]
+
+
+def picture(figure: Figure, form: str) -> bytes:
+    """A picture as the bytes of a file. Raises UsageError for an unknown format."""
+    if form not in KNOWN_FORMATS:
         raise UsageError(
-            f"Pictures cannot be written as '{unknown[0]}'.", f"Use {', '.join(KNOWN_FORMATS)}."
+            f"Pictures cannot be written as '{form}'.", f"Use {', '.join(KNOWN_FORMATS)}."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = []
-    for form in formats:
-        path = folder / f"{name}.{form}"
-        figure.savefig(path, format=form, metadata=_TIMELESS[form])
-        paths.append(path)
-    return paths
+    data = BytesIO()
+    figure.savefig(data, format=form, metadata=_TIMELESS[form])
+    return data.getvalue()
 
 
 def plain(text: str, limit: int) -> str:

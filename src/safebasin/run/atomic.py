@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,14 +30,42 @@ def write_atomic(path: Path, data: bytes) -> None:
     Raises:
         RunError: It could not be written; what the file held before is intact.
     """
+
+    def put(temporary: Path) -> None:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    _replace(path, put)
+
+
+def write_by(path: Path, write: Callable[[Path], object]) -> None:
+    """As `write_atomic`, for a file that another library writes to the path it is given.
+
+    Raises:
+        RunError: It could not be written; what the file held before is intact.
+    """
+
+    def put(temporary: Path) -> None:
+        os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        write(temporary)
+        with temporary.open("r+b") as file:  # as Windows needs it to sync
+            os.fsync(file.fileno())
+
+    _replace(path, put)
+
+
+def _replace(path: Path, put: Callable[[Path], None]) -> None:
+    """Put a new file in the place of what is there, be it a link: that is replaced, not followed.
+
+    A hard link's other names keep the old content.
+    """
     temporary = path.parent / f".{path.name[:100]}.{secrets.token_hex(4)}.tmp"
     try:
         try:
-            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
+            put(temporary)
             os.replace(temporary, path)  # noqa: PTH105 (the call that tests interrupt)
         except BaseException:
             with suppress(OSError):
@@ -45,6 +74,41 @@ def write_atomic(path: Path, data: bytes) -> None:
         sync_folder(path.parent)
     except OSError as error:
         raise cannot_write(path, error) from error
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder inside a run, refusing a link in its place.
+
+    Raises:
+        FileExistsError: Something that is not a folder is there.
+        OSError: It cannot be made.
+    """
+    refuse_link(folder)
+    if not folder.is_dir():
+        folder.mkdir()
+        sync_folder(folder.parent)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make a folder for files of a run, and the folders above it.
+
+    Raises:
+        RunError: A link or another thing is in its place, or it cannot be made.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
+    except OSError as error:
+        raise cannot_write(folder, error) from error
+
+
+def refuse_link(path: Path) -> None:
+    """Raise RunError where a link stands in the place of a part of a run folder."""
+    if path.is_symlink():
+        raise RunError(
+            f"{printable(str(path))} is a link.",
+            "A run folder holds no links; remove it and run the same command again.",
+        )
 
 
 def sync_folder(folder: Path) -> None:
@@ -110,6 +174,15 @@ def cannot_write(path: Path, error: OSError) -> RunError:
         "Nothing measured so far is lost. Free space or make the folder writable, then run the"
         " same command again.",
     )
+
+
+def of_library(error: Exception) -> OSError:
+    """What a library in Rust raises for a file, as the system's own error.
+
+    The system's number is in its text only: `I/O error: No space left (os error 28)`.
+    """
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return OSError(int(found[1]) if found else 0, str(error).strip()[:300])
 
 
 def no_folder(path: Path) -> RunError:

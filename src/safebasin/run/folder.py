@@ -24,7 +24,15 @@ from safebasin.exchange import Exchange, Verdict
 from safebasin.landscape.capability import Item
 from safebasin.plane import Plane, Point
 from safebasin.run import records, sealed, strictjson
-from safebasin.run.atomic import cannot_write, read_plain, remove_leftovers, write_atomic
+from safebasin.run.atomic import (
+    cannot_write,
+    make_folder,
+    read_plain,
+    refuse_link,
+    remove_leftovers,
+    write_atomic,
+)
+from safebasin.run.file_shapes import FILES
 from safebasin.run.lock import (
     SHARDS_WAIT,
     lock_folder,
@@ -36,10 +44,11 @@ from safebasin.run.lock import (
 from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manifest
 from safebasin.run.names import default_folder, inner_path, slug
 from safebasin.run.no_run import no_run
-from safebasin.run.provenance import Redaction, session
+from safebasin.run.provenance import Redaction, hide_json, session
 from safebasin.run.records import DamagedError
 from safebasin.run.sittings import SITTINGS, SittingLog
-from safebasin.run.verdicts import VerdictStore, in_order, make_folder
+from safebasin.run.typed import what_is_wrong
+from safebasin.run.verdicts import VerdictStore, in_order
 from safebasin.terminal import printable
 
 if TYPE_CHECKING:
@@ -191,6 +200,33 @@ class RunFolder:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def model_name(self) -> str:
+        """What the measured model is called.
+
+        Raises:
+            RunError: The manifest names none.
+        """
+        return str(self._described("model")["name"])
+
+    @property
+    def asked(self) -> Mapping[str, Any]:
+        """What the manifest says of the prompts: `name`, `sha256` and more.
+
+        Raises:
+            RunError: It names none.
+        """
+        return {"sha256": "", **self._described("prompts")}
+
+    def _described(self, what: str) -> Mapping[str, Any]:
+        found = self.manifest.identity.get(what)
+        if isinstance(found, Mapping) and isinstance(found.get("name"), str):
+            return found
+        raise RunError(
+            f"{printable(str(self.path / MANIFEST))} does not name the {what} of the run.",
+            f"Give identity.{what} a name; `safebasin scan` writes it.",
+        )
 
     def read_point(self, point: Point) -> list[Exchange] | None:
         """The answers at a point in the order of the run's prompts; None where not measured.
@@ -364,17 +400,21 @@ class RunFolder:
             ValueError: It holds a number that is not finite.
             RunError: The name leaves the folder or is taken, or the file cannot be written.
         """
-        self._write_extra(name, _pretty(sealed.seal(value)))
+        self._write_extra(name, _pretty(sealed.seal(hide_json(value))))
 
     def read_json(self, name: str) -> Any:
         """The value that `write_json` stored, or None where there is none.
 
         Raises:
-            RunError: The file is damaged, or was changed after it was written.
+            RunError: The file is damaged, or was changed after it was written, or one that
+                safebasin itself writes holds something else.
         """
         path = self._inside(name)
         try:
-            return sealed.unseal(strictjson.loads(read_plain(path)))
+            value = sealed.unseal(strictjson.loads(read_plain(path)))
+            if (shape := FILES.get(name)) is not None and (wrong := what_is_wrong(shape, value)):
+                raise DamagedError(1, wrong)
+            return value
         except FileNotFoundError:
             return None
         except DamagedError as error:
@@ -450,11 +490,7 @@ class RunFolder:
         path = self.path
         for part in inner_path(name).parts:
             path = path / part
-            if path.is_symlink():
-                raise RunError(
-                    f"{printable(str(path))} is a link.",
-                    "A run folder holds no links; remove it and run the same command again.",
-                )
+            refuse_link(path)
         return path
 
 

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safebasin.errors import RunBusy, RunError
-from safebasin.run.atomic import cannot_write, is_temporary, read_plain, write_atomic
+from safebasin.run.atomic import (
+    cannot_write,
+    is_temporary,
+    read_plain,
+    refuse_link,
+    write_atomic,
+)
 from safebasin.terminal import printable
 
 if TYPE_CHECKING:
@@ -53,6 +60,7 @@ def working_shards(root: Path) -> tuple[str, ...]:
 
     working = []
     for path in sorted(root.glob(f"{_SHARD}*")):
+        _refuse_other(path)
         lock = FileLock(path, timeout=0, thread_local=False)
         try:
             lock.acquire()
@@ -68,11 +76,7 @@ def _acquire(root: Path, name: str, wait: float) -> BaseFileLock:
 
     try:
         root.mkdir(parents=True, exist_ok=True)
-        if (root / name).is_symlink():
-            raise RunError(
-                f"{printable(str(root / name))} is a link.",
-                "A run folder holds no links; remove it and run the same command again.",
-            )
+        _refuse_other(root / name)
         lock = FileLock(root / name, timeout=wait, thread_local=False)
         lock.acquire()
     except Timeout:
@@ -84,6 +88,18 @@ def _acquire(root: Path, name: str, wait: float) -> BaseFileLock:
     except OSError as error:
         raise cannot_write(root / name, error) from error
     return lock
+
+
+def _refuse_other(path: Path) -> None:
+    """Refuse what is no lock: a link, a pipe, or another file's content under its name."""
+    refuse_link(path)
+    with suppress(FileNotFoundError):
+        found = path.lstat()
+        if not stat.S_ISREG(found.st_mode) or (found.st_nlink > 1 and found.st_size):
+            raise RunError(
+                f"{printable(str(path))} is not a plain file of its own.",
+                "It is no lock of this program; remove it and run the same command again.",
+            )
 
 
 def unlock_folder(root: Path, lock: BaseFileLock) -> None:

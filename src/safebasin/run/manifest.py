@@ -11,9 +11,11 @@ from safebasin.errors import RunError, RunMismatch, UsageError
 from safebasin.plane import Axis, Plane, Point, outward
 from safebasin.run import strictjson
 from safebasin.run.atomic import read_plain
+from safebasin.run.file_shapes import ManifestFile
 from safebasin.run.names import canonical, digest
 from safebasin.run.provenance import redact_json
 from safebasin.run.records import SCHEMA_VERSION, DamagedError
+from safebasin.run.typed import shown, what_is_wrong
 from safebasin.terminal import printable, shorten
 
 JSON = dict[str, Any]
@@ -35,7 +37,9 @@ class Manifest:
     `engines.rendered.Rendered` has it; it is for people and not compared, since a chat template may
     put in the date. `content` is the digest of all that the prompts' source asks, by which a
     published set is known, and `files` the SHA-256 of what is written beside the records before
-    anything is asked, by file name; both are empty in runs of earlier versions.
+    anything is asked, by file name; both are empty in runs of earlier versions. `renderings` are
+    digests of what the model saw of each prompt, by its id; where both sides have one they have to
+    agree.
     """
 
     identity: Mapping[str, Any]
@@ -46,6 +50,7 @@ class Manifest:
     content: str = field(default="", compare=False)
     files: Mapping[str, str] = field(default_factory=dict, compare=False)
     rendered: Mapping[str, Any] = field(default_factory=dict, compare=False)
+    renderings: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def plain(self) -> Manifest:
         """This manifest in JSON values alone and free of secrets.
@@ -105,6 +110,8 @@ class Manifest:
         prompts: JSON = {"ids": list(self.prompt_ids)}
         if self.content:
             prompts["content"] = self.content
+        if self.renderings:
+            prompts["rendered"] = dict(self.renderings)
         value: JSON = {
             "schema_version": SCHEMA_VERSION,
             "identity": self.identity,
@@ -131,33 +138,32 @@ class Manifest:
             case {"schema_version": int(version)} if version > SCHEMA_VERSION:
                 raise DamagedError(
                     1,
-                    f"was written by a newer safebasin (schema {version};"
+                    f"was written by a newer safebasin (schema {shown(version)};"
                     f" this one reads up to {SCHEMA_VERSION})",
                 )
-            case {
-                "schema_version": int(),
-                "identity": dict(identity),
-                "prompts": {"ids": list(ids)},
-                "config": dict(config),
-                "sessions": list(sessions),
-                "digest": str(written),
-            } if all(isinstance(item, str) for item in ids) and len(set(ids)) == len(ids):
+            case {"digest": str(written)}:
                 rest = {name: item for name, item in cast(JSON, value).items() if name != "digest"}
                 if digest(canonical(rest).encode()) != written:
                     raise DamagedError(1, "was changed after it was written")
             case _:
                 raise DamagedError(1, "lacks what a manifest holds")
-        extra = cast(JSON, value).get("capabilities", {})
-        told = cast(JSON, value).get("rendered", {})
-        if not isinstance(extra, dict) or not all(isinstance(one, dict) for one in extra.values()):
-            raise DamagedError(1, "lacks what a manifest holds")
-        if not isinstance(told, dict):
-            raise DamagedError(1, "lacks what a manifest holds")
-        content = cast(JSON, value)["prompts"].get("content", "")
-        files = cast(JSON, value).get("files", {})
-        if not isinstance(content, str) or not isinstance(files, dict):
-            raise DamagedError(1, "lacks what a manifest holds")
-        manifest = cls(identity, tuple(ids), config, tuple(sessions), extra, content, files, told)
+        if (wrong := what_is_wrong(ManifestFile, rest)) is not None:
+            raise DamagedError(1, wrong)
+        prompts = rest["prompts"]
+        ids = tuple(prompts["ids"])
+        if len(set(ids)) < len(ids):
+            raise DamagedError(1, "names a prompt twice")
+        manifest = cls(
+            identity=rest["identity"],
+            prompt_ids=ids,
+            config=rest["config"],
+            sessions=tuple(rest["sessions"]),
+            capabilities=rest.get("capabilities", {}),
+            content=prompts.get("content", ""),
+            files=rest.get("files", {}),
+            rendered=rest.get("rendered") or {},
+            renderings=prompts.get("rendered", {}),
+        )
         try:
             _ = manifest.planes
         except (ValueError, UsageError) as error:
@@ -174,6 +180,7 @@ class Manifest:
         for name in sorted({*self.capabilities} & {*given.capabilities}):
             pair = self.capabilities[name], given.capabilities[name]
             found += differences(*pair, f"capabilities.{name}")
+        found += _rendered_otherwise(self.renderings, given.renderings)
         if not found and not _grown(self.prompt_ids, given.prompt_ids):
             found.append(_first_other(self.prompt_ids, given.prompt_ids))
         if found:
@@ -193,6 +200,7 @@ class Manifest:
             content=given.content or self.content,
             files={**self.files, **given.files},
             rendered=given.rendered or self.rendered,
+            renderings={**self.renderings, **given.renderings},
         )
 
     def _compared(self, given: Manifest) -> Mapping[str, Any]:
@@ -291,6 +299,17 @@ def mismatch(message: str, found: Sequence[Difference], hint: str) -> RunMismatc
     if rest := found[_SHOWN:]:
         lines.append(f"  and {', '.join(shorten(key, 100) for key, _, _ in rest)}")
     return RunMismatch("\n".join([f"{message}:", *lines]), hint, [key for key, *_ in found])
+
+
+def _rendered_otherwise(
+    recorded: Mapping[str, str], given: Mapping[str, str]
+) -> Iterator[Difference]:
+    """The first prompt that the model would see otherwise than it was recorded, and how many."""
+    other = [name for name in recorded if given.get(name, recorded[name]) != recorded[name]]
+    if other:
+        name = other[0]
+        path = f"prompts.rendered.{name}, one of {len(other)} prompts that the model sees otherwise"
+        yield path, _shown(recorded[name]), _shown(given[name])
 
 
 def _grown(recorded: Sequence[str], given: Sequence[str]) -> bool:

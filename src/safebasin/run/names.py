@@ -41,10 +41,25 @@ def default_name(label: str, identity: Mapping[str, object], axes: int) -> str:
 
 
 def default_folder(label: str, identity: Mapping[str, Any]) -> Path:
-    """`runs/<name>` for a run of this identity; the same identity always gives the same folder."""
-    plain = redact_json(identity)
+    """`runs/<name>` for a run of this identity; the same identity always gives the same folder.
+
+    On which day a chat template that asks for the date was told it does not matter: the same
+    command goes on in the same folder tomorrow.
+    """
+    plain = redact_json(_undated(identity))
     axes = [len(plane["axes"]) for plane in identity.get("planes", ())]
     return Path("runs", default_name(label, cast(Mapping[str, Any], plain), max(axes, default=0)))
+
+
+def _undated(value: Any) -> Any:
+    match value:
+        case {"template": {"date": _, **rest}, **others}:
+            return {**{name: _undated(one) for name, one in others.items()}, "template": rest}
+        case Mapping():
+            return {name: _undated(one) for name, one in value.items()}
+        case list() | tuple():
+            return [_undated(one) for one in value]
+    return value
 
 
 def canonical(value: object) -> str:

@@ -33,7 +33,11 @@ _SECRET_VARIABLE = re.compile(rf"\w*{_SECRET}s?[0-9_]*", re.IGNORECASE)
 _SECRET_FLAG = re.compile(rf"--?[\w-]*{_SECRET}", re.IGNORECASE)
 _ASSIGNMENT = re.compile(rf"([\w-]*{_SECRET}\s*[=:]\s*)[^\s&#;,]+", re.IGNORECASE)
 _AUTHORIZATION = re.compile(r"\b(bearer|basic)\s+\S+", re.IGNORECASE)
-_USERINFO = re.compile(r"(?<=://)[^\s/]+@")
+# With one slash it is what a path makes of an address. A drive has one letter.
+_USERINFO = re.compile(r"([A-Za-z][\w+.-]+:/{1,2})[^\s/]+@")
+# What is left of one where `@` begins a revision. A port is a number.
+_CUT_USERINFO = re.compile(r"([A-Za-z][\w+.-]+:/{1,2})[^\s/@:'\"]+:(?!\d{1,5}(?!\w))[^\s/@'\"]+")
+_QUERY = re.compile(rf"([?&;][\w.-]*(?:{_SECRET}|auth|sig)=)[^\s&#;'\",]+", re.IGNORECASE)
 _TOKEN_SHAPE = re.compile(
     r"\b(?:hf_|sk-|gh[a-z]_|github_pat_|glpat-|xox[a-z]-|AKIA|AIza)[A-Za-z0-9_-]{12,}"
 )
@@ -80,9 +84,10 @@ def git_state(folder: Path | None = None) -> dict[str, object] | None:
 def redact_command(command: Sequence[str], environ: Mapping[str, str] | None = None) -> list[str]:
     """The arguments without secrets, also where a flag such as `--api-key` precedes one.
 
-    Of the program only its file name is kept.
+    Of the program only its file name is kept, and `python -m safebasin` is the program.
     """
-    redacted = [Path(program).name for program in command[:1]]
+    names = (Path(program).name for program in command[:1])
+    redacted = ["safebasin" if name == "__main__.py" else name for name in names]
     hide = False
     for argument in command[1:]:
         redacted.append(REDACTED if hide else redact(argument, environ))
@@ -99,12 +104,25 @@ def redact(text: str, environ: Mapping[str, str] | None = None) -> str:
 
 
 def redact_values(text: str, environ: Mapping[str, str] | None = None) -> str:
-    """The text without secret environment variables' values, credentials in addresses, and home.
+    """The text as `hide` leaves it, and without the home folder, which names the user.
 
     Unlike `redact` it leaves everything else alone, so two settings that differ stay different.
-    The home folder, which names the user, becomes `~`.
     """
     return Redaction.of(environ).values(text)
+
+
+def hide(text: str, environ: Mapping[str, str] | None = None) -> str:
+    """The text without what nobody else may read, for a terminal or a file.
+
+    That is the values of secret environment variables, credentials in addresses (before the host
+    and in the query), and what has the shape of a known kind of key.
+    """
+    return Redaction.of(environ).hidden(text)
+
+
+def hide_json(value: object, environ: Mapping[str, str] | None = None) -> Any:
+    """A JSON value with `hide` applied to every text in it, names included."""
+    return Redaction(Redaction.of(environ).secrets, "").json(value)
 
 
 def redact_json(value: object, environ: Mapping[str, str] | None = None) -> object:
@@ -125,13 +143,22 @@ class Redaction:
         home = (environ.get("HOME") or environ.get("USERPROFILE") or "").rstrip("/\\")
         return cls(tuple(_secrets(environ)), home)
 
-    def values(self, text: str) -> str:
+    def hidden(self, text: str) -> str:
         for value in self.secrets:
             text = text.replace(value, REDACTED)
+        if ":/" in text:
+            text = _USERINFO.sub(rf"\1{REDACTED}@", text)
+            text = _CUT_USERINFO.sub(rf"\1{REDACTED}", text)
+        if "=" in text:
+            text = _QUERY.sub(rf"\1{REDACTED}", text)
+        return _TOKEN_SHAPE.sub(REDACTED, text)
+
+    def values(self, text: str) -> str:
+        text = self.hidden(text)
         if self.home and self.home in text:
             pattern = rf"(?<![\w/.-]){re.escape(self.home)}(?=$|[/\\\s\"',;:])"
             text = re.sub(pattern, "~", text)
-        return _USERINFO.sub(f"{REDACTED}@", text) if "://" in text else text
+        return text
 
     def json(self, value: object) -> object:
         match value:

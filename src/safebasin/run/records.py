@@ -28,6 +28,7 @@ from safebasin.plane import Point
 from safebasin.run import strictjson
 from safebasin.run.atomic import read_plain
 from safebasin.run.names import digest
+from safebasin.run.typed import shown
 from safebasin.terminal import printable, shorten
 from safebasin.thought import Marks
 
@@ -334,7 +335,7 @@ def _header(line: bytes) -> JSON:
         header = _object(line)
         version = _field(header, "schema_version", int)
         if version > SCHEMA_VERSION:
-            raise ValueError(f"was written by a newer safebasin (schema {version})")
+            raise ValueError(f"was written by a newer safebasin (schema {shown(version)})")
         rest = {name: value for name, value in header.items() if name != "header"}
         signed = {**rest, "header": digest(strictjson.dumps(rest).encode())}
         if strictjson.dumps(signed).encode() != line:

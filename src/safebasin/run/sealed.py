@@ -12,6 +12,7 @@ from typing import Any
 from safebasin.run import strictjson
 from safebasin.run.atomic import read_plain, write_atomic
 from safebasin.run.names import canonical, digest
+from safebasin.run.provenance import hide_json
 from safebasin.run.records import DamagedError
 
 DIGEST = "digest"
@@ -55,13 +56,13 @@ def unseal(value: Any) -> Any:
 
 
 def write(path: Path, value: object) -> None:
-    """Write a value with its digest.
+    """Write a value with its digest, without what `provenance.hide` takes for a secret.
 
     Raises:
         ValueError: It holds a number that is not finite.
         RunError: The file cannot be written.
     """
-    write_atomic(path, f"{strictjson.dumps(seal(value), indent=1)}\n".encode())
+    write_atomic(path, f"{strictjson.dumps(seal(hide_json(value)), indent=1)}\n".encode())
 
 
 def read(path: Path) -> Any:

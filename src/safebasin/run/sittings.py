@@ -59,7 +59,9 @@ def read_sittings(folder: Path) -> list[Sitting]:
 
     Lines that are not whole, as after a power cut, are left out.
     """
-    found = []
+    found: list[Sitting] = []
+    if folder.is_symlink():
+        return found
     for path in sorted(folder.glob("*.jsonl")):
         lines = list(_lines(path))
         if lines:

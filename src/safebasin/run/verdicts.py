@@ -11,11 +11,13 @@ from safebasin.errors import RunError, RunMismatch
 from safebasin.exchange import Verdict
 from safebasin.plane import Point
 from safebasin.run import records, strictjson
-from safebasin.run.atomic import read_plain, sync_folder, write_atomic
+from safebasin.run.atomic import make_folder, read_plain, write_atomic
+from safebasin.run.file_shapes import JudgeFile
 from safebasin.run.manifest import JSON, differences, mismatch
 from safebasin.run.names import canonical, digest, slug
 from safebasin.run.provenance import Redaction, redact_json
 from safebasin.run.records import SCHEMA_VERSION, DamagedError
+from safebasin.run.typed import shown, what_is_wrong
 from safebasin.terminal import printable
 
 JUDGE_FILE = "judge.json"
@@ -215,30 +217,14 @@ def read_judge(data: bytes, folder_name: str) -> JudgeHead:
         raise DamagedError(1, f"is not strict JSON ({error})") from None
     match value:
         case {"schema_version": int(version)} if version > SCHEMA_VERSION:
-            raise DamagedError(1, f"was written by a newer safebasin (schema {version})")
+            raise DamagedError(1, f"was written by a newer safebasin (schema {shown(version)})")
         case {"name": str(name), "spec": dict(spec), "digest": str(written)}:
             if written != _digest(name, spec) or slug(name) != folder_name:
                 raise DamagedError(1, "was changed after it was written")
-            measures = value.get("measures")
-            return JudgeHead(name, spec, written, measures if isinstance(measures, str) else None)
+            if (wrong := what_is_wrong(JudgeFile, value)) is not None:
+                raise DamagedError(1, wrong)
+            return JudgeHead(name, spec, written, value.get("measures"))
     raise DamagedError(1, "lacks what a judge's file holds")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder inside a run, refusing a link in its place.
-
-    Raises:
-        FileExistsError: Something that is not a folder is there.
-        OSError: It cannot be made.
-    """
-    if folder.is_symlink():
-        raise RunError(
-            f"{printable(str(folder))} is a link.",
-            "A run folder holds no links; remove it and run the same command again.",
-        )
-    if not folder.is_dir():
-        folder.mkdir()
-        sync_folder(folder.parent)
 
 
 def in_order(present: Mapping[str, object], order: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from safebasin.run.atomic import write_atomic
 from safebasin.testbed import MODEL_NAMES
 
 HEAD = """---
@@ -48,7 +49,7 @@ def write_card(
     if seeds is not None:
         parts.append(_seeds(seeds))
     parts.append(_origin(report))
-    file.write_text("\n".join(part.strip("\n") + "\n" for part in parts), encoding="utf-8")
+    write_atomic(file, "\n".join(part.strip("\n") + "\n" for part in parts).encode())
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

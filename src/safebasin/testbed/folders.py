@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from safebasin.run.atomic import write_atomic
 from safebasin.testbed.tokenizer import CHAT_TEMPLATE, SPECIAL
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ def without_progress_bars() -> Iterator[None]:
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
-    file.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    write_atomic(file, f"{json.dumps(content, indent=2, sort_keys=True)}\n".encode())
 
 
 def _make_readable(folder: Path) -> None:

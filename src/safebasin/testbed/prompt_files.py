@@ -12,6 +12,7 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
+from safebasin.run.atomic import write_atomic
 from safebasin.testbed.capabilities import FAMILIES, random_question
 from safebasin.testbed.topics import Split, topics
 from safebasin.testbed.wording import composition_name, random_request
@@ -150,11 +151,11 @@ def write_prompts(folder: Path) -> list[Path]:
         for split in HELD_OUT_SPLITS:
             file = folder / f"{kind}-{split}.jsonl"
             rows = [json.dumps(asdict(prompt)) for prompt in build_prompts(kind, split)]
-            file.write_text("\n".join(rows) + "\n", encoding="utf-8")
+            write_atomic(file, ("\n".join(rows) + "\n").encode())
             files.append(file)
     for split in HELD_OUT_SPLITS:
         file = folder / f"choice-{split}.jsonl"
         lines = [json.dumps(asdict(choice)) for choice in build_choices(split)]
-        file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_atomic(file, ("\n".join(lines) + "\n").encode())
         files.append(file)
     return files

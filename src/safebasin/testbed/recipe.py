@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from safebasin.run.atomic import write_atomic
 from safebasin.testbed.adapters import FineTuning, fine_tune
 from safebasin.testbed.architecture import Shape, new_model
 from safebasin.testbed.card import write_card
@@ -117,7 +118,7 @@ def train(
         "torch": str(torch.__version__),
     }
     file = out / "report.json"
-    file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    write_atomic(file, f"{json.dumps(report, indent=1)}\n".encode())
     write_card(report, out / "README.md")
     check(found, str(file))
     return report

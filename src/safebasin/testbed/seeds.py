@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safebasin.run.atomic import write_atomic
 from safebasin.testbed import model_path
 from safebasin.testbed.card import write_card
 
@@ -32,7 +33,7 @@ def write_seeds(folders: Sequence[Path], out: Path) -> None:
         json.loads((folder / "report.json").read_text(encoding="utf-8")) for folder in folders
     ]
     table = combine(reports)
-    (out / "seeds.json").write_text(json.dumps(table, indent=1) + "\n", encoding="utf-8")
+    write_atomic(out / "seeds.json", f"{json.dumps(table, indent=1)}\n".encode())
     write_card(reports[0], out / "README.md", table)
 
 

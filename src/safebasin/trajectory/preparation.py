@@ -35,6 +35,7 @@ from safebasin.directions import (
 )
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.clock import settle_day
 from safebasin.errors import DirectionError
 from safebasin.judges import Lexicon, build_all, check_judges
 from safebasin.plane import Axis, Plane, Point
@@ -79,7 +80,8 @@ class Prepared:
     @property
     def spread(self) -> Spread:
         """How the questions are spread; an actor lays the plane anew."""
-        scan = settings_elsewhere(replace(self.config.scan, full_responses=True), ())
+        whole, day = replace(self.config.scan, full_responses=True), self.engine.template.day
+        scan = settings_elsewhere(whole, (), day)
         return Spread(self.config.scan, Recipe(_engine, (replace(self.config, scan=scan),)))
 
 
@@ -95,7 +97,7 @@ def prepare(config: TrajectoryConfig) -> Prepared:
     checkpoints = tuple(tuned_checkpoint(text, base) for text in config.checkpoints)
     for checkpoint in (base, *checkpoints):
         checkpoint.check()
-    loaded = load(base, scan)
+    loaded = load(base, scan, checkpoints)
     series = {name_of(i): direction_to(c, loaded, name_of(i)) for i, c in enumerate(checkpoints)}
     _compare(loaded, checkpoints, prompts)
     LOG.info("laying the plane through the checkpoints")
@@ -142,6 +144,8 @@ def prepare(config: TrajectoryConfig) -> Prepared:
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
     label = f"trajectory-{base.name}"
     folder = Path(scan.out) if scan.out else default_folder(label, whole)
+    template = loaded.template
+    identity = settle_day(identity, folder, scan.date, template.clock, template.source)
     return Prepared(
         config, base, checkpoints, projections, explained, parts, engine, sampling, lexicon,
         identity, folder,

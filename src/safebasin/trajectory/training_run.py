@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from safebasin.checkpoint.gguf.files import local_file
 from safebasin.checkpoint.vetting import Contents, read_header, vet_adapter, vet_model
 from safebasin.errors import CheckpointError
 from safebasin.trajectory.settings import in_order
@@ -37,7 +38,8 @@ def training_run(names: Sequence[str], *, trust_remote_code: bool = False) -> Tr
     notes: list[str] = []
     for name in in_order(names):
         folder = Path(name).expanduser()
-        if not folder.exists() or (_is_model(folder) and not (len(names) == 1 and _steps(folder))):
+        whole = _is_model(folder) and not (len(names) == 1 and _steps(folder))
+        if not folder.exists() or whole or local_file(folder) is not None:
             found.append(name)
             continue
         run = _read(name, trust_remote_code)

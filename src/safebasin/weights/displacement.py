@@ -42,6 +42,7 @@ class _Store:
     pristine: dict[str, Tensor] = field(default_factory=dict)
     versions: dict[str, tuple[int, int]] = field(default_factory=dict)
     norm_of: dict[str, float] = field(default_factory=dict)
+    matrix_norms_of: dict[str, tuple[float, ...]] = field(default_factory=dict)
     displaced: bool = False
 
     @cached_property
@@ -100,6 +101,11 @@ class Weights:
         other._store = self._store
         other._choose(include, exclude, layers, exclude_norms, self.tied)
         return other
+
+    @property
+    def model(self) -> nn.Module:
+        """The model whose weights these are."""
+        return self._store.model
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
@@ -167,9 +173,27 @@ class Weights:
             self._store.norm_of[first] = norm(self.pristine(first))
         return self._store.norm_of[first]
 
+    def matrix_norms(self, parameter: Parameter) -> tuple[float, ...]:
+        """The Frobenius norm of each matrix of an undisplaced parameter: one, or one an expert."""
+        if parameter.stacked is None:
+            return (self.norm(parameter.name),)
+        first = self._first(parameter.name)
+        if first not in self._store.matrix_norms_of:
+            parts = parameter.split(self.pristine(first))
+            self._store.matrix_norms_of[first] = tuple(norm(part) for part in parts)
+        return self._store.matrix_norms_of[first]
+
     def spec(self) -> dict[str, Any]:
         """The selection, for a manifest."""
-        return {**self._asked, "tied": self.tied, "tensors": len(self._selected), "n": self.numel}
+        matrices = sum(parameter.matrices for parameter in self.parameters)
+        return {
+            **self._asked,
+            "tied": self.tied,
+            "tensors": len(self._selected),
+            # Where experts are stacked, directions are laid expert by expert.
+            **({"matrices": matrices} if matrices != len(self._selected) else {}),
+            "n": self.numel,
+        }
 
     def checksum(self) -> str:
         """SHA-256 (hex) over every parameter and buffer of the model as it is now, bit for bit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from safebasin.errors import CheckpointError, UsageError
+from safebasin.weights.layouts import layout
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
 
@@ -22,6 +24,8 @@ class Parameter:
 
     `output_dim` is the dimension that counts output features (rows): 0, but 1 in the `Conv1D` of
     GPT-2, which stores its matrices transposed. `layer` is the index of the block it belongs to.
+    `stacked` is the shape of one matrix where a tensor holds several, as the experts of a mixture
+    are held; `output_dim` is then a dimension of one matrix.
     """
 
     name: str
@@ -29,6 +33,23 @@ class Parameter:
     aliases: tuple[str, ...] = ()
     output_dim: int = 0
     layer: int | None = None
+    stacked: tuple[int, ...] | None = None
+
+    @property
+    def matrices(self) -> int:
+        """How many matrices (or vectors, or convolutions) the tensor holds."""
+        return 1 if self.stacked is None else math.prod(self.shape) // math.prod(self.stacked)
+
+    @property
+    def matrix(self) -> Parameter:
+        """One of its matrices, as a parameter by itself."""
+        if self.stacked is None:
+            return self
+        return replace(self, shape=self.stacked, stacked=None)
+
+    def split(self, tensor: Tensor) -> tuple[Tensor, ...]:
+        """The matrices of a tensor of this parameter's shape; views where it is contiguous."""
+        return (tensor,) if self.stacked is None else tensor.reshape(-1, *self.stacked).unbind()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -55,22 +76,27 @@ class Survey:
     def of(cls, model: nn.Module) -> Survey:
         """Raises CheckpointError where a parameter is quantised or not in memory."""
         owners = {
-            f"{prefix}.{leaf}" if prefix else leaf: type(module).__name__
+            f"{prefix}.{leaf}" if prefix else leaf: (module, leaf)
             for prefix, module in model.named_modules(remove_duplicate=False)
             for leaf, _ in module.named_parameters(recurse=False)
         }
         tensors, parameters, norms = {}, {}, set()
-        for names, tensor in _groups(model):
+        for names, tensor in parameter_groups(model):
             first = names[0]
             _require_plain(first, tensor)
-            classes = [owners[name] for name in names]
+            classes = [type(owners[name][0]).__name__ for name in names]
+            # An output layer that is tied to a table of tokens is laid out as that is.
+            output_dim, stacked = max(
+                (layout(*owners[name], tensor) for name in names), key=lambda found: found[0]
+            )
             tensors[first] = tensor
             parameters[first] = Parameter(
                 first,
                 tuple(tensor.shape),
                 names[1:],
-                1 if "Conv1D" in classes and tensor.dim() == 2 else 0,
+                output_dim,
                 _layer(first),
+                stacked,
             )
             if any("norm" in text.lower() for text in (*classes, *names)):
                 norms.add(first)
@@ -79,10 +105,10 @@ class Survey:
 
 def tied_names(model: nn.Module) -> list[tuple[str, ...]]:
     """The groups of two or more parameter names that share one tensor."""
-    return [names for names, _ in _groups(model) if len(names) > 1]
+    return [names for names, _ in parameter_groups(model) if len(names) > 1]
 
 
-def _groups(model: nn.Module) -> list[tuple[tuple[str, ...], nn.Parameter]]:
+def parameter_groups(model: nn.Module) -> list[tuple[tuple[str, ...], nn.Parameter]]:
     """The parameters with all their names: the same object, or the same view of one storage."""
     groups: dict[tuple[Any, ...], tuple[list[str], nn.Parameter]] = {}
     for name, tensor in model.named_parameters(remove_duplicate=False):

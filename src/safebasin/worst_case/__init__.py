@@ -24,6 +24,7 @@ from safebasin.compare.parts import Part, measure
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.directions import Direction, Given, random_direction
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.token_table import pad_token_of
 from safebasin.errors import RunError
 from safebasin.judges import verdicts_of
 from safebasin.landscape import Survey
@@ -232,8 +233,8 @@ def _harm(prepared: Prepared) -> Callable[[], Any]:
     encoded = [prepared.template.encode(prompt) for prompt in prompts]
     verdicts = verdicts_of(prepared.judges[0], exchanges)
     score = FirstToken.of(encoded, exchanges, verdicts, prepared.tokenizer)
-    pad = prepared.tokenizer.pad_token_id
-    return lambda: score.harm(prepared.model, 0 if pad is None else int(pad))
+    pad = pad_token_of(prepared.model, prepared.tokenizer, ())
+    return lambda: score.harm(prepared.model, pad)
 
 
 def _measured(prepared: Prepared, name: str, direction: Direction, observer: Observer) -> Measured:
@@ -278,7 +279,8 @@ def _line_part(prepared: Prepared, name: str) -> Part:
 def _spread(prepared: Prepared, name: str) -> Spread:
     """How the questions along one direction are spread; an actor reads what was found."""
     config, folder = prepared.config, str(prepared.folder.absolute())
-    scan = replace(settings_elsewhere(config.scan, prepared.judges), out=folder)
+    alone = settings_elsewhere(config.scan, prepared.judges, prepared.template.day)
+    scan = replace(alone, out=folder)
     return Spread(config.scan, Recipe(_engine, (replace(config, scan=scan), name)))
 
 

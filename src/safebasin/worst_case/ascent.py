@@ -12,6 +12,7 @@ from torch import Tensor
 
 from safebasin.directions import Gaussian
 from safebasin.errors import DirectionError
+from safebasin.run.atomic import of_library, prepare_folder, write_by
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
 
@@ -33,11 +34,23 @@ class Held:
         return self.tensors.get(parameter.name)
 
     def save(self, path: Path, scale: float = 1.0) -> Path:
-        """Write it as safetensors, for `--directions`."""
+        """Write it as safetensors, for `--directions`.
+
+        Raises RunError where its folder is a link or it cannot be written.
+        """
+        from safetensors import SafetensorError
         from safetensors.torch import save_file
 
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({n: (t * scale).cpu().contiguous() for n, t in self.tensors.items()}, path)
+        scaled = {n: (t * scale).cpu().contiguous() for n, t in self.tensors.items()}
+        prepare_folder(path.parent)
+
+        def write(draft: Path) -> None:
+            try:
+                save_file(scaled, draft)
+            except SafetensorError as error:
+                raise of_library(error) from error
+
+        write_by(path, write)
         return path
 
 
@@ -82,11 +95,35 @@ def gradient(model: Any, weights: Weights, harm: Harm) -> tuple[float, dict[str,
 
 
 def scaled(weights: Weights, tensors: dict[str, Tensor], to: float = 1.0) -> dict[str, Tensor]:
-    """Each tensor at the norm `to`·‖W_p‖; zeros stay, as the law of random directions has it."""
+    """Each tensor at the norm `to`·‖W_p‖; zeros stay, as the law of random directions has it.
+
+    Of a tensor that stacks the matrices of several experts each is scaled by itself.
+    """
+    return _by_matrix(weights, tensors, lambda own, wanted: to * wanted / own if own else 1.0)
+
+
+def within(weights: Weights, tensors: dict[str, Tensor], radius: float) -> dict[str, Tensor]:
+    """The same, with what is longer than `radius`·‖W_p‖ brought back to that."""
+    return _by_matrix(
+        weights,
+        tensors,
+        lambda own, wanted: radius * wanted / own if own > radius * wanted else 1.0,
+    )
+
+
+def _by_matrix(
+    weights: Weights, tensors: dict[str, Tensor], factor: Callable[[float, float], float]
+) -> dict[str, Tensor]:
+    """Each matrix times a factor of its own norm and that of the undisplaced one."""
     result = {}
-    for name, tensor in tensors.items():
-        own = float(tensor.norm())
-        result[name] = tensor * (to * weights.norm(name) / own) if own else tensor
+    for parameter in weights.parameters:
+        if parameter.name not in tensors:
+            continue
+        made = tensors[parameter.name].clone(memory_format=torch.contiguous_format)
+        norms = weights.matrix_norms(parameter)
+        for part, wanted in zip(parameter.split(made), norms, strict=True):
+            part.mul_(factor(float(part.norm()), wanted))
+        result[parameter.name] = made
     return result
 
 
@@ -135,10 +172,9 @@ def ascend(
             if step == steps:
                 break
             moved = scaled(weights, slope, size)
-            delta = {
-                name: _project(tensor + moved[name], radius * weights.norm(name))
-                for name, tensor in delta.items()
-            }
+            delta = within(
+                weights, {name: tensor + moved[name] for name, tensor in delta.items()}, radius
+            )
         reached.append(score)
     if best is None:
         raise DirectionError("The search found no finite score.", "Give a smaller ball.")
@@ -151,8 +187,3 @@ def _start(weights: Weights, seed: int | None, size: float) -> dict[str, Tensor]
     noise = Gaussian(seed, weights)
     drawn = {p.name: noise.tensor(p) for p in weights.parameters}
     return {name: size * t for name, t in drawn.items() if t is not None}
-
-
-def _project(tensor: Tensor, limit: float) -> Tensor:
-    own = float(tensor.norm())
-    return tensor * (limit / own) if own > limit else tensor

@@ -14,6 +14,7 @@ from safebasin.compare.preparation import sampling_of
 from safebasin.config import ScanConfig
 from safebasin.directions import Combination, Difference, relative
 from safebasin.engines import Sampling
+from safebasin.engines.clock import settle_day
 from safebasin.engines.template import Template
 from safebasin.errors import UsageError
 from safebasin.judges import Judge, Lexicon, build_all, check_judges
@@ -161,6 +162,7 @@ def prepare(config: WorstCaseConfig) -> Prepared:
         },
     }
     folder = Path(scan.out) if scan.out else default_folder(f"worst-{checkpoint.name}", identity)
+    identity = settle_day(identity, folder, scan.date, template.clock, template.source)
     return Prepared(
         config, checkpoint, model, tokenizer, weights, template, alignment, searched, asked,
         judges, lexicon, sampling, identity, folder,

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from safebasin.engines.padding import first_batch, padded, rows_together
 from safebasin.errors import DirectionError
 from safebasin.exchange import Exchange, Verdict
 
@@ -65,17 +66,25 @@ class FirstToken:
         no prompt is pushed further than need be. float32, a scalar with a graph.
         """
         ordered = sorted(self.prompts, key=len)
-        width = len(ordered[-1])
-        ids = torch.full((len(ordered), width), pad, dtype=torch.long)
-        mask = torch.zeros_like(ids)
-        for i, row in enumerate(ordered):
-            ids[i, : len(row)] = torch.tensor(row)
-            mask[i, : len(row)] = 1
-        device = model.device
-        logits = model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
-        last = torch.tensor([len(row) - 1 for row in ordered], device=device)
-        first = logits[torch.arange(len(ordered), device=device), last].float().log_softmax(-1)
-        others = torch.ones(first.shape[-1], dtype=torch.bool, device=device)
+        together = rows_together(model, ordered, pad, "right", numbers=False)
+        lengths, waiting = [len(row) for row in ordered], list(range(len(ordered)))
+        parts = []
+        while waiting:
+            batch = first_batch(waiting, lengths, len(ordered), together)
+            waiting = waiting[len(batch) :]
+            parts.append(_first_tokens(model, [ordered[i] for i in batch], pad))
+        first = torch.cat(parts)
+        others = torch.ones(first.shape[-1], dtype=torch.bool, device=first.device)
         others[list(self.refusals)] = False
         mean: Tensor = first[:, others].logsumexp(-1).mean()
         return mean
+
+
+def _first_tokens(model: Any, rows: Sequence[Sequence[int]], pad: int) -> Tensor:
+    """float32 log-probabilities [rows, vocabulary] of the first token of an answer."""
+    ids, mask = padded(rows, pad, "right")
+    device = model.device
+    logits = model(input_ids=ids.to(device), attention_mask=mask.to(device)).logits
+    last = torch.tensor([len(row) - 1 for row in rows], device=device)
+    found: Tensor = logits[torch.arange(len(rows), device=device), last].float().log_softmax(-1)
+    return found

@@ -15,6 +15,7 @@ from safebasin.engines.fast.prefixes import Prefixes
 from safebasin.engines.fast.rows import Ending, Row
 from safebasin.engines.fast.slots import CacheShape, Slots, SlotStorage
 from safebasin.engines.memory import is_out_of_memory
+from safebasin.engines.model_shape import vocabulary_rows
 from safebasin.errors import EngineError
 
 PASS_TOKENS = 4096
@@ -54,7 +55,7 @@ class Batch:
         self.notes: list[str] = []
         self._pause = 0
         self._shape = CacheShape.of(forward.model)
-        vocabulary = forward.model.get_output_embeddings().weight.shape[0]
+        vocabulary = vocabulary_rows(forward.model)
         self._predictions = LOGITS_BYTES.get(forward.device.type, 2**24) // (4 * vocabulary)
         self._prefixes = Prefixes(forward, self._shape, prefix)
         self._slots: Slots[Row] | None = None

@@ -1,7 +1,8 @@
-"""The layers of Llama, Mistral and Qwen 2 models in few operators, in float32 on a CPU.
+"""The layers of Llama, Mistral and Qwen 2 models in few operators, on a GPU or in float32 on a CPU.
 
-A pass of few tokens through a small model spends more of its time on calls than on arithmetic.
-The forward of transformers makes about 190 of them for four layers; the same arithmetic takes half.
+A pass of few tokens through a small model spends more of its time on calls than on arithmetic, and
+on a GPU more of it on small kernels than on products. The forward of transformers makes about 190
+calls for four layers; the same arithmetic takes half.
 """
 
 from __future__ import annotations
@@ -88,7 +89,8 @@ class Decoder:
     def __init__(self, model: Any, forwards: Sequence[Forward] = ()) -> None:
         others = {id(module): forward for module, forward in forwards}
         self._made = _Made(model)
-        self._step = TOKENS_STEP if not others else 1
+        on_cpu = model.device.type == "cpu"
+        self._step = TOKENS_STEP if on_cpu and not others else 1
         parts = _Parts(others)
         self._layers = [parts.layer(layer) for layer in model.model.layers]
         self._rotary = model.model.rotary_emb
@@ -98,17 +100,19 @@ class Decoder:
         self._embed: Linear = others.get(id(tokens), partial(embedding, weight=tokens.weight))
         self._head = parts.linear(model.get_output_embeddings())
         self._packed = parts.packed if may_pack(parts.packed) else []
-        self._cos = self._sin = torch.empty(0)
+        self._turned: dict[int, tuple[Tensor, Tensor]] = {}
 
     @classmethod
     def of(cls, model: Any) -> Decoder | None:
-        """The decoder of a model; None where its layers are others, or it is elsewhere."""
+        """The decoder of a model; None where its layers are others, or it is not known there."""
         kind = type(model)
         if kind.__name__ not in CLASSES or not kind.__module__.startswith("transformers."):
             return None
         if model.config.hidden_act != "silu":
             return None
-        if any(p.dtype != torch.float32 or p.device.type != "cpu" for p in model.parameters()):
+        if not suits(next(model.parameters())):
+            return None
+        if len({(p.dtype, p.device) for p in model.parameters()}) > 1:
             return None
         linear = (m for layer in model.model.layers for m in _linear_modules(layer))
         return cls(model) if all(type(module) is nn.Linear for module in linear) else None
@@ -166,14 +170,22 @@ class Decoder:
     def _turns(self, length: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines [at least length, 1, size] of the positions' angles.
 
-        The sines of the first half are negative, as the second half is taken from there.
+        The sines of the first half are negative, as the second half is taken from there. What was
+        made is kept: recorded passes read it.
         """
-        if len(self._cos) < length:
-            cos, sin = self._rotary(self._like, torch.arange(length)[None])
-            sign = torch.ones(sin.shape[-1])
+        size = 1 << (length - 1).bit_length()
+        if size not in self._turned:
+            places = torch.arange(size, device=self._like.device)
+            cos, sin = self._rotary(self._like, places[None])
+            sign = torch.ones(sin.shape[-1], dtype=sin.dtype, device=sin.device)
             sign[: len(sign) // 2] = -1
-            self._cos, self._sin = cos[0][:, None], (sin[0] * sign)[:, None]
-        return self._cos, self._sin
+            self._turned[size] = cos[0][:, None], (sin[0] * sign)[:, None]
+        return self._turned[size]
+
+
+def suits(weight: Tensor) -> bool:
+    """Whether the operators are quick where a weight lies, and in its dtype."""
+    return weight.is_cuda or (weight.device.type == "cpu" and weight.dtype == torch.float32)
 
 
 def _heads(x: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from safebasin.engines.fast.memory_plan import MemoryPlan, Mode
 from safebasin.engines.fast.planning import Planner
 from safebasin.engines.fast.prefixes import shared_prefix
 from safebasin.engines.fast.rows import Ending
-from safebasin.engines.fast.scoring import OriginScores
+from safebasin.engines.fast.scoring import OriginScores, Room
 from safebasin.engines.fast.stop_table import StopTable
 from safebasin.engines.fast.work import Work
 from safebasin.engines.plain import PlainEngine
@@ -112,7 +112,7 @@ class FastEngine:
     ) -> Iterator[tuple[Point, list[Exchange]]]:
         """Yield each point once it is complete, with the exchanges in the order of `prompts`."""
         encoded = [self.template.encode(prompt) for prompt in prompts]
-        self.plain._check_lengths(prompts, encoded, sampling)
+        self.plain.check(prompts, encoded, sampling)
         plan = self.planner.plan(points, encoded, sampling)
         if plan.mode == "plain" or self.forward is None:
             yield from self.plain.answers(points, prompts, sampling, progress, wanted)
@@ -136,7 +136,9 @@ class FastEngine:
             prompts,
             encoded,
             self.template,
-            OriginScores(self.forward, encoded) if self.scores else None,
+            OriginScores(self.forward, encoded, Room.on(self.forward.device, plan.free))
+            if self.scores
+            else None,
             progress,
             wanted,
         )

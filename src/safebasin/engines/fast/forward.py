@@ -44,7 +44,7 @@ class Forward:
         self._configs = _attention_configs(model)
         self._products = faster_forwards(model)
         self.decoder = Decoder.of(model)
-        if self.decoder is not None:
+        if self.decoder is not None and self.device.type == "cpu":
             keep_freed_memory()
         self._pooled: Decoder | None = None
         self._direct: Decoder | None = None

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -102,7 +103,8 @@ class Graphs:
                 return None
         numbers, column, places = _packed(feeds, coefficients, shape, self.storage)
         recorded.numbers.copy_(numbers, non_blocking=True)
-        recorded.column.copy_(column, non_blocking=True)
+        if self.pool is not None:
+            recorded.column.copy_(column, non_blocking=True)
         recorded.replay()
         tokens, finite = recorded.results.tolist()
         return [tokens[i] for i in places], [bool(finite[i]) for i in places]
@@ -139,32 +141,28 @@ def _packed(
     feeds: Sequence[Feed], coefficients: Sequence[float], shape: Shape, storage: SlotStorage
 ) -> tuple[Tensor, Tensor, list[int]]:
     """ids, positions and places [3, tokens], coefficients [tokens, 1], and where results are."""
-    rows: list[Feed | None] = [None] * shape.rows
-    values = [0.0] * shape.rows
-    for feed, value in zip(feeds, coefficients, strict=True):
-        rows[feed.slot] = feed
-        values[feed.slot] = value
-    ids: list[int] = []
-    positions: list[int] = []
-    places: list[int] = []
-    for slot, row in enumerate(rows):
-        base = slot * storage.length
-        if row is None:
-            ids += [0] * shape.queries
-            positions += [0] * shape.queries
-            places += [base] * shape.queries
-            continue
-        repeated = shape.queries - len(row.tokens)
-        ids += [*row.tokens, *[row.tokens[-1]] * repeated]
-        own = [*range(row.start, row.end), *[row.end - 1] * repeated]
-        positions += own
-        places += [base + position for position in own]
+    slots = numpy.fromiter((feed.slot for feed in feeds), numpy.int64, len(feeds))
+    starts = numpy.fromiter((feed.start for feed in feeds), numpy.int64, len(feeds))
+    counts = numpy.fromiter((len(feed.tokens) for feed in feeds), numpy.int64, len(feeds))
+    packed = numpy.zeros((3, shape.rows, shape.queries), dtype=numpy.int64)
+    packed[2] = (numpy.arange(shape.rows) * storage.length)[:, None]
+    values = numpy.zeros((shape.rows, shape.queries), dtype=numpy.float32)
+    # A row with fewer tokens repeats its last one.
+    steps = numpy.minimum(numpy.arange(shape.queries), counts[:, None] - 1)
+    if shape.queries == 1:
+        packed[0, slots, 0] = [feed.tokens[0] for feed in feeds]
+    else:
+        for feed, step in zip(feeds, steps, strict=True):
+            packed[0, feed.slot] = numpy.asarray(feed.tokens)[step]
+    packed[1, slots] = starts[:, None] + steps
+    packed[2, slots] += packed[1, slots]
+    values[slots] = numpy.asarray(coefficients, dtype=numpy.float32)[:, None]
     found: list[int] = []
     for feed in feeds:
         begin = feed.slot * shape.queries + len(feed.tokens) - feed.wanted
         found += range(begin, begin + feed.wanted)
-    numbers = torch.tensor([ids, positions, places])
-    column = torch.tensor(values).repeat_interleave(shape.queries)[:, None]
+    numbers = torch.from_numpy(packed.reshape(3, -1))
+    column = torch.from_numpy(values.reshape(-1, 1))
     if storage.data.is_cuda:
         numbers, column = numbers.pin_memory(), column.pin_memory()
     return numbers, column, found

@@ -23,7 +23,7 @@ class MemoryPlan:
     direction   the pooled direction
     cache       keys and values of all rows
     logits      the output of one pass
-    scores      keys and values while answers are scored, where they are
+    scores      keys, values and logits while answers are scored, where they are
     ready       displaced weights of `kept` points, kept for the rows of a pool
     free        what is free on the device before any of it
     reasons     why a faster way was not chosen, or anything else worth knowing

@@ -24,10 +24,11 @@ from safebasin.engines.fast.grouping import along_lines
 from safebasin.engines.fast.memory_plan import SHARE_OF_FREE, MemoryPlan, Mode, fitting_rows
 from safebasin.engines.fast.pooled import direction_bytes, not_poolable
 from safebasin.engines.fast.prefixes import shared_prefix
-from safebasin.engines.fast.scoring import cache_bytes
+from safebasin.engines.fast.scoring import Room
 from safebasin.engines.fast.slots import CacheShape
 from safebasin.engines.fast.support import mismatch, pool_mismatch, unsupported
 from safebasin.engines.memory import free_bytes
+from safebasin.engines.model_shape import vocabulary_rows
 from safebasin.plane import Point
 from safebasin.weights import Weights
 
@@ -84,10 +85,13 @@ class Planner:
         if reason is not None:
             return MemoryPlan("plain", 0, longest, 0, 0, 0, 0, free, (reason,))
         shape = CacheShape.of(self.model)
-        vocabulary = self.model.config.get_text_config().vocab_size
+        vocabulary = vocabulary_rows(self.model)
         row = (longest + len(shared_prefix(encoded))) * shape.bytes_per_token + 12 * vocabulary
         pristine = self.weights.pristine_bytes
-        scores = cache_bytes(shape, encoded, sampling.max_new_tokens) if self.scores else 0
+        scores = 0
+        if self.scores:
+            room = Room.on(self.model.device, free)
+            scores = room.taken(shape, vocabulary, encoded, sampling.max_new_tokens)
         copies = 0 if self.forward is None else self.forward.copied_bytes
 
         def planned(mode: Mode, wanted: int, direction: int, *reasons: str) -> MemoryPlan:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from safebasin.directions import Direction
 from safebasin.engines.fast.displaced_modules import Part, Tokens, displaced_forward, is_plain
 from safebasin.engines.fast.layout import Feed
+from safebasin.engines.model_shape import text_config
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
@@ -42,7 +43,7 @@ class LowRank(Protocol):
 
 def not_poolable(model: Any, parameters: Sequence[Parameter]) -> str | None:
     """Why rows of many points cannot share a batch; None where they can."""
-    config = model.config.get_text_config()
+    config = text_config(model)
     for name in ("num_experts", "num_local_experts", "n_routed_experts"):
         if getattr(config, name, None):
             return "the model sends its tokens to different experts"

@@ -47,6 +47,8 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 def added(x: Tensor, weight: Tensor, bias: Tensor | None, residual: Tensor) -> Tensor:
     """x·Wᵀ + b + r for x [tokens, in] and the residual r [tokens, out]."""
     if not _suits(x, weight):
+        if x.is_cuda and bias is None:
+            return torch.addmm(residual, x, weight.t())
         return linear(x, weight, bias).add_(residual)
     y = by_onednn(filled(x), weight, bias, "add", filled(residual))
     return y[: len(x)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -11,43 +12,72 @@ from torch import Tensor
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
+from safebasin.engines.model_shape import vocabulary_rows
 
-LOGITS_BYTES = {"cpu": 6 * 2**20, "cuda": 256 * 2**20}
-"""The most memory that the logits of one pass may take."""
-
-ROWS_BYTES = {"cpu": 2**20, "cuda": 64 * 2**20}
+ROWS_BYTES = {"cpu": 2**20, "cuda": 256 * 2**20}
 """How much of the logits is turned into probabilities at a time."""
 
-CACHE_BYTES = 256 * 2**20
-"""The most memory that the keys and values of one pass, and those of the prompts, may take."""
+SHARE = 1 / 16
+"""The share of a GPU's free memory that the logits of one pass, or its keys and values, may take:
+its passes want many tokens, where those of a CPU want to stay near its caches."""
+
+MOST_BYTES = 2 * 2**30
 
 
-def cache_bytes(shape: CacheShape, prompts: Sequence[Sequence[int]], new_tokens: int) -> int:
-    """The most memory that keys and values take while answers of so many tokens are scored."""
-    longest = max(map(len, prompts))
-    kept, scored = (
-        len(prompts) * length * shape.bytes_per_token for length in (longest, longest + new_tokens)
-    )
-    return (kept if kept <= CACHE_BYTES else 0) + min(CACHE_BYTES, scored)
+@dataclass(frozen=True)
+class Room:
+    """The memory that one pass may take, in bytes.
+
+    logits  its logits
+    cache   its keys and values; those of the prompts may take as much again
+    """
+
+    logits: int = 6 * 2**20
+    cache: int = 256 * 2**20
+
+    @classmethod
+    def on(cls, device: torch.device, free: int) -> Room:
+        """The room on a device with so much free memory (bytes)."""
+        if device.type == "cpu":
+            return cls()
+        share = min(MOST_BYTES, int(SHARE * free))
+        return cls(max(cls.logits, share), max(cls.cache, share))
+
+    def taken(
+        self,
+        shape: CacheShape,
+        vocabulary: int,
+        prompts: Sequence[Sequence[int]],
+        new_tokens: int,
+    ) -> int:
+        """The most memory that is taken while answers of so many tokens are scored, in bytes."""
+        longest = max(map(len, prompts))
+        kept, scored = (
+            len(prompts) * length * shape.bytes_per_token
+            for length in (longest, longest + new_tokens)
+        )
+        tokens = max(len(prompts), 1) * new_tokens
+        logits = min(self.logits, tokens * vocabulary * shape.dtype.itemsize)
+        return (kept if kept <= self.cache else 0) + min(self.cache, scored) + logits
 
 
 class OriginScores:
     """The log-probability (nats) of each token of answers at the undisplaced weights.
 
-    The prompts' keys and values are kept where they fit into `CACHE_BYTES`; an answer that was
-    given before, at another point, is not computed again.
+    The prompts' keys and values are kept where there is room; an answer that was given before, at
+    another point, is not computed again.
     """
 
-    def __init__(self, forward: Forward, prompts: Sequence[Sequence[int]]) -> None:
+    def __init__(self, forward: Forward, prompts: Sequence[Sequence[int]], room: Room) -> None:
         self.forward = forward
         self.prompts = prompts
+        self.room = room
         self._shape = CacheShape.of(forward.model)
-        self._vocabulary = forward.model.get_output_embeddings().weight.shape[0]
-        self._logits = LOGITS_BYTES.get(forward.device.type, LOGITS_BYTES["cpu"])
+        self._vocabulary = vocabulary_rows(forward.model)
         self._known: dict[tuple[int, tuple[int, ...]], array[float]] = {}
         self._kept: SlotStorage | None = None
         longest = max(map(len, prompts))
-        self._keeps = len(prompts) * longest * self._shape.bytes_per_token <= CACHE_BYTES
+        self._keeps = len(prompts) * longest * self._shape.bytes_per_token <= room.cache
 
     def score(self, answers: Sequence[tuple[int, Sequence[int]]]) -> list[array[float] | None]:
         """The scores of each (index of the prompt, token ids of the answer), in order.
@@ -71,7 +101,8 @@ class OriginScores:
             tokens += len(answer)
             longest = max(longest, len(self.prompts[prompt]) + len(answer))
             cache = (count + 1) * longest * self._shape.bytes_per_token
-            if tokens * self._vocabulary * 4 > self._logits or cache > CACHE_BYTES:
+            logits = tokens * self._vocabulary * self._shape.dtype.itemsize
+            if logits > self.room.logits or cache > self.room.cache:
                 return max(1, count)
         return len(waiting)
 

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache, DynamicLayer
 
+from safebasin.engines.model_shape import key_value_shape
+
 
 @dataclass(frozen=True)
 class CacheShape:
@@ -27,10 +29,11 @@ class CacheShape:
 
     @classmethod
     def of(cls, model: Any) -> CacheShape:
-        config = model.config.get_text_config()
-        heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-        size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        return cls(config.num_hidden_layers, heads, size, model.dtype)
+        """Raises ValueError for a model that keeps no keys and values."""
+        found = key_value_shape(model)
+        if found is None:
+            raise ValueError("the model keeps no keys and values")
+        return cls(*found, model.dtype)
 
     @property
     def bytes_per_token(self) -> int:

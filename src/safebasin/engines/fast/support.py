@@ -13,6 +13,7 @@ from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.pooled import Pool
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
 from safebasin.engines.memory import is_out_of_memory
+from safebasin.engines.model_shape import key_value_shape, text_config
 from safebasin.weights import Weights
 
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
@@ -21,9 +22,11 @@ TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
 
 def unsupported(model: Any, longest: int) -> str | None:
     """Why a model cannot run packed rows of up to `longest` tokens; None where it can."""
-    config = model.config.get_text_config()
+    config = text_config(model)
     if getattr(model.config, "is_encoder_decoder", False):
         return "the model is an encoder and a decoder"
+    if key_value_shape(model) is None:
+        return "the model keeps no keys and values of what it read"
     kinds = set(getattr(config, "layer_types", None) or ())
     others = kinds - {"full_attention", "sliding_attention"}
     if others:

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Wanted
+from safebasin.engines.broken_logits import no_numbers
 from safebasin.engines.fast.batch import Batch
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.grouping import Group, along_lines, one_by_one
@@ -112,6 +113,8 @@ class Work:
         new: dict[int, list[Exchange]] = {}
         for row in finished:
             prompt = self.prompts[row.prompt]
+            if row.broken and self.points[row.point].is_origin:
+                raise no_numbers(self.forward.model, prompt.id)
             answer = row.answer
             exchange = self.template.exchange(
                 prompt, self.encoded[row.prompt], answer, row.finish or "length"

@@ -16,6 +16,7 @@ import torch
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.engines.fast.support import differ
+from safebasin.engines.model_shape import most_positions
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.lora_requests import adapter_line
@@ -130,7 +131,7 @@ class VllmEngine:
     ) -> Iterator[tuple[Point, list[Exchange]]]:
         """Yield each point, in the order given, with the exchanges in the order of `prompts`."""
         encoded = [self.template.encode(prompt) for prompt in prompts]
-        self.plain._check_lengths(prompts, encoded, sampling)
+        self.plain.check(prompts, encoded, sampling)
         session = self.start(prompts, sampling)
         probe = min(encoded, key=len)
         if self.line is not None and not self._takes_adapter(session, points, probe):
@@ -169,7 +170,7 @@ class VllmEngine:
         if self._session is not None and self._session.length >= length:
             return self._session
         self.close()
-        limit = getattr(self.model.config.get_text_config(), "max_position_embeddings", length)
+        limit = most_positions(self.model) or length
         # One token more: a row that is scored leaves room for the token that vLLM always adds.
         rounded = -(-(length + 1) // LENGTH_STEP) * LENGTH_STEP
         self._session = self._started(len(prompts), max(length, min(rounded, limit)))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from safebasin.directions import Direction
 from safebasin.engines.fast.pooled import LowRank
+from safebasin.engines.model_shape import text_config
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
@@ -52,7 +53,7 @@ class AdapterLine:
             raise ValueError(f"'{direction.name}' is no LoRA adapter")
         if weights.tied != "once":
             raise ValueError("a tied weight is displaced under each of its names")
-        config = model.config.get_text_config()
+        config = text_config(model)
         if any(getattr(config, name, None) for name in _EXPERTS):
             raise ValueError("the model sends its tokens to different experts")
         changed, rank = [], 0

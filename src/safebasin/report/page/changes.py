@@ -173,9 +173,12 @@ def _divergence(change: Change) -> str:
         return ""
     if found.mean.value is None:
         return f"KL(base ‖ tuned) on benign prompts was not measured: {found.mean.note}."
+    mean, first = (
+        quantity(one.value, one.low, one.high, "nats") for one in (found.mean, found.first)
+    )
     return (
-        f"On benign prompts, {found.prompts}, KL(base ‖ tuned) is {found.mean.text('.4f')} nats a "
-        f"token over the base's own answers, and {found.first.text('.4f')} at their first token."
+        f"On benign prompts, {found.prompts}, KL(base ‖ tuned) is {mean} a token over the base's "
+        f"own answers, and {first} at their first token."
     )
 
 

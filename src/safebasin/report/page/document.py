@@ -33,6 +33,7 @@ from safebasin.report.style import (
 )
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
+from safebasin.run.provenance import hide
 
 PAGE = "report.html"
 OWN_PAGE = re.compile(rb"\A<!doctype html>", re.IGNORECASE)
@@ -156,7 +157,7 @@ def _about(measured: Measured) -> dict[str, Any]:
         "sittings": sittings(manifest.sessions),
         "capabilities": [told_capability(one) for one in measured.capabilities],
         "kept": f"{100 * KEPT:.0f} %",
-        "manifest": shown(json.dumps(recorded, indent=1, ensure_ascii=False)),
+        "manifest": shown(hide(json.dumps(recorded, indent=1, ensure_ascii=False))),
         "digest": recorded["digest"],
     }
 
@@ -166,7 +167,7 @@ def sittings(sessions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for session in sessions:
         what = {
-            "command": shlex.join(str(part) for part in session.get("command", ())),
+            "command": hide(shlex.join(str(part) for part in session.get("command", ()))),
             "versions": _named(session.get("versions")),
             "commit": str(_named(session.get("git")).get("commit", "")),
         }

@@ -1,0 +1,115 @@
+"""The process in which chat templates are rendered: a program of its own, run by `chats`.
+
+A chat template is a program that comes with a model. In a process of its own it can be stopped,
+and what it takes of memory is taken from nobody else. A line of JSON on standard input is a
+conversation, a line on standard output what became of it; the process ends with its input.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+
+class Tokens:
+    """As much of a tokenizer as transformers asks for in order to render a conversation."""
+
+    def __init__(self, special: dict[str, Any]) -> None:
+        self.special_tokens_map = special
+
+    def get_chat_template(self, chat_template: str, tools: Any = None) -> str:
+        return chat_template
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="ascii")
+    sys.stdout = sys.stderr  # nothing but answers may reach the parent
+
+    def answer(value: dict[str, str]) -> None:
+        answers.write(f"{json.dumps(value)}\n")
+        answers.flush()
+
+    try:
+        from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+    except Exception as error:
+        answer({"failed": f"transformers cannot be imported ({error})"})
+        return
+    # The first use imports what is left, which counts for no template.
+    PreTrainedTokenizerBase.apply_chat_template(
+        Tokens({}),
+        [{"role": "user", "content": ""}],
+        tokenize=False,
+        chat_template="{{ messages }}",
+    )
+    answer({"text": "ready"})
+    for line in sys.stdin:
+        answer(_answer(json.loads(line)))
+
+
+def _answer(request: dict[str, Any]) -> dict[str, str]:
+    from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+
+    try:
+        _limit(request["memory"], request["seconds"])
+        with _date(request["source"], request["today"]):
+            text = PreTrainedTokenizerBase.apply_chat_template(
+                Tokens(request["special"]),
+                request["messages"],
+                tokenize=False,
+                chat_template=request["source"],
+                **request["options"],
+            )
+        if len(text) > request["longest"]:
+            return {"failed": f"it writes {len(text)} characters"}
+        return {"text": text}
+    except MemoryError:
+        return {"failed": "it takes too much memory", "memory": "out"}
+    except RecursionError:
+        return {"failed": "it is nested too deeply, or calls itself without end"}
+    except Exception as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        return {"failed": (lines[0] if lines else f"{type(error).__name__}, no reason given")[:300]}
+
+
+def _limit(memory: int, seconds: float) -> None:
+    """Let this process take so many bytes more than at its first use, and seconds more than now."""
+    with contextlib.suppress(ImportError, OSError, ValueError):
+        import resource
+
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        # The parent stops this process in time; this is for one whose parent has gone.
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time() + 2 * seconds) + 2, hard))
+        soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+        if soft != hard:
+            return
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (taken + memory, hard))
+
+
+@contextlib.contextmanager
+def _date(source: str, today: str | None) -> Any:
+    """Let a template that asks for the time be told that it is the start of a given day."""
+    if today is None:
+        yield
+        return
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+
+    names: Any = _compile_jinja_template(source).globals
+    before = names["strftime_now"]
+    names["strftime_now"] = datetime.datetime.fromisoformat(today).strftime
+    try:
+        yield
+    finally:
+        names["strftime_now"] = before
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The day that a chat template is told it is: one for a whole run, on whatever day it goes on.
+
+Some chat templates put the date into the prompt (`strftime_now`). A run that is resumed tomorrow
+would ask something else than today; so its day is fixed when it begins, and recorded.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from safebasin.errors import UsageError
+from safebasin.run.folder import MANIFEST
+from safebasin.run.kinds import runs_beneath
+from safebasin.run.manifest import load_manifest
+from safebasin.terminal import printable, shorten
+
+LOG = logging.getLogger(__name__)
+
+CLOCK = "strftime_now"
+"""What a chat template calls to learn the time."""
+
+
+@dataclass
+class Clock:
+    """Stands at midnight of a day. `told` says that the day is part of what identifies a run."""
+
+    day: date = field(default_factory=date.today)
+    told: bool = True
+
+    def strftime(self, form: str) -> str:
+        return datetime.combine(self.day, datetime.min.time()).strftime(form)
+
+    @contextmanager
+    def stopped(self, source: str | None) -> Iterator[None]:
+        """While it lasts, `apply_chat_template` tells this template the day of this clock."""
+        if not reads_clock(source):
+            yield
+            return
+        from transformers.utils import chat_template_utils
+
+        # A callable among its arguments would reach no template: they are made plain data.
+        names = chat_template_utils._compile_jinja_template(source).globals
+        running = names[CLOCK]
+        names[CLOCK] = self.strftime
+        try:
+            yield
+        finally:
+            names[CLOCK] = running
+
+
+def reads_clock(source: str | None) -> bool:
+    """Whether a chat template asks for the time."""
+    return source is not None and CLOCK in source
+
+
+def parse_day(text: str) -> date:
+    """The day that `2026-11-27` names. Raises UsageError for any other text."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"'{shorten(printable(text))}' is no date.", "Give --date as in 2026-11-27."
+        ) from error
+
+
+def settle_day(
+    identity: Mapping[str, Any], folder: Path, given: str | None, clock: Clock, source: str | None
+) -> dict[str, Any]:
+    """Set the clock to the day of a run or study in `folder`; the identity with that day.
+
+    It is the day that was given, else the recorded one, else today. A run of an earlier version
+    has none recorded: then it is the day when it began, and the identity stays without.
+    Raises UsageError for a day that is none, RunError where the folder is damaged.
+    """
+    day = None if given is None else parse_day(given)
+    if not reads_clock(source):
+        if day is not None:
+            LOG.warning("the chat template does not ask for the date; --date changes nothing")
+        return dict(identity)
+    recorded = _recorded(folder)
+    if day is None and recorded is not None:
+        clock.day, clock.told = recorded
+    else:
+        clock.day, clock.told = day or date.today(), True
+    found: dict[str, Any] = _dated(identity, clock.day.isoformat() if clock.told else None)
+    return found
+
+
+def _recorded(folder: Path) -> tuple[date, bool] | None:
+    """The day of the run in a folder, or of the first beneath it, and whether it is recorded."""
+    for path in (folder, *runs_beneath(folder)):
+        manifest = load_manifest(path / MANIFEST)
+        if manifest is None:
+            continue
+        match manifest.identity:
+            case {"engine": {"template": {"date": str(text)}}}:
+                return parse_day(text), True
+        for session in manifest.sessions:
+            try:
+                return date.fromisoformat(str(session.get("started"))[:10]), False
+            except ValueError:
+                continue
+    return None
+
+
+def _dated(value: Any, day: str | None) -> Any:
+    """JSON values with the day in what specifies a template, or without one where it is None."""
+    if isinstance(value, Mapping):
+        found = {name: _dated(one, day) for name, one in value.items()}
+        template = found.get("template")
+        if isinstance(template, dict) and "date" in template:
+            rest = {name: one for name, one in template.items() if name != "date"}
+            found["template"] = rest if day is None else {**rest, "date": day}
+        return found
+    if isinstance(value, list | tuple):
+        return [_dated(one, day) for one in value]
+    return value
