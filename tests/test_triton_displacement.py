@@ -34,6 +34,7 @@ from safebasin.weights import Weights  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
 KEYS = [noise_key(seed, "model.layers.0.mlp.up_proj.weight", (50, 100)) for seed in (1, 2, 3)]
+STACKED = Parts(5, 20, 10, 5)
 DTYPES = [torch.float32, torch.float16, *([torch.bfloat16] if GPU else [])]
 
 
@@ -52,26 +53,27 @@ def test_a_kernel_draws_the_same_normals(offset: int, count: int) -> None:
 )
 def test_a_kernel_adds_the_same_squares(length: int, rows: int) -> None:
     found = fused.square_sums(KEYS[0], length, rows, DEVICE)
-    assert np.array_equal(found, square_sums(KEYS[0], Parts(1, rows, length)))
+    assert np.array_equal(found, square_sums(KEYS[0], Parts(1, 1, rows, length)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("offset", [0, 3, 16])
 @pytest.mark.parametrize("terms", [1, 2, 3])
-@pytest.mark.parametrize("inner", [0, 1, 100])
+@pytest.mark.parametrize("parts", [None, Parts(1, 100, 50, 1), Parts(1, 1, 50, 100), STACKED])
 def test_a_kernel_displaces_to_the_same_bits(
-    dtype: torch.dtype, offset: int, terms: int, inner: int
+    dtype: torch.dtype, offset: int, terms: int, parts: Parts | None
 ) -> None:
     generator = torch.Generator().manual_seed(0)
     origin = (torch.randn(5000 - offset, generator=generator) * 0.02).to(dtype)
     rows = torch.rand(3, 50, generator=generator)
+    several = [rows[0], rows[1, : parts.matrices] if parts else rows[1], rows[2]]
     moves = [
-        Term(key, 0.3 - 0.2 * i, rows[i] if inner else 0.021 + 0.01 * i)
+        Term(key, 0.3 - 0.2 * i, several[i] if parts else 0.021 + 0.01 * i)
         for i, key in enumerate(KEYS[:terms])
     ]
     expected, found = torch.empty_like(origin), torch.empty_like(origin, device=DEVICE)
-    assert displace_by_torch_(expected, origin, moves, offset=offset, inner=inner)
-    assert fused.displace_(found, origin.to(DEVICE), moves, offset=offset, inner=inner)
+    assert displace_by_torch_(expected, origin, moves, offset=offset, parts=parts)
+    assert fused.displace_(found, origin.to(DEVICE), moves, offset=offset, parts=parts)
     assert torch.equal(found.cpu(), expected)
 
 
