@@ -98,6 +98,16 @@ def test_a_gpu_displaces_a_model_to_the_same_bits(
     assert sums("cuda") == sums("cpu")
 
 
+@pytest.mark.parametrize("parts", [Parts(1, 1, 50, 2**31), Parts(2, 2**31, 25, 2)])
+def test_a_kernel_reaches_the_rows_of_huge_tensors(parts: Parts) -> None:
+    origin, rows = torch.ones(3000), torch.rand(50)
+    expected, found = torch.empty(3000), torch.empty(3000, device=DEVICE)
+    moves, offset = [Term(KEYS[0], 0.5, rows)], 12 * 2**31 - 1001
+    assert displace_by_torch_(expected, origin, moves, offset=offset, parts=parts)
+    assert fused.displace_(found, origin.to(DEVICE), moves, offset=offset, parts=parts)
+    assert torch.equal(found.cpu(), expected)
+
+
 def test_a_kernel_tells_what_is_not_finite() -> None:
     origin = torch.full((3000,), float("nan"), device=DEVICE)
     assert not fused.displace_(torch.empty_like(origin), origin, [Term(KEYS[0], 1.0, 1.0)])

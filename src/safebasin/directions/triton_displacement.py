@@ -69,10 +69,10 @@ def _places(program, skipped: tl.constexpr, blocks: tl.constexpr):
     return program * (8 * blocks) + tl.arange(0, 8 * blocks) - skipped
 
 
-@triton.jit(do_not_specialize=["first", "number", "size", "rows", "inner"])
+@triton.jit(do_not_specialize=["offset", "first", "number", "size", "rows", "inner"])
 def _displace(
     target, origin, table, keys, coefficients, scales, wrong,
-    first, count, number, size, rows, inner,
+    offset, first, count, number, size, rows, inner,
     terms: tl.constexpr, skipped: tl.constexpr,
     by_row: tl.constexpr, in_order: tl.constexpr, blocks: tl.constexpr,
 ):  # fmt: skip
@@ -84,10 +84,9 @@ def _displace(
     for term in tl.static_range(terms):
         drawn = _whole_numbers(keys + 2 * term, block, table)
         if by_row:
-            element = first * 8 + skipped + place
-            row = element // inner
+            row = (offset + place) // inner
             if not in_order:
-                row = (element // size) * rows + row % rows
+                row = ((offset + place) // size) * rows + row % rows
             scale = tl.load(scales + term * number + row, mask=there, other=0.0)
         else:
             scale = tl.load(scales + term)
@@ -148,6 +147,7 @@ def displace_(
         torch.tensor([term.coefficient for term in terms], dtype=torch.float32).to(device),
         torch.cat([scale.to(device) for scale in scales]),
         wrong,
+        offset,
         first,
         count,
         number,
