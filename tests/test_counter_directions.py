@@ -36,6 +36,7 @@ from safebasin.run.verify import verify
 from safebasin.scanner import scan
 from safebasin.weights import Parameter, Weights
 from safebasin.weights.displacement import Tied
+from test_stacked_matrices import mixture
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 GOLDEN = "a4f18ccc99da846ba3c3108ed29e6c4f049bffed3967afe1f158b2e40ac704ed"
@@ -131,6 +132,18 @@ def test_weights_move_as_by_whole_tensors_and_come_back(
     with weights.displaced([terms[0], (0.1, Whole(first))]):  # some in pieces, some whole
         assert weights.checksum() == found
     assert weights.checksum() == before
+
+
+@pytest.mark.parametrize("kind", ["mixtral", "gpt_oss"])
+def test_experts_move_in_place_as_by_whole_tensors(kind: str) -> None:
+    model = mixture(kind)
+    weights = Weights(model)
+    first, second = CounterGaussian(0, weights, name="a"), CounterGaussian(1, weights, "row")
+    for terms in ([(0.1, first)], [(0.1, first), (-0.35, second)]):
+        with weights.displaced(terms):
+            found = weights.checksum()
+        with weights.displaced([(c, Whole(d)) for c, d in terms]):
+            assert weights.checksum() == found
 
 
 @pytest.mark.parametrize("normalise", ["tensor", "row"])

@@ -155,7 +155,7 @@ def test_sums_of_squares_are_exact() -> None:
     for length, rows in ((100_003, 1), (37, 11), (8, 300), (40_000, 3), (1, 5), (0, 2)):
         exact = whole_numbers(KEY, 0, length * rows).tolist()
         sums = [sum(x * x for x in exact[i * length : (i + 1) * length]) for i in range(rows)]
-        found = square_sums(KEY, Parts(1, rows, length))
+        found = square_sums(KEY, Parts(1, 1, rows, length))
         assert found.tolist() == [float(total) * 2.0**-40 for total in sums]
 
 
@@ -168,7 +168,7 @@ def test_a_tensor_is_displaced_in_place(dtype: torch.dtype, by_row: bool) -> Non
     own = torch.from_numpy(scales) if by_row else 0.021
     terms = [Term(KEY, -0.3, own), Term(other, 0.17, 0.033)]
     target = torch.empty_like(origin)
-    assert displace_(target, origin, terms, inner=100)
+    assert displace_(target, origin, terms, parts=Parts(1, 1, 50, 100))
     total = origin.float().numpy()
     for key, coefficient, scale in terms:
         noise = (whole_numbers(key, 0, 5000).numpy().reshape(50, 100) * UNIT).astype(np.float32)
@@ -179,7 +179,7 @@ def test_a_tensor_is_displaced_in_place(dtype: torch.dtype, by_row: bool) -> Non
         size = 5000 - begin
         part = torch.empty(size, dtype=dtype)
         source = origin.view(-1)[begin:]
-        assert displace_by_torch_(part, source, terms, offset=begin, inner=100)
+        assert displace_by_torch_(part, source, terms, offset=begin, parts=Parts(1, 1, 50, 100))
         assert torch.equal(part, target.view(-1)[begin:])
 
 

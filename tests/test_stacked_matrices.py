@@ -13,7 +13,7 @@ import torch
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from safebasin.directions import Gaussian, Orthogonal
+from safebasin.directions import Gaussian, Orthogonal, random_direction
 from safebasin.weights import Weights, streaming
 from safebasin.weights.parameters import Parameter
 from safebasin.worst_case.ascent import scaled, within
@@ -97,10 +97,11 @@ def test_a_row_is_what_one_output_is_computed_from(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", MIXTURES)
 @pytest.mark.parametrize("normalise", ["tensor", "row"])
-def test_noise_has_the_norms_of_each_expert(kind: str, normalise: Any) -> None:
+@pytest.mark.parametrize("law", ["stream", "counter"])
+def test_noise_has_the_norms_of_each_expert(kind: str, normalise: Any, law: Any) -> None:
     model = mixture(kind)
     weights = Weights(model)
-    direction = Gaussian(3, weights, normalise)
+    direction = random_direction(3, weights, normalise, law)
     stacked = [p for p in weights.parameters if "experts." in p.name and p.matrices > 1]
     assert len(stacked) == (4 if kind == "gpt_oss" else 2)
     for p in stacked:

@@ -10,15 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from safebasin.directions.base import along_rows
-from safebasin.directions.counter_displacement import Term, sums_of_squares
+from safebasin.directions.counter_displacement import Term, parts_of, sums_of_squares
 from safebasin.directions.counter_noise import Parts, draw, noise_key, whole_numbers
 from safebasin.directions.gaussian import Gaussian, Normalise
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.streaming import PIECE
-from safebasin.weights.sums import fp32, raw, row_inner
+from safebasin.weights.sums import raw, row_inner
 
 Law = Literal["stream", "counter"]
 
@@ -53,16 +52,21 @@ class CounterGaussian(Gaussian):
             return None
         scale, device = self._scale(parameter), self._device(parameter)
         noise = draw(self._key(parameter), 0, math.prod(parameter.shape), device)
-        noise = noise.reshape(parameter.shape)
         if isinstance(scale, Tensor):
-            return noise.mul_(along_rows(scale.to(device), parameter))
-        return noise.mul_(scale)
+            matrices, outer, rows, inner = self._parts(parameter)
+            parts = noise.view(matrices, outer, rows, inner)
+            parts.mul_(scale.to(device).view(matrices, 1, rows, 1))
+        else:
+            noise.mul_(scale)
+        return noise.reshape(parameter.shape)
 
     def pieces(self, parameter: Parameter) -> Iterator[Tensor] | None:
-        """The same numbers as `tensor`, PIECE at a time; None where rows are normalised."""
-        if parameter.name not in self.weights or not self._is_one_row(parameter):
+        """The same numbers as `tensor`, PIECE at a time; None where there are several scales."""
+        if parameter.name not in self.weights:
             return None
         scale, device = self._scale(parameter), self._device(parameter)
+        if isinstance(scale, Tensor):
+            return None
         key, count = self._key(parameter), math.prod(parameter.shape)
         return (
             draw(key, begin, min(PIECE, count - begin), device).mul_(scale)
@@ -91,31 +95,30 @@ class CounterGaussian(Gaussian):
     def _device(self, parameter: Parameter) -> torch.device:
         return self.weights.pristine(parameter.name).device
 
+    def _parts(self, parameter: Parameter) -> Parts:
+        """What is scaled by one number each, as the rows of parts."""
+        fall = parts_of(parameter)
+        return Parts(1, 1, fall.matrices, fall.size) if self._is_one_row(parameter) else fall
+
     def _scale(self, parameter: Parameter) -> float | Tensor:
-        """‖W‖/‖z‖ as float32: of the tensor, or (rows,)."""
+        """‖W‖/‖z‖ as float32: of the tensor, or of each of its parts."""
         known = self._scales.get(parameter.name)
         if known is None:
             known = self._scales[parameter.name] = self._measured_scale(parameter)
         return known
 
     def _measured_scale(self, parameter: Parameter) -> float | Tensor:
-        key, device = self._key(parameter), self._device(parameter)
+        parts = self._parts(parameter)
+        own = np.sqrt(sums_of_squares(self._key(parameter), parts, self._device(parameter)))
         if self._is_one_row(parameter):
-            [squares] = sums_of_squares(key, Parts(1, 1, math.prod(parameter.shape)), device)
-            return fp32(self.weights.norm(parameter.name) / math.sqrt(squares)) if squares else 0.0
-        dim, pristine = parameter.output_dim, self.weights.pristine(parameter.name)
-        own = np.sqrt(sums_of_squares(key, parts_of(parameter), device))
-        wanted = row_inner(pristine, pristine, dim).sqrt().cpu().numpy()
+            wanted = np.array(self.weights.matrix_norms(parameter))
+        else:
+            dim, pristine = parameter.output_dim, self.weights.pristine(parameter.name)
+            each = [row_inner(one, one, dim).sqrt() for one in parameter.split(pristine)]
+            wanted = torch.cat(each).cpu().numpy()
         factors = np.divide(wanted, own, out=np.zeros_like(own), where=own > 0)
-        return torch.from_numpy(factors.astype(np.float32))
-
-
-def parts_of(parameter: Parameter) -> Parts:
-    """How a parameter falls into its output rows."""
-    shape, dim = parameter.shape, parameter.output_dim
-    if not shape:
-        return Parts(1, 1, 1)
-    return Parts(math.prod(shape[:dim]), shape[dim], math.prod(shape[dim + 1 :]))
+        scales = torch.from_numpy(factors.astype(np.float32))
+        return scales if len(scales) > 1 else float(scales)
 
 
 def random_direction(

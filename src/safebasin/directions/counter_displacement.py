@@ -7,6 +7,7 @@ elsewhere PyTorch does it by pieces. Both give the same bits, those of `Weights.
 from __future__ import annotations
 
 import importlib.util
+import math
 from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from safebasin.directions.counter_noise import Parts, draw, square_sums
 from safebasin.directions.philox import Key
+from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import fp32
 
 _PIECE = 1 << 24
@@ -27,8 +29,9 @@ _PIECE_ON_CPU = 1 << 20
 class Term(NamedTuple):
     """How far to move along the noise of one parameter in one direction.
 
-    `scale` makes noise the direction: ‖W‖/‖z‖, one for the tensor or float32 (rows,), on any
-    device; `coefficient` is that of the point. Both count as float32.
+    `scale` makes noise the direction: ‖W‖/‖z‖, one for the tensor, or float32 with one for each
+    matrix or each row of the tensor's parts; `coefficient` is that of the point. Both count as
+    float32.
     """
 
     key: Key
@@ -37,23 +40,33 @@ class Term(NamedTuple):
 
 
 def displace_(
-    target: Tensor, origin: Tensor, terms: Sequence[Term], *, offset: int = 0, inner: int = 0
+    target: Tensor,
+    origin: Tensor,
+    terms: Sequence[Term],
+    *,
+    offset: int = 0,
+    parts: Parts | None = None,
 ) -> Tensor:
     """Write origin + Σ c·(s·z) into `target`: contiguous float32, bfloat16 or float16.
 
-    `target` and `origin` are elements offset, offset + 1, ... of a parameter, on one device. Where
-    scales are of rows, element e is of row (e // inner) % rows. Returns whether all that was
-    written is finite, bool [] on the device.
+    `target` and `origin` are elements offset, offset + 1, ... of a parameter, on one device;
+    `parts` says how it falls into rows, where a scale is not of the whole tensor. Returns whether
+    all that was written is finite, bool [] on the device.
     """
     if target.is_cuda and has_triton():
         from safebasin.directions import triton_displacement
 
-        return triton_displacement.displace_(target, origin, terms, offset=offset, inner=inner)
-    return displace_by_torch_(target, origin, terms, offset=offset, inner=inner)
+        return triton_displacement.displace_(target, origin, terms, offset=offset, parts=parts)
+    return displace_by_torch_(target, origin, terms, offset=offset, parts=parts)
 
 
 def displace_by_torch_(
-    target: Tensor, origin: Tensor, terms: Sequence[Term], *, offset: int = 0, inner: int = 0
+    target: Tensor,
+    origin: Tensor,
+    terms: Sequence[Term],
+    *,
+    offset: int = 0,
+    parts: Parts | None = None,
 ) -> Tensor:
     """The same by PyTorch's own operations on any device: the yardstick of the fused kernel."""
     device = target.device
@@ -62,18 +75,20 @@ def displace_by_torch_(
         (
             term.key,
             fp32(term.coefficient),
-            term.scale.to(device) if isinstance(term.scale, Tensor) else fp32(term.scale),
+            by_row(term.scale, parts).to(device)
+            if isinstance(term.scale, Tensor)
+            else fp32(term.scale),
         )
         for term in terms
     ]
     finite = torch.ones((), dtype=torch.bool, device=device)
-    parts = zip(*(torch.split(tensor.view(-1), size) for tensor in (target, origin)), strict=True)
-    for number, (to, start) in enumerate(parts):
+    flat = zip(*(torch.split(tensor.view(-1), size) for tensor in (target, origin)), strict=True)
+    for number, (to, start) in enumerate(flat):
         begin = offset + number * size
         total = start.to(torch.float32, copy=True)
         for key, coefficient, scale in moves:
             step = draw(key, begin, len(to), device)
-            own = _spread(scale, begin, len(to), inner) if isinstance(scale, Tensor) else scale
+            own = _spread(scale, begin, len(to), parts) if isinstance(scale, Tensor) else scale
             step.mul_(own)
             total.add_(step.mul_(coefficient))
         to.copy_(total)
@@ -81,12 +96,32 @@ def displace_by_torch_(
     return finite
 
 
-def _spread(scales: Tensor, begin: int, count: int, inner: int) -> Tensor:
+def by_row(scale: Tensor, parts: Parts | None) -> Tensor:
+    """The scales of all rows, of what may be those of the matrices or of the whole."""
+    if parts is None:
+        raise ValueError("scales of rows need the parts of the tensor")
+    return scale.reshape(-1).repeat_interleave(parts.all_rows // scale.numel())
+
+
+def _spread(scales: Tensor, begin: int, count: int, parts: Parts | None) -> Tensor:
     """The scales of elements begin, ..., begin + count - 1."""
+    if parts is None:
+        raise ValueError("scales of rows need the parts of the tensor")
+    inner = parts.inner
     first, last = begin // inner, (begin + count - 1) // inner
-    rows = torch.arange(first, last + 1, device=scales.device) % len(scales)
-    every = scales[rows].repeat_interleave(inner) if inner > 1 else scales[rows]
-    return every[begin - first * inner :][:count]
+    runs = torch.arange(first, last + 1, device=scales.device)  # of elements of one row each
+    if parts.outer > 1:
+        runs = runs // (parts.size // inner) * parts.rows + runs % parts.rows
+    return scales[runs].repeat_interleave(inner)[begin - first * inner :][:count]
+
+
+def parts_of(parameter: Parameter) -> Parts:
+    """How a parameter falls into its matrices and their output rows."""
+    shape, dim = parameter.matrix.shape, parameter.output_dim
+    if not shape:
+        return Parts(1, 1, 1, 1)
+    before, after = math.prod(shape[:dim]), math.prod(shape[dim + 1 :])
+    return Parts(parameter.matrices, before, shape[dim], after)
 
 
 def sums_of_squares(key: Key, parts: Parts, device: torch.device | str) -> NDArray[np.float64]:
@@ -94,7 +129,7 @@ def sums_of_squares(key: Key, parts: Parts, device: torch.device | str) -> NDArr
     if parts.outer == 1 and torch.device(device).type == "cuda" and has_triton():
         from safebasin.directions import triton_displacement
 
-        return triton_displacement.square_sums(key, parts.inner, parts.rows, device)
+        return triton_displacement.square_sums(key, parts.inner, parts.all_rows, device)
     return square_sums(key, parts, device)
 
 

@@ -32,11 +32,25 @@ _LOW = 0xFFFFFFFF
 
 
 class Parts(NamedTuple):
-    """How a tensor falls into rows: element e is of row (e // inner) % rows."""
+    """How a tensor falls into matrices, and each of them into rows of outer x inner elements.
 
+    Element e is of row (e // size)·rows + (e // inner) % rows, with size = outer·rows·inner.
+    """
+
+    matrices: int
     outer: int
     rows: int
     inner: int
+
+    @property
+    def size(self) -> int:
+        """The elements of a matrix."""
+        return self.outer * self.rows * self.inner
+
+    @property
+    def all_rows(self) -> int:
+        """The rows of all matrices."""
+        return self.matrices * self.rows
 
 
 def noise_key(seed: int, name: str, shape: Sequence[int]) -> Key:
@@ -72,24 +86,40 @@ def whole_numbers_by_torch(key: Key, offset: int, count: int, device: torch.devi
 
 
 def square_sums(key: Key, parts: Parts, device: torch.device | str = "cpu") -> NDArray[np.float64]:
-    """The sums of the squares of each row's normals, in terms of squared normals: (rows,).
+    """The sums of the squares of each row's normals, in terms of squared normals: (all_rows,).
 
     Added as whole numbers and rounded once, so that neither order nor device matters.
     """
-    outer, rows, inner = parts
-    at_once = _AT_ONCE if torch.device(device).type == "cpu" else _AT_ONCE_ELSEWHERE
+    if parts.outer == 1:  # the rows of all matrices follow one another
+        return _sums_of_one(key, 0, parts._replace(matrices=1, rows=parts.all_rows), device)
+    begins = (i * parts.size for i in range(parts.matrices))
+    return np.concatenate([_sums_of_one(key, begin, parts, device) for begin in begins])
+
+
+def _sums_of_one(
+    key: Key, offset: int, parts: Parts, device: torch.device | str
+) -> NDArray[np.float64]:
+    """The same of one matrix, which begins at an offset."""
+    _, outer, rows, inner = parts
+    on_cpu = torch.device(device).type == "cpu"
+    at_once = _AT_ONCE if on_cpu else _AT_ONCE_ELSEWHERE
     upper, lower = (np.zeros(rows, dtype=np.int64) for _ in range(2))
 
     def add(begin: int, blocks: int, first: int, count: int, length: int) -> None:
         drawn = whole_numbers(key, begin, blocks * count * length, device).long()
-        high, low = halved_sums(drawn.square_().reshape(blocks, count, length))
-        upper[first : first + count] += high.cpu().numpy()
-        lower[first : first + count] += low.cpu().numpy()
+        drawn = drawn.reshape(blocks, count, length)
+        if on_cpu:  # 2^15 squares below 2^46 fit int64
+            sums = np.einsum("brl,brl->r", drawn.numpy(), drawn.numpy())
+            high, low = sums >> 32, sums & _LOW
+        else:
+            high, low = (half.cpu().numpy() for half in halved_sums(drawn.square_()))
+        upper[first : first + count] += high
+        lower[first : first + count] += low
 
     together = max(1, at_once // max(1, rows * inner))
     several = max(1, at_once // max(1, inner))
     for block in range(0, outer, together):
-        begin, blocks = block * rows * inner, min(together, outer - block)
+        begin, blocks = offset + block * rows * inner, min(together, outer - block)
         for first in range(0, rows, several):
             count = min(several, rows - first)
             for start in range(0, inner, at_once):

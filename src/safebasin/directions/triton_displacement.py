@@ -21,8 +21,8 @@ import triton.language as tl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from safebasin.directions.counter_displacement import Term
-from safebasin.directions.counter_noise import PER_BLOCK, halved_sums, joined
+from safebasin.directions.counter_displacement import Term, by_row
+from safebasin.directions.counter_noise import PER_BLOCK, Parts, halved_sums, joined
 from safebasin.directions.normal_table import packed_on
 from safebasin.directions.philox import Key, signed
 
@@ -69,11 +69,12 @@ def _places(program, skipped: tl.constexpr, blocks: tl.constexpr):
     return program * (8 * blocks) + tl.arange(0, 8 * blocks) - skipped
 
 
-@triton.jit(do_not_specialize=["first", "rows", "inner"])
+@triton.jit(do_not_specialize=["offset", "first", "number", "size", "rows", "inner"])
 def _displace(
     target, origin, table, keys, coefficients, scales, wrong,
-    first, count, rows, inner,
-    terms: tl.constexpr, skipped: tl.constexpr, by_row: tl.constexpr, blocks: tl.constexpr,
+    offset, first, count, number, size, rows, inner,
+    terms: tl.constexpr, skipped: tl.constexpr,
+    by_row: tl.constexpr, in_order: tl.constexpr, blocks: tl.constexpr,
 ):  # fmt: skip
     program = tl.program_id(0).to(tl.int64)
     block = (first + program * blocks + tl.arange(0, blocks)).to(tl.uint64)
@@ -83,8 +84,10 @@ def _displace(
     for term in tl.static_range(terms):
         drawn = _whole_numbers(keys + 2 * term, block, table)
         if by_row:
-            row = ((first * 8 + skipped + place) // inner) % rows
-            scale = tl.load(scales + term * rows + row, mask=there, other=0.0)
+            row = (offset + place) // inner
+            if not in_order:
+                row = ((offset + place) // size) * rows + row % rows
+            scale = tl.load(scales + term * number + row, mask=there, other=0.0)
         else:
             scale = tl.load(scales + term)
         step = (drawn.to(tl.float32) * _UNIT) * scale
@@ -117,12 +120,20 @@ def _squares(sums, table, keys, length, chunks, blocks: tl.constexpr):
 
 
 def displace_(
-    target: Tensor, origin: Tensor, terms: Sequence[Term], *, offset: int = 0, inner: int = 0
+    target: Tensor,
+    origin: Tensor,
+    terms: Sequence[Term],
+    *,
+    offset: int = 0,
+    parts: Parts | None = None,
 ) -> Tensor:
     """`counter_displacement.displace_` by the fused kernel, where both tensors are on a GPU."""
     count, device = target.numel(), target.device
     scales = [torch.as_tensor(term.scale, dtype=torch.float32).reshape(-1) for term in terms]
-    rows = max(map(len, scales))
+    if any(len(scale) > 1 for scale in scales):
+        scales = [by_row(scale, parts) for scale in scales]
+    number = len(scales[0])
+    fall = parts or Parts(1, 1, 1, 1)
     first, skipped = divmod(offset, PER_BLOCK)
     programs = triton.cdiv(count + skipped, PER_BLOCK * _BLOCKS)
     wrong = torch.empty(programs, dtype=torch.int32, device=device)
@@ -134,15 +145,19 @@ def displace_(
         packed_on(device),
         _keys([term.key for term in terms], device),
         torch.tensor([term.coefficient for term in terms], dtype=torch.float32).to(device),
-        torch.cat([scale.to(device).expand(rows) for scale in scales]),
+        torch.cat([scale.to(device) for scale in scales]),
         wrong,
+        offset,
         first,
         count,
-        rows,
-        inner,
+        number,
+        fall.size,
+        fall.rows,
+        fall.inner,
         terms=len(terms),
         skipped=skipped,
-        by_row=rows > 1,
+        by_row=number > 1,
+        in_order=fall.outer == 1,
     )
     return ~wrong.any()
 

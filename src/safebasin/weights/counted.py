@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -48,14 +47,14 @@ def add_counted(
 
     Returns whether all of it is finite, bool [] on the target's device.
     """
-    from safebasin.directions.counter_displacement import displace_
+    from safebasin.directions.counter_displacement import displace_, parts_of
 
-    inner = math.prod(parameter.shape[parameter.output_dim + 1 :])
+    fall = parts_of(parameter)
     if origin.device == target.device:
-        return displace_(target, origin, terms, inner=inner)
+        return displace_(target, origin, terms, parts=fall)
     finite = torch.ones((), dtype=torch.bool, device=target.device)
     parts = zip(*(torch.split(tensor.view(-1), PIECE) for tensor in (target, origin)), strict=True)
     for number, (to, start) in enumerate(parts):
         near = start.to(to.device, non_blocking=True)
-        finite &= displace_(to, near, terms, offset=number * PIECE, inner=inner)
+        finite &= displace_(to, near, terms, offset=number * PIECE, parts=fall)
     return finite
