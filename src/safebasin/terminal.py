@@ -25,7 +25,9 @@ def printable(text: str, *, lines: bool = False) -> str:
         lines: Whether to keep line feeds and tabs as they are.
     """
     keep = "\n\t" if lines else ""
-    return "".join(_shown(character, keep) for character in text)
+    # A text of megabytes holds few different characters.
+    shown = {ord(one): new for one in set(text) if (new := _shown(one, keep)) != one}
+    return text.translate(shown) if shown else text
 
 
 def shorten(text: str, width: int = 60) -> str:

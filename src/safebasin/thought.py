@@ -63,6 +63,7 @@ _CLOSINGS = ("<|end|>", "<|return|>", "<|call|>")
 _BARE_START = re.compile(r"\s{0,40}(analysis|commentary|final)(?=[^\W\d_a-z]|[\"“])")
 _BARE = re.compile(r"assistant(analysis|commentary|final)(?=\S|\Z)")
 _SPACE = re.compile(r"\s*")
+_KEPT = 100_000
 _QUOTES = frozenset("`'\"‘’“”")
 _FENCE = "```"
 
@@ -121,7 +122,8 @@ def split(text: str, marks: Marks | None = None) -> Split:
         first in text and any(mark in text for mark in following)
         for first, following in _by_first_character(marks).items()
     ):
-        return _split(text, marks)
+        # Of long texts few are kept in memory.
+        return (_split if len(text) <= _KEPT else _split_long)(text, marks)
     return Split((("answer", text),))
 
 
@@ -202,6 +204,9 @@ def _split(text: str, own: Marks | None) -> Split:
     return _by_marks(text, own)
 
 
+_split_long = lru_cache(maxsize=2)(_split.__wrapped__)
+
+
 def _by_marks(text: str, own: Marks | None) -> Split:
     finder, closing_of = _finder(own)
     parts: list[Part] = []
@@ -209,17 +214,19 @@ def _by_marks(text: str, own: Marks | None) -> Split:
     wrapper = ""
     answered = False
     # Of the answer that is being read: where it starts, its first character that is no space,
-    # the last line's start, and the code fences up to `seen`.
+    # the last line's start, that line's first character that is none, and the code fences up to
+    # `seen`.
     start = line = seen = fences = 0
-    first = _past_space(text, start)
+    first = inked = _past_space(text, start)
     while (found := finder.search(text, max(seen, first))) is not None:
         mark, place = found[0], found.start()
         fences += text.count(_FENCE, seen, place)
-        line = max(line, text.rfind("\n", seen, place) + 1)
+        if (newest := text.rfind("\n", seen, place) + 1) > line:
+            line, inked = newest, _past_space(text, newest)
         seen = found.end()
         if mark in closing_of:
             blank, closing = first >= place, closing_of[mark]
-            if not blank and (fences % 2 or not (place == line or text[line:place].isspace())):
+            if not blank and (fences % 2 or inked < place):
                 mentioned.add(closing)
                 continue
             answered = answered or bool(parts and not blank)
@@ -239,7 +246,7 @@ def _by_marks(text: str, own: Marks | None) -> Split:
         start, opener = _after(text, place + len(mark))
         wrapper = opener or wrapper
         _add(parts, "mark", text[place:start])
-        line = seen = first = start
+        line = seen = first = inked = start
         fences = 0
     end = len(text)
     if wrapper:

@@ -36,6 +36,7 @@ def card(
     from safebasin.report import card as cards
     from safebasin.report.target import check_target
     from safebasin.run.atomic import write_atomic
+    from safebasin.run.provenance import hide
 
     if dataset is not None:
         cards.check_dataset(dataset)
@@ -44,8 +45,6 @@ def card(
     if eval_results is not None:
         check_target(eval_results, cards.OWN_RESULTS)
     section, results, unjudged = contents(run, dataset, with_results=eval_results is not None)
-    from safebasin.run.provenance import hide
-
     section = hide(section)
     if out is None:
         print(section, end="")

@@ -174,4 +174,5 @@ def _parquet(table: Sequence[dict[str, Any]]) -> bytes:
 
 def _encodable(text: str) -> str:
     """The text with halves of surrogate pairs, which UTF-8 does not know, as their escapes."""
-    return "".join(printable(c) if "\ud800" <= c <= "\udfff" else c for c in text)
+    halves = {ord(c): printable(c) for c in set(text) if "\ud800" <= c <= "\udfff"}
+    return text.translate(halves) if halves else text
