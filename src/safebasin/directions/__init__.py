@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from safebasin.directions.adapter import Adapter
-from safebasin.directions.base import Direction, cosine, digest
+from safebasin.directions.base import cosine, digest
 from safebasin.directions.combination import (
     Combination,
     Principal,
@@ -30,7 +30,7 @@ from safebasin.directions.orthogonal import Orthogonal
 from safebasin.directions.resident import Resident
 from safebasin.directions.toward import Difference, Toward
 from safebasin.errors import DirectionError
-from safebasin.weights import Weights
+from safebasin.weights import Direction, Weights
 
 __all__ = [
     "Adapter",

@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from safebasin.directions.base import Direction
 from safebasin.errors import DirectionError
-from safebasin.weights import Weights
+from safebasin.weights import Direction, Weights
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import inner
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from safebasin.directions.counter_displacement import Term, parts_of, sums_of_squares
+from safebasin.directions.counter_displacement import displace_, parts_of, sums_of_squares
 from safebasin.directions.counter_noise import Parts, draw, noise_key, whole_numbers
 from safebasin.directions.gaussian import Gaussian, Normalise
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights
+from safebasin.weights.counted import Term
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.streaming import PIECE
 from safebasin.weights.sums import raw, row_inner
@@ -78,6 +79,17 @@ class CounterGaussian(Gaussian):
         if parameter.name not in self.weights:
             return None
         return Term(self._key(parameter), coefficient, self._scale(parameter))
+
+    def displace_(
+        self,
+        target: Tensor,
+        origin: Tensor,
+        terms: Sequence[Term],
+        parameter: Parameter,
+        offset: int,
+    ) -> Tensor:
+        """Add the noise of all terms to part of a parameter; see `Counted`."""
+        return displace_(target, origin, terms, offset=offset, parts=parts_of(parameter))
 
     def essence(self, parameter: Parameter) -> bytes | None:
         """Bytes that tell `tensor` apart from any other, without all of it; None for none."""

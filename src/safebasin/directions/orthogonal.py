@@ -8,10 +8,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from safebasin.directions.base import Direction, along_rows, products
+from safebasin.directions.base import along_rows, products
 from safebasin.directions.gaussian import Gaussian
 from safebasin.errors import DirectionError
-from safebasin.weights import Weights
+from safebasin.weights import Direction, Weights
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import at_once, inner, row_inner, rows_at_once
 

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from safebasin.directions.base import Direction, Essential
-from safebasin.weights import Weights
+from safebasin.directions.base import Essential
+from safebasin.weights import Direction, Weights
 from safebasin.weights.parameters import Parameter
 
 
