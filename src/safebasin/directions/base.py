@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from safebasin.config import Normalise
 from safebasin.errors import DirectionError
 from safebasin.weights import Direction, Weights
 from safebasin.weights.parameters import Parameter
@@ -21,6 +22,14 @@ class Essential(Protocol):
     def essence(self, parameter: Parameter) -> bytes | None:
         """Bytes that no other tensor of such a direction has; None where it has none."""
         ...
+
+
+@runtime_checkable
+class Normalised(Protocol):
+    """A direction that is as long as the weights, in every tensor or every row."""
+
+    weights: Weights
+    normalise: Normalise
 
 
 def cosine(a: Direction, b: Direction, weights: Weights) -> float:
