@@ -294,7 +294,7 @@ class TestOtherPackages:
     @pytest.fixture(autouse=True)
     def entries(self, monkeypatch: pytest.MonkeyPatch) -> None:
         found = [
-            EntryPoint(name, f"test_judges:{function}", registry.GROUP)
+            EntryPoint(name, f"test_judges:{function}", "safebasin.judges")
             for name, function in (
                 ("always", "always"),
                 ("breaks", "breaks"),

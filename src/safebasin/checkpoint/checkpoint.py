@@ -25,8 +25,9 @@ from safebasin.checkpoint.completeness import (
     require_language_head,
 )
 from safebasin.checkpoint.end_tokens import named_end_tokens, own_generation, stored_end_tokens
-from safebasin.checkpoint.gguf.description import describe, described, tokenizer_digest
+from safebasin.checkpoint.gguf.description import describe, tokenizer_digest
 from safebasin.checkpoint.gguf.files import local_file
+from safebasin.checkpoint.gguf.folders import described
 from safebasin.checkpoint.gguf.header import Header
 from safebasin.checkpoint.gguf.weights import (
     as_plain_model,

@@ -11,6 +11,7 @@ from safebasin.report.page.content import Measured
 from safebasin.run import RunFolder
 
 RANDOM = {"gaussian", "orthogonal"}
+"""The kinds of direction that are `random`; their classes load torch, and a test compares."""
 FEW_DIRECTIONS = 3
 WIDE = 0.5
 """An interval longer than this share of its value is called wide."""
