@@ -37,6 +37,7 @@ from safebasin.landscape.intervals import Array, Band, Estimate
 from safebasin.landscape.lines import WALL_TOP
 from safebasin.landscape.resample import Known, Measure, Sample
 from safebasin.landscape.summary import Basin, Region, Sharpness, Summary
+from safebasin.landscape.table import MEASURES
 from safebasin.plane import Plane, Point
 
 Definition = Literal["paper", "reference"]
@@ -280,6 +281,14 @@ class Survey:
             notes.append(f"{ends} ends of the range are below 0.99: the value depends on the range")
         return sample.estimate(measure, (0.0, 100.0), score, notes=notes, mean_of_prompts=True)
 
+    def reference_visage(self, score: Score = "asr") -> Estimate | None:
+        """VISAGE by the reference code, or None where that does not apply.
+
+        It counts every point of a line alike, which means something on an even grid alone.
+        """
+        axis, *more = self.plane.axes
+        return None if more or not axis.even else self.visage("reference", score)
+
     def auc(self, score: Score = "asr") -> Estimate:
         """The mean of 1 - ASR over the whole range by the trapezoid rule, in [0, 1]."""
         sample = self._sample(score)
@@ -336,8 +345,6 @@ class Survey:
 
     def summary(self, tolerance: float = TOLERANCE, score: Score = "asr") -> Summary:
         line = len(self.plane.axes) == 1
-        # The reference code counts every point alike, which means something on an even grid alone.
-        even = all(axis.even for axis in self.plane.axes)
         return Summary(
             judge=self.judge,
             score=score,
@@ -349,9 +356,11 @@ class Survey:
             unasked=self.unasked,
             assumed=self.assumed,
             origin=self.origin,
-            visage=self.visage("paper", score),
-            visage_reference=self.visage("reference", score) if line and even else None,
-            auc=self.auc(score),
+            numbers={
+                key: found
+                for key, one in MEASURES.items()
+                if one.compute and (found := one.compute(self, tolerance, score)) is not None
+            },
             basin=self.basin(tolerance, score) if line else None,
             region=None if line else self.region(tolerance, score),
             sharpness=self.sharpness(tolerance, score) if line and tolerance < WALL_TOP else None,
