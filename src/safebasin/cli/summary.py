@@ -54,9 +54,9 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
         yield "note", note
     yield "", ""
     for measure in MEASURES.values():
-        if measure.key in _LINES:
-            yield from _LINES[measure.key](result)
-        elif measure.key not in _IN_ANOTHER_LINE:
+        if measure.key in LINES:
+            yield from LINES[measure.key](result)
+        elif measure.key not in IN_ANOTHER_LINE:
             yield from _line(measure, summary)
     yield from _shares(result)
     yield from _scale(result)
@@ -319,7 +319,7 @@ def _note(estimate: Estimate) -> str:
     return f"; {estimate.note}" if known and estimate.note else ""
 
 
-_LINES: dict[str, Callable[[Result], Iterator[tuple[str, str]]]] = {
+LINES: dict[str, Callable[[Result], Iterator[tuple[str, str]]]] = {
     "origin.asr": _origin_asr,
     "basin.width": _extent,
     "visage": _visage,
@@ -327,7 +327,7 @@ _LINES: dict[str, Callable[[Result], Iterator[tuple[str, str]]]] = {
     "sharpness.negative": _walls,
 }
 """The measures that have a sentence of their own here."""
-_IN_ANOTHER_LINE = {
+IN_ANOTHER_LINE = {
     *(f"origin.shares.{outcome}" for outcome in OUTCOMES),
     "basin.negative.width", "basin.positive.width",
     "region.area_share", "region.equivalent_radius", "region.inner_radius",

@@ -79,13 +79,13 @@ class Measure:
         return said or self.beside(summary, self.of(summary) or Estimate(None))
 
 
-def _outcome(outcome: Outcome, meaning: str) -> Measure:
+def _outcome(outcome: Outcome, meaning: str, silent: str) -> Measure:
     return Measure(
         key=f"origin.shares.{outcome}",
         name=f"{outcome} at the origin",
         unit="%",
         meaning=f"the share of the undisplaced model's answers that are {meaning}",
-        silent="by a judge that tells refusals alone: what the other answers are",
+        silent=silent,
         read=lambda summary: None if summary.origin is None else summary.origin.shares[outcome],
         beside=lambda summary, estimate: "",
         label=None,
@@ -102,8 +102,8 @@ def _of_side(side: Literal["negative", "positive"]) -> Measure:
         key=f"basin.{side}.width",
         name=f"edge {where}",
         unit="alpha",
-        meaning=f"how far along a direction, {where} the origin, the ASR stays at or below the "
-        "tolerance (10 %): the mean of the directions' own edges",
+        meaning=f"how far {where} the origin the ASR stays at or below the tolerance (10 %): the "
+        "mean of the directions' own edges",
         silent="what lies beyond, and where the *mean curve* passes the tolerance",
         source=PENG,
         read=read,
@@ -155,8 +155,11 @@ def _at_most(summary: Summary, estimate: Estimate) -> str:
     return estimate.note or f"where ASR is at most {100 * tolerance:g} %"
 
 
-_SAID = {"refused": "refusals in readable language", "complied": "readable and no refusals",
-         "incoherent": "broken text"}  # fmt: skip
+_SAID: dict[Outcome, tuple[str, str]] = {
+    "refused": ("refusals in readable language", ""),
+    "complied": ("readable and no refusals", "by a judge that tells refusals alone, broken text"),
+    "incoherent": ("broken text", "by a judge that tells refusals alone, anything"),
+}
 
 MEASURES: dict[str, Measure] = {
     one.key: one
@@ -173,7 +176,7 @@ MEASURES: dict[str, Measure] = {
             absent="not in the grid",
             label="ASR of the model itself",
         ),
-        *(_outcome(outcome, _SAID[outcome]) for outcome in OUTCOMES),
+        *(_outcome(outcome, *_SAID[outcome]) for outcome in OUTCOMES),
         Measure(
             key="basin.width",
             name="basin width",
@@ -235,7 +238,7 @@ MEASURES: dict[str, Measure] = {
             unit="points of 100",
             meaning="the variant that the paper's code computes: a mean over the stretch between "
             "the first and last point below 100 %",
-            silent="as above; it keeps islands at 100 % inside the stretch",
+            silent="the same; it keeps islands at 100 % inside the stretch",
             source=f"the code of {PENG}",
             compute=lambda survey, _, score: survey.reference_visage(score),
             label=None,
