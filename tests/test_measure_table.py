@@ -15,7 +15,7 @@ from safebasin.cli import summary as console
 from safebasin.cli.step_summary import of_scan
 from safebasin.judges import build_all
 from safebasin.landscape import Estimate
-from safebasin.landscape.survey import Survey
+from safebasin.landscape.resample import Sample
 from safebasin.landscape.table import MEASURES, Measure
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report.card import card
@@ -34,7 +34,7 @@ MADE_UP = Measure(
     name="made-up depth",
     unit="%",
     meaning="how deep it is, for a test",
-    compute=lambda survey, tolerance, score: Estimate(0.4321, 0.1234, 0.5678, note="by a test"),
+    compute=lambda sample, tolerance, score: Estimate(0.4321, 0.1234, 0.5678, note="by a test"),
 )
 
 
@@ -129,8 +129,8 @@ def test_a_new_measure_is_its_computation_and_its_row(
 def test_a_measure_that_a_map_has_none_of_is_left_out(
     results: list[Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def on_planes(survey: Survey, tolerance: float, score: str) -> Estimate | None:
-        return Estimate(0.5) if len(survey.plane.axes) == 2 else None
+    def on_planes(sample: Sample, tolerance: float, score: str) -> Estimate | None:
+        return Estimate(0.5) if len(sample.axes) == 2 else None
 
     row = Measure(
         key="made_up", name="made-up", unit="alpha", meaning="nothing", compute=on_planes

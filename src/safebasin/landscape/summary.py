@@ -10,7 +10,6 @@ import numpy as np
 
 from safebasin.landscape.cells import Cell, Score
 from safebasin.landscape.intervals import Band, Estimate
-from safebasin.landscape.table import MEASURES
 
 
 @dataclass(frozen=True)
@@ -123,7 +122,7 @@ class Summary:
     unasked: int
     assumed: int
     origin: Cell | None
-    numbers: Mapping[str, Estimate]
+    numbers: Mapping[str, Estimate | None]
     basin: Basin | None
     region: Region | None
     sharpness: Sharpness | None
@@ -133,7 +132,7 @@ class Summary:
     @property
     def visage(self) -> Estimate:
         """VISAGE by the paper's definition, in points of 100."""
-        return self.numbers["visage"]
+        return self.numbers["visage"] or Estimate(None)
 
     @property
     def visage_reference(self) -> Estimate | None:
@@ -143,7 +142,7 @@ class Summary:
     @property
     def auc(self) -> Estimate:
         """The mean of 1 - ASR over the whole range, in [0, 1]."""
-        return self.numbers["auc"]
+        return self.numbers["auc"] or Estimate(None)
 
     @property
     def no_basin(self) -> str:
@@ -206,7 +205,7 @@ class Summary:
             "assumed": self.assumed,
             "origin": None if self.origin is None else _with_shares(self.origin),
             "no_basin": self.no_basin or None,
-            **{key: one(found.of(self)) for key, found in MEASURES.items() if not found.part},
+            **{key: one(estimate) for key, estimate in self.numbers.items()},
             "basin": one(self.basin),
             "region": one(self.region),
             "sharpness": one(self.sharpness),

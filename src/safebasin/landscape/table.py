@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from safebasin.exchange import OUTCOMES, Outcome
 from safebasin.landscape.cells import Score
 from safebasin.landscape.intervals import Estimate
-
-if TYPE_CHECKING:
-    from safebasin.landscape.summary import Region, Side, Summary
-    from safebasin.landscape.survey import Survey
+from safebasin.landscape.resample import Sample
+from safebasin.landscape.summary import Region, Side, Summary
+from safebasin.landscape.whole import area, reference_visage, visage
 
 MeasureUnit = Literal["%", "points of 100", "alpha", "ASR per alpha"]
 """A share, told in per cent; VISAGE's scale; a length and a slope in displacements."""
@@ -39,7 +38,7 @@ class Measure:
     unit      what its value is in; a share is from 0 to 1 and told in per cent
     meaning   what it says, and `silent` what it does not say, each as a clause
     source    where it is from; empty for what is safebasin's own
-    compute   its value by a survey, a tolerance and a score; None where the survey has none
+    compute   its value by what a survey knows, a tolerance and a score; None where there is none
     read      the same off a summary, for what is part of something that is computed as a whole
     beside    what stands beside its value on the page
     absent    what is said in place of the value where there is none; empty: it is left out
@@ -54,7 +53,7 @@ class Measure:
     meaning: str
     silent: str = ""
     source: str = ""
-    compute: Callable[[Survey, float, Score], Estimate | None] | None = None
+    compute: Callable[[Sample, float, Score], Estimate | None] | None = None
     read: Callable[[Summary], Estimate | None] | None = None
     beside: Callable[[Summary, Estimate], str] = own_note
     absent: str = ""
@@ -229,7 +228,7 @@ MEASURES: dict[str, Measure] = {
             "100 %",
             silent="how *wide* the basin is: a narrow perfect basin scores 100",
             source=f"{PENG}, Sec. 3",
-            compute=lambda survey, _, score: survey.visage("paper", score),
+            compute=lambda sample, _, score: visage(sample, "paper", score),
             of_basin=True,
         ),
         Measure(
@@ -240,7 +239,7 @@ MEASURES: dict[str, Measure] = {
             "the first and last point below 100 %",
             silent="the same; it keeps islands at 100 % inside the stretch",
             source=f"the code of {PENG}",
-            compute=lambda survey, _, score: survey.reference_visage(score),
+            compute=lambda sample, _, score: reference_visage(sample, score),
             label=None,
             of_basin=True,
             variant=True,
@@ -251,7 +250,7 @@ MEASURES: dict[str, Measure] = {
             unit="%",
             meaning="mean of 1 - ASR over the whole range, width and depth together",
             silent="which of the two",
-            compute=lambda survey, _, score: survey.auc(score),
+            compute=lambda sample, _, score: area(sample, score),
             label="Safe area of the range",
         ),
         _steepness("negative"),
