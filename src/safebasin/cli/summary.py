@@ -14,7 +14,7 @@ from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.summary import Basin, Sharpness, Side, Summary
 from safebasin.landscape.table import MEASURES, Measure
 from safebasin.report.broken_text import told_by
-from safebasin.report.quantities import estimated
+from safebasin.report.quantities import estimated, percent
 from safebasin.results import Result
 from safebasin.terminal import printable
 
@@ -302,16 +302,6 @@ def undefined(estimate: Estimate) -> str:
 def share(estimate: Estimate, of: str) -> str:
     """A percentage with its interval and what it is of, or that it is not defined and why."""
     return undefined(estimate) or f"{percent(estimate)} {of}"
-
-
-def percent(estimate: Estimate) -> str:
-    """A share as a percentage with its interval."""
-    if estimate.value is None:
-        return "not defined"
-    text = f"{100 * estimate.value:.1f} %"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
 
 
 def _note(estimate: Estimate) -> str:

@@ -40,6 +40,16 @@ def percent(estimate: Estimate) -> str:
     return f"{text} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
 
 
+def points(estimate: Estimate) -> str:
+    """A difference of shares in points, with its interval."""
+    if estimate.value is None:
+        return "not defined"
+    text = f"{100 * estimate.value:+.1f}"
+    if estimate.low is None or estimate.high is None:
+        return text
+    return f"{text} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
+
+
 def quantity(value: float | None, low: float | None, high: float | None, unit: Unit) -> str:
     """A number with its interval: `+1.2 (-2.0 to +6.1) points`, `4.0 % (1.2 to 9.1)`.
 

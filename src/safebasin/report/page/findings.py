@@ -9,7 +9,7 @@ from safebasin.landscape import TOLERANCE, Estimate, Side, Summary, Survey
 from safebasin.landscape.table import MEASURES, Measure
 from safebasin.report.broken_text import told_by
 from safebasin.report.page.content import Measured
-from safebasin.report.quantities import estimated
+from safebasin.report.quantities import estimated, percent
 from safebasin.run import RunFolder
 
 RANDOM = {"gaussian", "orthogonal"}
@@ -255,26 +255,6 @@ def differences(runs: Sequence[Measured]) -> list[str]:
         if any(value != values[0] for value in values[1:]):
             said.append(f"The runs differ in their {what}; a difference may come from that.")
     return said
-
-
-def percent(estimate: Estimate) -> str:
-    """A share as a percentage with its interval."""
-    if estimate.value is None:
-        return "not defined"
-    text = f"{100 * estimate.value:.1f} %"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
-def points(estimate: Estimate) -> str:
-    """A difference of shares in points, with its interval."""
-    if estimate.value is None:
-        return "not defined"
-    text = f"{100 * estimate.value:+.1f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
 
 
 def _unit(measured: Measured) -> str:
