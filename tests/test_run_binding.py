@@ -235,8 +235,12 @@ class TestFiles:
         with no_waiting_for_the_disk(), RunFolder.open(tmp_path / "run", whole) as opened:
             assert problems(opened.path) == []
             opened.adopt_judge("outcome", {"lexicon_sha256": sha256(b"word\n").hexdigest()})
+            # Killed between the folder of a judge and the file that says who it is.
+            opened.path.joinpath("verdicts", "other").mkdir()
             assert problems(opened.path) == []
+            assert set(opened.judges()) == {"outcome"}
             opened.write_point(FAR, [exchange(IDS[0])])
+            opened.path.joinpath("verdicts", "other").rmdir()
         assert problems(tmp_path / "run") == ["lexicon.txt: is missing"]
 
     @pytest.mark.parametrize("stopped", range(4))

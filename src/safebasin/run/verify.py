@@ -233,6 +233,8 @@ class _Reading:
                     self.capabilities[name] += 1
 
     def _judge(self, folder: str) -> None:
+        if (self.root / folder).is_dir() and not self._names(folder):
+            return  # whoever made it was stopped before the judge was recorded
         with self._noting(f"{folder}/{JUDGE_FILE}"):
             data = read_plain(self.root / folder / JUDGE_FILE)
             judge, spec, digest, _ = read_judge(data, Path(folder).name)
