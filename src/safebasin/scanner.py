@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from safebasin.capability import Probe
+from safebasin.capability.probe import Probe
 from safebasin.engines.model_shape import most_positions
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.errors import EngineError, RunBusy
@@ -25,7 +25,7 @@ from safebasin.results import (
     summarise,
 )
 from safebasin.run import RunFolder
-from safebasin.spread import Executor, Recipe
+from safebasin.spread.executor import Executor, Recipe
 from safebasin.spread.ray_actors import RayActors
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.capability import LM_EVAL, Bench
+from safebasin.capability.probe import Bench
 from safebasin.checkpoint.chats import write_chat
 from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.engines.template import Template
@@ -35,6 +35,7 @@ from safebasin.prompts import Prompt
 from safebasin.terminal import shorten
 from safebasin.thought import closing_of
 
+LM_EVAL = "lm-eval:"
 PREFERRED = ("acc", "exact_match", "acc_norm")
 """The metrics that are taken first where a task has several."""
 BOOTSTRAPS = 1000

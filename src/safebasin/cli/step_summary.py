@@ -21,8 +21,9 @@ from safebasin.run import RunFolder
 from safebasin.run.provenance import hide
 
 if TYPE_CHECKING:
-    from safebasin.compare import Check, Comparison
-    from safebasin.evaluate import Evaluation
+    from safebasin.compare.comparison import Comparison
+    from safebasin.compare.gates import Check
+    from safebasin.evaluate.study import Evaluation
     from safebasin.results import Result
 
 FILE = "GITHUB_STEP_SUMMARY"

@@ -11,7 +11,9 @@ from safebasin.cli.planning import ends_with_plan, whole_or_share
 from safebasin.cli.threads import spare_threads
 from safebasin.report.asked_under import told
 from safebasin.report.quantities import percent
-from safebasin.trajectory import Trajectory, TrajectoryConfig, prepare, trace, trace_shard
+from safebasin.trajectory.preparation import prepare
+from safebasin.trajectory.settings import TrajectoryConfig
+from safebasin.trajectory.study import Trajectory, trace, trace_shard
 
 
 def run_trajectory(

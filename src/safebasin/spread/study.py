@@ -13,7 +13,7 @@ from safebasin.engines.fast.engine import FastEngine
 from safebasin.plane import Point
 from safebasin.preparation import worker_count
 from safebasin.prompts import Prompt
-from safebasin.spread import Executor, Recipe
+from safebasin.spread.executor import Executor, Recipe
 from safebasin.spread.ray_actors import RayActors
 from safebasin.spread.workers import Workers
 
