@@ -42,7 +42,8 @@ LAYERS: list[set[str]] = [
 LIGHT = ["safebasin", "safebasin.landscape", "safebasin.run", "safebasin.prompts",
          "safebasin.judges", "safebasin.results", "safebasin.evidence.verification",
          "safebasin.evidence.export", "safebasin.evidence.card", "safebasin.report.figures",
-         "safebasin.testbed", "safebasin.cli.application"]  # fmt: skip
+         "safebasin.testbed", "safebasin.cli.application", "safebasin.cli.views.certify",
+         "safebasin.cli.views.watch"]  # fmt: skip
 
 
 def imports_of(path: Path) -> set[str]:
