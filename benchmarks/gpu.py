@@ -35,8 +35,7 @@ import torch
 from gpu_shapes import SHAPES, Drawn, model_of, prompts_of, tokenizer_of
 
 from safebasin.checkpoint import Checkpoint
-from safebasin.directions import Gaussian, Resident
-from safebasin.directions.counter import random_direction
+from safebasin.directions import Gaussian, Resident, random_direction
 from safebasin.engines import Sampling
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.fast.forward import Forward

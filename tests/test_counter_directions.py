@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import pico
 from safebasin.cli.views.scan import law_lines
-from safebasin.config import ScanConfig
+from safebasin.config import Normalise, ScanConfig
 from safebasin.directions import (
     CounterGaussian,
     Direction,
@@ -27,7 +27,6 @@ from safebasin.directions import (
     rebuild,
 )
 from safebasin.directions.counter_noise import noise_key, whole_numbers
-from safebasin.directions.gaussian import Normalise
 from safebasin.errors import DirectionError, RunMismatch, UsageError
 from safebasin.preparation import prepare
 from safebasin.run import RunFolder, strictjson

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from safebasin.directions.counter_displacement import Term, displace_, displace_by_torch_
+from safebasin.directions.counter_displacement import displace_, displace_by_torch_
 from safebasin.directions.counter_noise import (
     Parts,
     draw,
@@ -23,6 +23,7 @@ from safebasin.directions.counter_noise import (
 )
 from safebasin.directions.normal_table import UNIT, Reading, normals_on, table
 from safebasin.directions.philox import Key, words, words_on
+from safebasin.weights.counted import Term
 
 KEY = noise_key(7, "model.layers.0.mlp.up_proj.weight", (24, 8))
 WORD = 1 << 64

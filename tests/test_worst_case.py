@@ -15,14 +15,14 @@ import pico
 import planted
 from safebasin.checkpoint import Checkpoint
 from safebasin.config import ScanConfig
-from safebasin.directions import Gaussian, Given, cosine
+from safebasin.directions import Gaussian, Given, Held, cosine
 from safebasin.engines.template import Template
 from safebasin.errors import DirectionError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.prompts import Prompt
 from safebasin.scanner import Silent
 from safebasin.weights import Weights
-from safebasin.worst_case.ascent import Held, ascend, gradient, gradient_direction
+from safebasin.worst_case.ascent import ascend, gradient, gradient_direction
 from safebasin.worst_case.preparation import prepare
 from safebasin.worst_case.scores import FirstToken
 from safebasin.worst_case.settings import WorstCaseConfig

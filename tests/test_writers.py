@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 import judged_runs
 import safebasin
 from safebasin.compare.parts import unmeasured
+from safebasin.directions import Held
 from safebasin.errors import RunError
 from safebasin.finetune.folder import TrainingFolder
 from safebasin.plane import Axis, Plane
@@ -24,7 +25,6 @@ from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.atomic import make_folder, of_library, write_atomic, write_by
 from safebasin.run.sittings import read_sittings
-from safebasin.worst_case.ascent import Held
 
 SECRET = b"somebody's own file\n"
 LINE = Plane((Axis("x", (-0.1, 0.0, 0.1)),))
@@ -213,7 +213,7 @@ OWN_WAY = {
     "engines/vllm/lora_requests.py": "writes into a private temporary folder",
     "report/inspect_log.py": "writes a draft into a private temporary folder",
     "report/style.py": "draws into memory",
-    "worst_case/ascent.py": "writes the draft that `write_by` asks for",
+    "directions/held.py": "writes the draft that `write_by` asks for",
     "testbed/folders.py": "saves models of its own making into new folders",
     "judges/lexicon.py": "only its name is `save`",
 }

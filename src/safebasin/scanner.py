@@ -102,7 +102,7 @@ def measure(
     prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
     adopt(run, prepared.judges)
-    run.write_text(LEXICON, prepared.lexicon.text())
+    run.record_text(LEXICON, prepared.lexicon.text())
     missing = {point: tuple(run.missing(point, ids)) for point in points}
     wanted = len(missing) * len(ids)
     observer.started(wanted, wanted - sum(map(len, missing.values())))

@@ -116,7 +116,7 @@ def _written_by(template: Template) -> Callable[..., str]:
     """What lm-eval calls to write a conversation, within our limits."""
 
     def apply(chat: Sequence[Mapping[str, Any]], tokenize: bool = False, **options: Any) -> str:
-        return write_chat(template.tokenizer, chat, template.source, **options)
+        return write_chat(template.tokenizer, chat, template.source, today=template.day, **options)
 
     return apply
 
@@ -193,17 +193,16 @@ class LmEvalProbe:
         task, template = self.task, self.bench.template
         for part in task.parts.values():
             part.set_fewshot_seed(seed=SEED)
-        with template.clock.stopped(template.source):
-            results = evaluate(
-                lm=self._lm,
-                task_dict=dict(task.loaded),
-                limit=task.limit or None,
-                bootstrap_iters=BOOTSTRAPS,
-                log_samples=True,
-                apply_chat_template=template.source is not None,
-                fewshot_as_multiturn=template.source is not None,
-                system_instruction=template.system,
-            )
+        results = evaluate(
+            lm=self._lm,
+            task_dict=dict(task.loaded),
+            limit=task.limit or None,
+            bootstrap_iters=BOOTSTRAPS,
+            log_samples=True,
+            apply_chat_template=template.source is not None,
+            fewshot_as_multiturn=template.source is not None,
+            system_instruction=template.system,
+        )
         return [_item(name, task.metric, results) for name in sorted(task.parts)]
 
 

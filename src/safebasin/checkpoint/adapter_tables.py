@@ -8,13 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from shutil import copyfile
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from safebasin.checkpoint.parts import Parts
 from safebasin.checkpoint.vetting import read_header, vet_model
 from safebasin.errors import CheckpointError
-
-if TYPE_CHECKING:
-    from safebasin.checkpoint.checkpoint import Checkpoint
 
 LOG = logging.getLogger(__name__)
 
@@ -148,7 +146,7 @@ def table_names(model: Any) -> list[tuple[str, ...]]:
     return [names for names, tensor in parameter_groups(model) if id(tensor) in own]
 
 
-def separates_tables(checkpoint: Checkpoint, model: Any) -> bool:
+def separates_tables(checkpoint: Parts, model: Any) -> bool:
     """Whether a checkpoint has other values in two tables that `model` ties.
 
     It has where its adapter changes one of them, and where it is a whole model that stores both.

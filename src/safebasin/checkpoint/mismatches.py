@@ -6,17 +6,15 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from safebasin.checkpoint.chat_templates import stored_chat_template
+from safebasin.checkpoint.parts import Parts
 from safebasin.checkpoint.sources import commit, display
 from safebasin.checkpoint.vetting import read_json
 from safebasin.errors import CheckpointError, SafebasinError
 from safebasin.hub import is_commit
 from safebasin.terminal import shorten
-
-if TYPE_CHECKING:
-    from safebasin.checkpoint.checkpoint import Checkpoint
 
 _QUANTISED = re.compile(
     r"[-_.](bnb|[248]-?bits?|gptq|awq|hqq|exl2|gguf|nf4|int[48]|fp[48])\b", re.I
@@ -45,7 +43,7 @@ def refuse(found: Iterable[Mismatch], error: type[SafebasinError] = CheckpointEr
             raise error(one.sentence, one.remedy)
 
 
-def recorded_base(checkpoint: Checkpoint) -> list[Mismatch]:
+def recorded_base(checkpoint: Parts) -> list[Mismatch]:
     """What an adapter records of the base it was trained on, against the one it is put on.
 
     Empty for a model without an adapter. That shapes fit is seen where the adapter is read.
@@ -61,7 +59,7 @@ def recorded_base(checkpoint: Checkpoint) -> list[Mismatch]:
     ]
 
 
-def other_template(checkpoint: Checkpoint, source: str | None) -> list[Mismatch]:
+def other_template(checkpoint: Parts, source: str | None) -> list[Mismatch]:
     """Whether an adapter brings another chat template than `source`, by which prompts are asked.
 
     None where prompts are sent bare, as somebody wished.
@@ -79,7 +77,7 @@ def other_template(checkpoint: Checkpoint, source: str | None) -> list[Mismatch]
     ]
 
 
-def _recorded_name(checkpoint: Checkpoint, config: Mapping[str, Any]) -> list[Mismatch]:
+def _recorded_name(checkpoint: Parts, config: Mapping[str, Any]) -> list[Mismatch]:
     recorded = config.get("base_model_name_or_path")
     if not isinstance(recorded, str) or not recorded or _is_named(checkpoint, recorded):
         return []
@@ -92,7 +90,7 @@ def _recorded_name(checkpoint: Checkpoint, config: Mapping[str, Any]) -> list[Mi
     ]
 
 
-def _is_named(checkpoint: Checkpoint, recorded: str) -> bool:
+def _is_named(checkpoint: Parts, recorded: str) -> bool:
     """Whether the recorded name is the base's, as far as names tell."""
     folder, _ = checkpoint.folders
     given = [display(checkpoint.base), folder.resolve().name]
@@ -112,7 +110,7 @@ def _last(name: str) -> str:
     return re.split(r"[/\\:]", name.rstrip("/\\"))[-1].casefold()
 
 
-def _recorded_revision(checkpoint: Checkpoint, config: Mapping[str, Any]) -> list[Mismatch]:
+def _recorded_revision(checkpoint: Parts, config: Mapping[str, Any]) -> list[Mismatch]:
     recorded, name = config.get("revision"), config.get("base_model_name_or_path")
     if not isinstance(recorded, str) or not recorded or recorded in _MOVING:
         return []
@@ -147,7 +145,7 @@ def _resolved(folder: Path, revision: str) -> str | None:
     return path.read_text(encoding="utf-8").strip() if path.is_file() else None
 
 
-def _recorded_quantisation(checkpoint: Checkpoint, config: Mapping[str, Any]) -> list[Mismatch]:
+def _recorded_quantisation(checkpoint: Parts, config: Mapping[str, Any]) -> list[Mismatch]:
     recorded = config.get("base_model_name_or_path")
     if not isinstance(recorded, str) or not _QUANTISED.search(recorded):
         return []
@@ -160,5 +158,5 @@ def _recorded_quantisation(checkpoint: Checkpoint, config: Mapping[str, Any]) ->
     ]
 
 
-def _adapter(checkpoint: Checkpoint) -> str:
+def _adapter(checkpoint: Parts) -> str:
     return display(checkpoint.adapter or checkpoint.base)

@@ -16,7 +16,7 @@ from typing import Any
 from safebasin.checkpoint import codes
 from safebasin.checkpoint.adapter_kinds import refuse_unmergeable, several_adapters
 from safebasin.checkpoint.completeness import CONSTANTS
-from safebasin.checkpoint.gguf.description import WEIGHTS, described
+from safebasin.checkpoint.gguf.folders import WEIGHTS, described
 from safebasin.checkpoint.implementations import kernel_entry
 from safebasin.checkpoint.json_files import read_object, require_plain
 from safebasin.errors import CheckpointError

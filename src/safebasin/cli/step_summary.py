@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safebasin.cli.console import tell
-from safebasin.cli.summary import percent, share
+from safebasin.cli.summary import share
 from safebasin.errors import SafebasinError
 from safebasin.report.card import card, plain, plain_code
+from safebasin.report.quantities import percent
 from safebasin.run import RunFolder
 from safebasin.run.provenance import hide
 

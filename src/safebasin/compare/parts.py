@@ -116,7 +116,7 @@ def measure(
             remove_study_leftovers(folder)
         for part, run in zip(parts, runs, strict=True):
             adopt(run, part.judges)
-            run.write_text(LEXICON, lexicon.text())
+            run.record_text(LEXICON, lexicon.text())
         missing = [
             {
                 point: tuple(run.missing(point, part.prompts.ids))

@@ -7,13 +7,8 @@ float32 and scaled already, so a coefficient is all that is missing: W = W0 + Σ
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
-import torch
-
 from safebasin.directions.adapter import Adapter
-from safebasin.directions.base import Direction, cosine, digest
+from safebasin.directions.base import cosine, digest
 from safebasin.directions.combination import (
     Combination,
     Principal,
@@ -23,16 +18,18 @@ from safebasin.directions.combination import (
     project,
     relative,
 )
-from safebasin.directions.counter import CounterGaussian, random_direction
-from safebasin.directions.gaussian import Gaussian
+from safebasin.directions.counter import CounterGaussian
+from safebasin.directions.gaussian import Gaussian, random_direction
 from safebasin.directions.given import Given
+from safebasin.directions.held import Held
+from safebasin.directions.kinds import KINDS, rebuild
 from safebasin.directions.orthogonal import Orthogonal
 from safebasin.directions.resident import Resident
 from safebasin.directions.toward import Difference, Toward
-from safebasin.errors import DirectionError
-from safebasin.weights import Weights
+from safebasin.weights import Direction
 
 __all__ = [
+    "KINDS",
     "Adapter",
     "Combination",
     "CounterGaussian",
@@ -40,6 +37,7 @@ __all__ = [
     "Direction",
     "Gaussian",
     "Given",
+    "Held",
     "Orthogonal",
     "Principal",
     "Projection",
@@ -56,38 +54,19 @@ __all__ = [
 ]
 
 
-def rebuild(spec: Mapping[str, Any], weights: Weights) -> Direction:
-    """The direction that `spec()` describes; raises DirectionError where it describes none."""
-    try:
-        match spec["kind"]:
-            case "gaussian":
-                law = spec.get("law", "stream")  # earlier versions knew no other
-                return random_direction(
-                    spec["seed"], weights, spec["normalise"], law, name=spec["name"]
-                )
-            case "orthogonal":
-                second, first = (rebuild(spec[key], weights) for key in ("second", "first"))
-                return Orthogonal(second, first, weights, spec["form"], name=spec["name"])
-            case "given":
-                return Given.rebuild(spec, weights)
-            case "rounded":
-                dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}[spec["dtype"]]
-                return Resident(rebuild(spec["direction"], weights), weights, dtype=dtype)
-            case "toward":
-                return Toward.rebuild(spec, weights)
-            case "difference":
-                return Difference.rebuild(spec, weights)
-            case "adapter":
-                return Adapter.rebuild(spec, weights)
-            case "combination":
-                terms = [(float(c), rebuild(inner, weights)) for c, inner in spec["terms"]]
-                return Combination(terms, name=spec["name"])
-            case kind:
-                raise DirectionError(
-                    f"There is no kind of direction '{kind}'.", "Update safebasin."
-                )
-    except (KeyError, TypeError) as error:
-        raise DirectionError(
-            f"The description of a direction lacks or misstates {error}.",
-            "Take it from the manifest of a run.",
-        ) from error
+KINDS.update(
+    {
+        one.kind: one
+        for one in (
+            Adapter,
+            Combination,
+            Difference,
+            Gaussian,
+            Given,
+            Held,
+            Orthogonal,
+            Resident,
+            Toward,
+        )
+    }
+)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -37,6 +37,9 @@ class Adapter:
     `merge=False` NotLowRank is raised instead. Raises DirectionError where it changes tied
     weights or was trained for another base, and CheckpointError where PEFT cannot merge it.
     """
+
+    kind: ClassVar[str] = "adapter"
+    random: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -93,7 +96,7 @@ class Adapter:
 
     def spec(self) -> dict[str, Any]:
         return {
-            "kind": "adapter",
+            "kind": self.kind,
             "name": self.name,
             "path": str(self.folder),
             "sha256": self.sha256,

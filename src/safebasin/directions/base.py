@@ -1,37 +1,18 @@
-"""What a direction is, and what can be said of any."""
+"""What can be said of any direction."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
+from safebasin.config import Normalise
 from safebasin.errors import DirectionError
-from safebasin.weights import Weights
+from safebasin.weights import Direction, Weights
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import inner, raw
-
-
-class Direction(Protocol):
-    """Something to move along."""
-
-    @property
-    def name(self) -> str:
-        """Unique among the directions of a run."""
-        ...
-
-    def spec(self) -> dict[str, Any]:
-        """JSON values from which `rebuild` makes the same direction again."""
-        ...
-
-    def tensor(self, parameter: Parameter) -> Tensor | None:
-        """The displacement of one parameter at coefficient 1: float32, of the parameter's shape.
-
-        None where the direction leaves the parameter alone.
-        """
-        ...
 
 
 @runtime_checkable
@@ -41,6 +22,14 @@ class Essential(Protocol):
     def essence(self, parameter: Parameter) -> bytes | None:
         """Bytes that no other tensor of such a direction has; None where it has none."""
         ...
+
+
+@runtime_checkable
+class Normalised(Protocol):
+    """A direction that is as long as the weights, in every tensor or every row."""
+
+    weights: Weights
+    normalise: Normalise
 
 
 def cosine(a: Direction, b: Direction, weights: Weights) -> float:

@@ -6,17 +6,17 @@ Everything is streamed: one tensor of each direction is in memory at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from safebasin.directions.base import Direction
+from safebasin.directions.kinds import rebuild
 from safebasin.errors import DirectionError
-from safebasin.weights import Weights
+from safebasin.weights import Direction, Weights
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import inner
 
@@ -27,6 +27,9 @@ _RANK = 1e-10
 class Combination:
     """A sum of directions: d = Σ c_i·d_i, in float64 and rounded once."""
 
+    kind: ClassVar[str] = "combination"
+    random: ClassVar[bool] = False
+
     def __init__(self, terms: Sequence[tuple[float, Direction]], *, name: str) -> None:
         if not terms or not all(math.isfinite(coefficient) for coefficient, _ in terms):
             raise DirectionError(
@@ -36,9 +39,15 @@ class Combination:
         self.terms = tuple(terms)
         self.name = name
 
+    @classmethod
+    def rebuild(cls, spec: Mapping[str, Any], weights: Weights) -> Combination:
+        """The sum of a `spec()`, each of its directions rebuilt."""
+        terms = [(float(c), rebuild(inner, weights)) for c, inner in spec["terms"]]
+        return cls(terms, name=spec["name"])
+
     def spec(self) -> dict[str, Any]:
         return {
-            "kind": "combination",
+            "kind": self.kind,
             "name": self.name,
             "terms": [[coefficient, direction.spec()] for coefficient, direction in self.terms],
         }

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from safebasin.directions.counter_displacement import Term, parts_of, sums_of_squares
+from safebasin.config import Normalise
+from safebasin.directions.counter_displacement import displace_, parts_of, sums_of_squares
 from safebasin.directions.counter_noise import Parts, draw, noise_key, whole_numbers
-from safebasin.directions.gaussian import Gaussian, Normalise
-from safebasin.errors import DirectionError
+from safebasin.directions.gaussian import LAWS, Gaussian
 from safebasin.weights import Weights
+from safebasin.weights.counted import Term
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.streaming import PIECE
 from safebasin.weights.sums import raw, row_inner
-
-Law = Literal["stream", "counter"]
 
 _SAMPLE = 1 << 12
 
@@ -79,6 +78,17 @@ class CounterGaussian(Gaussian):
             return None
         return Term(self._key(parameter), coefficient, self._scale(parameter))
 
+    def displace_(
+        self,
+        target: Tensor,
+        origin: Tensor,
+        terms: Sequence[Term],
+        parameter: Parameter,
+        offset: int,
+    ) -> Tensor:
+        """Add the noise of all terms to part of a parameter; see `Counted`."""
+        return displace_(target, origin, terms, offset=offset, parts=parts_of(parameter))
+
     def essence(self, parameter: Parameter) -> bytes | None:
         """Bytes that tell `tensor` apart from any other, without all of it; None for none."""
         if parameter.name not in self.weights:
@@ -121,23 +131,4 @@ class CounterGaussian(Gaussian):
         return scales if len(scales) > 1 else float(scales)
 
 
-def random_direction(
-    seed: int,
-    weights: Weights,
-    normalise: Normalise = "tensor",
-    law: Law = "stream",
-    *,
-    name: str | None = None,
-) -> Gaussian:
-    """The direction of a seed by a law: `Gaussian` for "stream", `CounterGaussian` for "counter".
-
-    Raises DirectionError for another law.
-    """
-    match law:
-        case "stream":
-            return Gaussian(seed, weights, normalise, name=name)
-        case "counter":
-            return CounterGaussian(seed, weights, normalise, name=name)
-    raise DirectionError(
-        f"There is no law '{law}' of random directions.", "Give stream or counter, or update."
-    )
+LAWS["counter"] = CounterGaussian

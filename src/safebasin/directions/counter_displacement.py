@@ -10,33 +10,20 @@ import importlib.util
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from safebasin.directions.counter_noise import Parts, draw, square_sums
+from safebasin.directions.counter_noise import Parts, by_row, draw, square_sums
 from safebasin.directions.philox import Key
+from safebasin.weights.counted import Term
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import fp32
 
 _PIECE = 1 << 24
 _PIECE_ON_CPU = 1 << 20
-
-
-class Term(NamedTuple):
-    """How far to move along the noise of one parameter in one direction.
-
-    `scale` makes noise the direction: ‖W‖/‖z‖, one for the tensor, or float32 with one for each
-    matrix or each row of the tensor's parts; `coefficient` is that of the point. Both count as
-    float32.
-    """
-
-    key: Key
-    coefficient: float
-    scale: float | Tensor
 
 
 def displace_(
@@ -94,13 +81,6 @@ def displace_by_torch_(
         to.copy_(total)
         finite &= to.isfinite().all()
     return finite
-
-
-def by_row(scale: Tensor, parts: Parts | None) -> Tensor:
-    """The scales of all rows, of what may be those of the matrices or of the whole."""
-    if parts is None:
-        raise ValueError("scales of rows need the parts of the tensor")
-    return scale.reshape(-1).repeat_interleave(parts.all_rows // scale.numel())
 
 
 def _spread(scales: Tensor, begin: int, count: int, parts: Parts | None) -> Tensor:

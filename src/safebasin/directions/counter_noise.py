@@ -53,6 +53,13 @@ class Parts(NamedTuple):
         return self.matrices * self.rows
 
 
+def by_row(scale: Tensor, parts: Parts | None) -> Tensor:
+    """The scales of all rows, of what may be those of the matrices or of the whole."""
+    if parts is None:
+        raise ValueError("scales of rows need the parts of the tensor")
+    return scale.reshape(-1).repeat_interleave(parts.all_rows // scale.numel())
+
+
 def noise_key(seed: int, name: str, shape: Sequence[int]) -> Key:
     """The key of a parameter's noise, from the seed, its name and its shape."""
     return key_of(f"safebasin counter 1\0{seed}\0{name}\0{'x'.join(map(str, shape))}")

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from safebasin.config import Law, Normalise
 from safebasin.directions.base import along_rows
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.streaming import PIECE
 from safebasin.weights.sums import fp32, norm, norm_of_pieces, row_inner
-
-Normalise = Literal["tensor", "row"]
 
 
 class Gaussian:
@@ -36,6 +35,9 @@ class Gaussian:
     neither is what has norm zero.
     """
 
+    kind: ClassVar[str] = "gaussian"
+    random: ClassVar[bool] = True
+
     def __init__(
         self,
         seed: int,
@@ -52,9 +54,15 @@ class Gaussian:
         self.name = name or f"gaussian-{self.seed}"
         self._factors: dict[str, tuple[float, ...]] = {}
 
+    @classmethod
+    def rebuild(cls, spec: Mapping[str, Any], weights: Weights) -> Gaussian:
+        """The direction of a `spec()`, of whatever law."""
+        law = spec.get("law", "stream")  # earlier versions knew no other
+        return random_direction(spec["seed"], weights, spec["normalise"], law, name=spec["name"])
+
     def spec(self) -> dict[str, Any]:
         return {
-            "kind": "gaussian",
+            "kind": self.kind,
             "name": self.name,
             "seed": self.seed,
             "normalise": self.normalise,
@@ -123,6 +131,29 @@ class Gaussian:
         for begin in range(0, count, PIECE):
             size = min(PIECE, count - begin)
             yield torch.from_numpy(generator.standard_normal(size, dtype=np.float32))
+
+
+LAWS: dict[str, type[Gaussian]] = {"stream": Gaussian}
+"""What draws a seed's noise: by a stream here, and by a counter in `CounterGaussian`."""
+
+
+def random_direction(
+    seed: int,
+    weights: Weights,
+    normalise: Normalise = "tensor",
+    law: Law = "stream",
+    *,
+    name: str | None = None,
+) -> Gaussian:
+    """The direction of a seed by a law: `Gaussian` for "stream", `CounterGaussian` for "counter".
+
+    Raises DirectionError for another law.
+    """
+    if law not in LAWS:
+        raise DirectionError(
+            f"There is no law '{law}' of random directions.", "Give stream or counter, or update."
+        )
+    return LAWS[law](seed, weights, normalise, name=name)
 
 
 def _regrouped(pieces: Iterator[Tensor], size: int) -> Iterator[Tensor]:

@@ -8,7 +8,7 @@ import pickle
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -28,6 +28,9 @@ class Given:
 
     Raises DirectionError where the file cannot be read or does not fit the weights.
     """
+
+    kind: ClassVar[str] = "given"
+    random: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -94,7 +97,7 @@ class Given:
 
     def spec(self) -> dict[str, Any]:
         return {
-            "kind": "given",
+            "kind": self.kind,
             "name": self.name,
             "path": str(self.path),
             "sha256": self.sha256,

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from safebasin.directions.base import Direction, along_rows, products
-from safebasin.directions.gaussian import Gaussian
+from safebasin.directions.base import Normalised, along_rows, products
+from safebasin.directions.kinds import rebuild
 from safebasin.errors import DirectionError
-from safebasin.weights import Weights
+from safebasin.weights import Direction, Weights
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import at_once, inner, row_inner, rows_at_once
 
@@ -33,10 +34,13 @@ class Orthogonal:
     form="global"  one coefficient for all tensors, and ‖e‖ = ‖d1‖ as a whole: the planes between
                    models of Peng et al. (2024), Sec. 3
 
-    The default is the normalisation of `second` where that is Gaussian, else "global", which needs
+    The default is the normalisation of `second` where that has one, else "global", which needs
     `weights` and reads both directions once at the start. Computed in float64 and rounded once.
     Raises DirectionError where the two are parallel.
     """
+
+    kind: ClassVar[str] = "orthogonal"
+    random: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -48,10 +52,10 @@ class Orthogonal:
         name: str | None = None,
     ) -> None:
         if form is None:
-            form = second.normalise if isinstance(second, Gaussian) else "global"
+            form = second.normalise if isinstance(second, Normalised) else "global"
         if form not in ("tensor", "row", "global"):
             raise DirectionError(f"Unknown form '{form}'.", "Give tensor, row or global.")
-        if weights is None and isinstance(second, Gaussian):
+        if weights is None and isinstance(second, Normalised):
             weights = second.weights
         if weights is None:
             raise DirectionError(
@@ -70,9 +74,15 @@ class Orthogonal:
             if views:
                 self.tensor(min(views, key=lambda view: math.prod(view.shape)))
 
+    @classmethod
+    def rebuild(cls, spec: Mapping[str, Any], weights: Weights) -> Orthogonal:
+        """The direction of a `spec()`, both of its own rebuilt."""
+        second, first = (rebuild(spec[key], weights) for key in ("second", "first"))
+        return cls(second, first, weights, spec["form"], name=spec["name"])
+
     def spec(self) -> dict[str, Any]:
         return {
-            "kind": "orthogonal",
+            "kind": self.kind,
             "name": self.name,
             "form": self.form,
             "second": self.second.spec(),

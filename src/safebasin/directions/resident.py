@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from safebasin.directions.base import Direction, Essential
-from safebasin.weights import Weights
+from safebasin.directions.base import Essential
+from safebasin.directions.kinds import rebuild
+from safebasin.weights import Direction, Weights
 from safebasin.weights.parameters import Parameter
 
 
@@ -20,6 +22,9 @@ class Resident:
     With the default dtype the values are the same bit for bit. In a narrower dtype they are
     rounded, and the direction has a spec and a digest of its own.
     """
+
+    kind: ClassVar[str] = "rounded"
+    random: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -44,11 +49,17 @@ class Resident:
             drawn = pool.map(draw, views)
             self._tensors = {view.name: tensor for view, tensor in zip(views, drawn, strict=True)}
 
+    @classmethod
+    def rebuild(cls, spec: Mapping[str, Any], weights: Weights) -> Resident:
+        """The rounded direction of a `spec()`, the one that it holds rebuilt."""
+        dtype = {"bfloat16": torch.bfloat16, "float16": torch.float16}[spec["dtype"]]
+        return cls(rebuild(spec["direction"], weights), weights, dtype=dtype)
+
     def spec(self) -> dict[str, Any]:
         if self.dtype == torch.float32:
             return self.direction.spec()
         return {
-            "kind": "rounded",
+            "kind": self.kind,
             "name": self.name,
             "dtype": str(self.dtype).removeprefix("torch."),
             "direction": self.direction.spec(),

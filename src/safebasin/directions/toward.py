@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -25,6 +25,9 @@ class Toward:
     as they are asked for. Raises DirectionError, listing what disagrees, where the checkpoint has
     other parameters, shapes or tokens; tables of tokens of another length move where they overlap.
     """
+
+    kind: ClassVar[str] = "toward"
+    random: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -48,7 +51,7 @@ class Toward:
         return cls(_checkpoint(spec), weights, name=spec["name"])
 
     def spec(self) -> dict[str, Any]:
-        return {"kind": "toward", "name": self.name, **_spec(self.checkpoint)}
+        return {"kind": self.kind, "name": self.name, **_spec(self.checkpoint)}
 
     def tensor(self, parameter: Parameter) -> Tensor | None:
         if parameter.name not in self.weights:
@@ -64,6 +67,9 @@ class Difference:
     of AsFT (arXiv 2506.08473, Sec. 3); that of two fine-tunes leads from one to the other.
     Not normalised. Raises DirectionError as `Toward` does.
     """
+
+    kind: ClassVar[str] = "difference"
+    random: ClassVar[bool] = False
 
     def __init__(
         self, start: Checkpoint, end: Checkpoint, weights: Weights, *, name: str | None = None
@@ -81,7 +87,7 @@ class Difference:
 
     def spec(self) -> dict[str, Any]:
         ends = {"start": _spec(self.start), "end": _spec(self.end)}
-        return {"kind": "difference", "name": self.name, **ends}
+        return {"kind": self.kind, "name": self.name, **ends}
 
     def tensor(self, parameter: Parameter) -> Tensor | None:
         if parameter.name not in self.weights:

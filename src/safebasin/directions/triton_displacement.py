@@ -21,10 +21,10 @@ import triton.language as tl
 from numpy.typing import NDArray
 from torch import Tensor
 
-from safebasin.directions.counter_displacement import Term, by_row
-from safebasin.directions.counter_noise import PER_BLOCK, Parts, halved_sums, joined
+from safebasin.directions.counter_noise import PER_BLOCK, Parts, by_row, halved_sums, joined
 from safebasin.directions.normal_table import packed_on
 from safebasin.directions.philox import Key, signed
+from safebasin.weights.counted import Term
 
 _BLOCKS = 256  # of the generator in one program: 2,048 elements
 _WARPS = 4

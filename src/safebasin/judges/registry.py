@@ -24,9 +24,6 @@ from safebasin.judges.soundness import require_judge
 from safebasin.judges.stored import StoredJudge, measures_of
 from safebasin.terminal import shorten
 
-GROUP = "safebasin.judges"
-"""The entry points of other packages: name -> a function of the lexicon (or None) to a judge."""
-
 Factory = Callable[[Lexicon | None], Judge]
 
 _OURS: dict[str, Factory] = {
@@ -92,7 +89,9 @@ TUNABLE: dict[str, Callable[[str, Lexicon | None], Judge]] = {
 
 
 def _theirs() -> dict[str, EntryPoint]:
-    return {entry.name: entry for entry in entry_points(group=GROUP) if entry.name not in _OURS}
+    """Entry points of other packages: name -> a function of the lexicon (or None) to a judge."""
+    theirs = entry_points(group="safebasin.judges")
+    return {entry.name: entry for entry in theirs if entry.name not in _OURS}
 
 
 def names() -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.config import ScanConfig
-from safebasin.directions import Direction
+from safebasin.directions import Direction, Held
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.first_token import FirstTokenScorer, Openers
 from safebasin.engines.plain import PlainEngine
@@ -26,7 +26,7 @@ from safebasin.testbed.folders import load_model
 from safebasin.testbed.grammar import OPENERS, REFUSALS
 from safebasin.testbed.prompt_files import Kind, TestbedPrompt, build_prompts
 from safebasin.testbed.topics import HARMFUL
-from safebasin.worst_case.ascent import Held, ascend
+from safebasin.worst_case.ascent import ascend
 from safebasin.worst_case.scores import FirstToken
 
 TOLERANCE = 0.10

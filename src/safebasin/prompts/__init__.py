@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from safebasin.prompts.packaged import CHOICE_SETS, EVERYDAY, PACKAGED
 from safebasin.prompts.prompt import KINDS, Kind, Prompt, PromptSet
 from safebasin.prompts.published import PUBLISHED, Published
-from safebasin.prompts.sets import CHOICE_SETS, EVERYDAY, PACKAGED, load
+from safebasin.prompts.sets import load
 
 __all__ = [
     "CHOICE_SETS",

@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from safebasin.prompts.packaged import EVERYDAY, PACKAGED
 from safebasin.prompts.prompt import Prompt
 from safebasin.prompts.published import BY_NAME, PUBLISHED, Published
 
@@ -102,8 +103,6 @@ def _titles_by_name() -> dict[str, str]:
 
 
 def _plain_names() -> set[str]:
-    from safebasin.prompts.sets import EVERYDAY, PACKAGED  # builds on this module
-
     return {_plain(name) for name in (EVERYDAY, *PACKAGED)}
 
 

@@ -20,28 +20,16 @@ from safebasin.prompts.formats import (
     generic,
 )
 from safebasin.prompts.identity import content_digest, own_name, recognised
-from safebasin.prompts.prompt import KINDS, Kind, Prompt, PromptSet
+from safebasin.prompts.packaged import CHOICE_SETS, EVERYDAY, PACKAGED
+from safebasin.prompts.prompt import Kind, Prompt, PromptSet
 from safebasin.prompts.published import BY_NAME, Published, Request, requested
 from safebasin.prompts.rows import read_prompts
 from safebasin.terminal import shorten
-
-PACKAGED: dict[str, tuple[Kind, str]] = {
-    f"testbed:{kind}{suffix}": (kind, split)
-    for suffix, split in (("", "test"), ("-dev", "dev"))
-    for kind in KINDS
-}
-"""The sets that come with the packaged model: name -> (kind, split)."""
 
 LOG = logging.getLogger(__name__)
 
 GOAL = "goal"
 """The column that holds what an attacker wants, in the published sets that have one."""
-
-EVERYDAY = "everyday"
-"""Plain questions in English that any instructed model helps with."""
-
-CHOICE_SETS = {"testbed:choice": "test", "testbed:choice-dev": "dev"}
-"""The packaged multiple-choice questions, which `--capability` takes: name -> split."""
 
 
 def load(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from safebasin.weights.direction import Direction
 from safebasin.weights.displacement import Weights
 from safebasin.weights.parameters import Parameter
 
-__all__ = ["Parameter", "Weights"]
+__all__ = ["Direction", "Parameter", "Weights"]

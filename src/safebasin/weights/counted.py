@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -12,8 +12,18 @@ from safebasin.weights.parameters import Parameter
 from safebasin.weights.streaming import PIECE
 from safebasin.weights.sums import fp32
 
-if TYPE_CHECKING:
-    from safebasin.directions.counter_displacement import Term
+
+class Term(NamedTuple):
+    """How far to move along the noise of one parameter in one direction.
+
+    `key` is the noise's, and `scale` makes it the direction: ‖W‖/‖z‖, one for the tensor, or
+    float32 with one for each matrix or each row of the tensor's parts; `coefficient` is that of
+    the point. Both count as float32.
+    """
+
+    key: tuple[int, int]
+    coefficient: float
+    scale: float | Tensor
 
 
 @runtime_checkable
@@ -24,37 +34,51 @@ class Counted(Protocol):
         """What displaces the parameter by so much; None where it is not moved."""
         ...
 
+    def displace_(
+        self,
+        target: Tensor,
+        origin: Tensor,
+        terms: Sequence[Term],
+        parameter: Parameter,
+        offset: int,
+    ) -> Tensor:
+        """Write origin + Σ c·(s·z) of all terms, its own and others', into `target`.
+
+        Both are elements offset, offset + 1, ... of the parameter, on one device. Returns whether
+        all that was written is finite, bool [] on the device.
+        """
+        ...
+
+
+class Drawn(NamedTuple):
+    """The terms of all directions for one parameter, and a direction that can add them."""
+
+    direction: Counted
+    terms: list[Term]
+
 
 def counted(
     moves: Sequence[tuple[float, object]], views: Sequence[Parameter], target: Tensor
-) -> list[Term] | None:
+) -> Drawn | None:
     """The terms of each (coefficient, direction); None where one of them is to be held."""
-    if not target.is_contiguous() or not all(isinstance(move, Counted) for _, move in moves):
+    found = [(fp32(c), direction) for c, direction in moves if isinstance(direction, Counted)]
+    if not target.is_contiguous() or len(found) < len(moves):
         return None
-    found = (
-        direction.term(view, fp32(coefficient))
-        for coefficient, direction in moves
-        if isinstance(direction, Counted)
-        for view in views
-    )
-    return [term for term in found if term is not None]
+    terms = (direction.term(view, c) for c, direction in found for view in views)
+    return Drawn(found[0][1], [term for term in terms if term is not None])
 
 
-def add_counted(
-    target: Tensor, origin: Tensor, parameter: Parameter, terms: Sequence[Term]
-) -> Tensor:
+def add_counted(target: Tensor, origin: Tensor, parameter: Parameter, drawn: Drawn) -> Tensor:
     """target = cast(fp32(origin) + Σ fp32(c·fp32(s·z))), drawn on the target's device.
 
     Returns whether all of it is finite, bool [] on the target's device.
     """
-    from safebasin.directions.counter_displacement import displace_, parts_of
-
-    fall = parts_of(parameter)
+    direction, terms = drawn
     if origin.device == target.device:
-        return displace_(target, origin, terms, parts=fall)
+        return direction.displace_(target, origin, terms, parameter, 0)
     finite = torch.ones((), dtype=torch.bool, device=target.device)
     parts = zip(*(torch.split(tensor.view(-1), PIECE) for tensor in (target, origin)), strict=True)
     for number, (to, start) in enumerate(parts):
         near = start.to(to.device, non_blocking=True)
-        finite &= displace_(to, near, terms, offset=number * PIECE, parts=fall)
+        finite &= direction.displace_(to, near, terms, parameter, number * PIECE)
     return finite

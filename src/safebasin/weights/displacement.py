@@ -10,21 +10,19 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from safebasin.errors import CheckpointError, DirectionError, UsageError
 from safebasin.weights.counted import add_counted, counted
+from safebasin.weights.direction import Direction
 from safebasin.weights.parameters import Parameter, Survey, layer_set
 from safebasin.weights.streaming import add_pieces, streams
 from safebasin.weights.sums import fp32, norm, raw
 
 LOG = logging.getLogger(__name__)
-
-if TYPE_CHECKING:
-    from safebasin.directions import Direction
 
 Tied = Literal["once", "reference"]
 
@@ -256,11 +254,11 @@ class Weights:
         for parameter in self.parameters:
             target = self._store.survey.tensors[parameter.name]
             origin = self._store.pristine[parameter.name]
-            terms = counted(moves, self._views(parameter), target)
-            if terms is not None:
-                if terms:
+            drawn = counted(moves, self._views(parameter), target)
+            if drawn is not None:
+                if drawn.terms:
                     written.append(parameter.name)
-                    self._note(overflow, add_counted(target, origin, parameter, terms))
+                    self._note(overflow, add_counted(target, origin, parameter, drawn))
                 continue
             pieces = None if self.tied != "once" else streams(moves, parameter, target)
             if pieces is not None:

@@ -4,54 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from safebasin.directions import Gaussian
+from safebasin.directions import Gaussian, Held
 from safebasin.errors import DirectionError
-from safebasin.run.atomic import of_library, prepare_folder, write_by
 from safebasin.weights import Weights
-from safebasin.weights.parameters import Parameter
 
 Harm = Callable[[], Tensor]
 """The score to raise, at the weights as they are: a scalar with a graph."""
-
-
-class Held:
-    """A displacement held in memory, by parameter name."""
-
-    def __init__(self, name: str, tensors: dict[str, Tensor]) -> None:
-        self.name = name
-        self.tensors = tensors
-
-    def spec(self) -> dict[str, Any]:
-        return {"kind": "held", "name": self.name}
-
-    def tensor(self, parameter: Parameter) -> Tensor | None:
-        return self.tensors.get(parameter.name)
-
-    def save(self, path: Path, scale: float = 1.0) -> Path:
-        """Write it as safetensors, for `--directions`.
-
-        Raises RunError where its folder is a link or it cannot be written.
-        """
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
-        scaled = {n: (t * scale).cpu().contiguous() for n, t in self.tensors.items()}
-        prepare_folder(path.parent)
-
-        def write(draft: Path) -> None:
-            try:
-                save_file(scaled, draft)
-            except SafetensorError as error:
-                raise of_library(error) from error
-
-        write_by(path, write)
-        return path
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from safebasin.compare.edge import edge_part, path_survey
 from safebasin.compare.parts import Part, measure
 from safebasin.compare.plan import StudyPlan, study_plan
-from safebasin.directions import Direction, Given, random_direction
+from safebasin.directions import Direction, Given, Held, random_direction
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.token_table import pad_token_of
 from safebasin.errors import RunError
@@ -30,7 +30,7 @@ from safebasin.scanner import Observer, Silent
 from safebasin.spread.executor import Recipe
 from safebasin.spread.study import Spread
 from safebasin.terminal import printable
-from safebasin.worst_case.ascent import Held, ascend, gradient_direction
+from safebasin.worst_case.ascent import ascend, gradient_direction
 from safebasin.worst_case.preparation import Prepared, prepare
 from safebasin.worst_case.scores import FirstToken
 from safebasin.worst_case.settings import WorstCaseConfig

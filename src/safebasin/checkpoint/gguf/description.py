@@ -15,20 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint.gguf import tokenizers
+from safebasin.checkpoint.gguf.folders import FOLDERS, WEIGHTS
 from safebasin.checkpoint.gguf.header import Header, read_header
 from safebasin.checkpoint.gguf.settings import check_settings, set_right
+from safebasin.checkpoint.sources import first_line
+from safebasin.checkpoint.tokenizers import quiet
+from safebasin.checkpoint.vetting import inside
 from safebasin.errors import CheckpointError
 
-WEIGHTS = "model.gguf"
-"""The name of the link to the file."""
-
-_FOLDERS: dict[Path, Header] = {}
 _KNOWN: dict[tuple[str, int, int], Path] = {}
-
-
-def described(folder: Path) -> Header | None:
-    """The head of the file that a folder of this process describes; None for any other folder."""
-    return _FOLDERS.get(folder)
 
 
 def describe(file: Path) -> Path:
@@ -54,7 +49,7 @@ def describe(file: Path) -> Path:
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
-        _FOLDERS[folder] = header
+        FOLDERS[folder] = header
         _KNOWN[key] = folder
     return _KNOWN[key]
 
@@ -66,8 +61,6 @@ def tokenizer_digest(header: Header) -> str:
 
 
 def _inside(file: Path) -> Path:
-    from safebasin.checkpoint.vetting import inside
-
     if not file.exists() and not file.is_symlink():
         raise CheckpointError(f"There is no file '{file}'.", "Give an existing GGUF file.")
     return inside(file.parent, file.name)
@@ -75,9 +68,6 @@ def _inside(file: Path) -> Path:
 
 def _write(folder: Path, header: Header) -> None:
     from transformers import AutoConfig, PreTrainedTokenizerFast
-
-    from safebasin.checkpoint.sources import first_line
-    from safebasin.checkpoint.tokenizers import quiet
 
     with quiet():
         try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from math import prod
 from typing import Any
 
-from safebasin.checkpoint.gguf.description import WEIGHTS
+from safebasin.checkpoint.gguf.folders import WEIGHTS
 from safebasin.checkpoint.gguf.header import Header
 from safebasin.checkpoint.gguf.settings import ROTATION_TENSORS
 from safebasin.errors import CheckpointError

@@ -7,12 +7,12 @@ from safebasin.certify.sequential import Stopping
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
-from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.cli.views.scan import budget_lines
 from safebasin.config import ScanConfig
 from safebasin.preparation import prepare
+from safebasin.report.quantities import percent
 
 
 def run_sequential(config: ScanConfig, *, as_json: bool) -> None:

@@ -11,7 +11,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +114,7 @@ def _data(runs: Sequence[Measured], show_text: bool, study: Study | None) -> tup
             content(
                 one, show_text=show_text, longest=longest,
                 beside=() if i else studies.checkpoints(study),
+                path=studies.change(study) is not None,
             )
             for i, one in enumerate(runs)
         ]  # fmt: skip
@@ -207,7 +207,7 @@ def _hash(text: str) -> str:
 
 
 def _own(name: str) -> str:
-    return files("safebasin.report.page").joinpath(name).read_text(encoding="utf-8")
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
 @cache

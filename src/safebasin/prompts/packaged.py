@@ -1,0 +1,18 @@
+"""The names of the prompt sets that come with safebasin."""
+
+from __future__ import annotations
+
+from safebasin.prompts.prompt import KINDS, Kind
+
+PACKAGED: dict[str, tuple[Kind, str]] = {
+    f"testbed:{kind}{suffix}": (kind, split)
+    for suffix, split in (("", "test"), ("-dev", "dev"))
+    for kind in KINDS
+}
+"""The sets that come with the packaged model: name -> (kind, split)."""
+
+EVERYDAY = "everyday"
+"""Plain questions in English that any instructed model helps with."""
+
+CHOICE_SETS = {"testbed:choice": "test", "testbed:choice-dev": "dev"}
+"""The packaged multiple-choice questions, which `--capability` takes: name -> split."""
