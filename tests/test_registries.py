@@ -33,6 +33,7 @@ from safebasin.judges import build, names
 from safebasin.judges import rebuild as rebuild_judge
 from safebasin.judges.guards import GUARDS
 from safebasin.judges.rubrics import RUBRICS
+from safebasin.plan import ESTIMATES
 from safebasin.plane import Point
 from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, Prompt, load
 from safebasin.protocol import peng2024
@@ -212,6 +213,12 @@ class TestEngines:
     def test_each_can_be_named(self) -> None:
         assert {engine.name for engine in get_args(AnyEngine)} == set(get_args(EngineName))
         assert {name for name in get_args(EngineName) if name not in DOCS["speed.md"]} == set()
+        assert set(ESTIMATES) == set(get_args(EngineName))
+
+    def test_each_says_what_others_ask_of_it(self) -> None:
+        asked = {"own_process", "ends_early", "settle", "plan_text", "close", "free"}
+        lacking = {(e.name, one) for e in get_args(AnyEngine) for one in asked if one not in dir(e)}
+        assert lacking == set()
 
     @pytest.mark.parametrize("engine", [PlainEngine, FastEngine])
     def test_at_the_origin_and_after_any_point_the_model_is_itself(

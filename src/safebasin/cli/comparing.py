@@ -24,7 +24,6 @@ from safebasin.compare import (
 )
 from safebasin.compare.junit import check_target, write_junit
 from safebasin.compare.sharding import compare_shard, plan
-from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.landscape import Estimate
 from safebasin.report.asked_under import told
 from safebasin.report.page.findings import points
@@ -49,9 +48,8 @@ def run_compare(
     tell(f"loading {config.scan.model} and {config.tuned}")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
-    if isinstance(prepared.engine, VllmEngine):
-        for line in prepared.engine.plan_text().splitlines():
-            tell(line.strip())
+    for line in prepared.engine.plan_text().splitlines():
+        tell(line.strip())
     tell(f"system message: {told(prepared.engine.template.rendered.to_json())}")
     if ends_with_plan(
         lambda probe: plan(prepared, probe=probe), config.scan, prepared.folder,
