@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 import torch
 
-from safebasin.capability import Bench, load_task, load_tasks
 from safebasin.capability.choices import Choices
 from safebasin.capability.likelihood import log_likelihoods
+from safebasin.capability.probe import Bench
+from safebasin.capability.tasks import load_task, load_tasks
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.summary import lines
 from safebasin.config import ScanConfig
@@ -414,8 +415,9 @@ def test_workers_and_shards_measure_the_same(
 
 
 def test_the_exact_answers_are_those_of_evaluate(tmp_path: Path) -> None:
-    from safebasin.evaluate import EvaluateConfig, evaluate
-    from safebasin.evaluate import prepare as prepare_evaluation
+    from safebasin.evaluate.preparation import prepare as prepare_evaluation
+    from safebasin.evaluate.settings import EvaluateConfig
+    from safebasin.evaluate.study import evaluate
 
     asked = ("testbed:capability-dev",)
     config = replace(SMALL, capability=asked, capability_limit=30, out=str(tmp_path / "run"))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import socket
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, CLIPVisionConfig, LlamaConfig
+from transformers.utils import import_utils
 
 import pico
 from safebasin.checkpoint import Checkpoint
@@ -124,3 +127,51 @@ def test_a_tokenizer_class_that_is_no_tokenizer_is_one_sentence(folder: Path, na
     edit(folder / "tokenizer_config.json", tokenizer_class=name)
     with pytest.raises(CheckpointError, match="tokenizer of 'model' cannot be loaded"):
         Checkpoint(str(folder)).load("float32", "cpu")
+
+
+@pytest.fixture
+def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package `kernels`, new enough for transformers, that leaves a file when it is imported."""
+    mark, root = tmp_path / "fetched", tmp_path / "packages"
+    (root / "kernels").mkdir(parents=True)
+    (root / "kernels" / "__init__.py").write_text(f"open({str(mark)!r}, 'w')\nget_kernel = None\n")
+    (root / "kernels.dist-info").mkdir()
+    (root / "kernels.dist-info" / "METADATA").write_text(
+        f"Metadata-Version: 2.1\nName: kernels\nVersion: {import_utils.KERNELS_MIN_VERSION}\n"
+    )
+    monkeypatch.syspath_prepend(str(root))
+    import_utils.is_kernels_available.cache_clear()
+    yield mark
+    monkeypatch.undo()
+    sys.modules.pop("kernels", None)
+    import_utils.is_kernels_available.cache_clear()
+
+
+def test_kernels_are_not_fetched_by_a_models_type_alone(folder: Path, kernels: Path) -> None:
+    from transformers.models.rwkv import modeling_rwkv
+
+    assert import_utils.is_kernels_available()
+    Checkpoint(str(folder)).load(device="cpu")
+    with pytest.raises(ImportError, match="kernels is not installed"):
+        modeling_rwkv.load_wkv_cuda_kernel(8)
+    assert not import_utils.is_flash_attn_kernel_fallback_available(2)
+    assert not kernels.exists()
+    import kernels as package  # what else wants the package has it
+
+    assert package.get_kernel is None
+
+
+def test_with_remote_code_allowed_kernels_are_left_to_transformers(
+    folder: Path, kernels: Path
+) -> None:
+    Checkpoint(str(folder), trust_remote_code=True).load(device="cpu")
+    assert import_utils.is_kernels_available()
+
+
+def test_kernels_that_cannot_be_left_out_are_one_sentence(
+    folder: Path, kernels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = import_utils.KERNELS_MIN_VERSION
+    monkeypatch.setattr(import_utils, "_is_package_available", lambda *_, **__: (True, version))
+    with pytest.raises(CheckpointError, match="package kernels is installed"):
+        Checkpoint(str(folder)).load(device="cpu")

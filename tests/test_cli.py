@@ -10,9 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer.main
 
 import pico
 import planted
+from safebasin.cli.application import application
+from safebasin.cli.reference import leaves
 
 SCAN = ["--steps", "4", "--seeds", "1", "--max-new-tokens", "4", "--device", "cpu"]
 
@@ -33,6 +36,34 @@ def test_help_is_fast_and_names_every_command() -> None:
         assert name in done.stdout
     # Processor time, since a busy machine stretches the wall's.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+HELP_OF_EACH = """
+import contextlib, io, json, sys, time
+from safebasin.cli.application import application
+
+to_start, took = time.process_time(), {}
+for path in json.loads(sys.argv[1]):
+    began, text = time.process_time(), io.StringIO()
+    with contextlib.redirect_stdout(text):
+        application([*path.split()[1:], "--help"], standalone_mode=False)
+    assert "Usage" in text.getvalue(), path
+    took[path] = to_start + time.process_time() - began
+assert not {"torch", "transformers"} & set(sys.modules)
+print(json.dumps(took))
+"""
+
+
+def test_the_help_of_each_command_is_fast_and_loads_no_torch() -> None:
+    paths = [name for name, _ in leaves(typer.main.get_command(application), "safebasin")]
+    assert len(paths) > 18
+    done = subprocess.run(
+        [sys.executable, "-c", HELP_OF_EACH, json.dumps(paths)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    took = json.loads(done.stdout)
+    assert list(took) == paths
+    assert max(took.values()) < 0.5, took
 
 
 def test_scan_prints_the_numbers_and_where_they_are(command, tmp_path, asked) -> None:  # type: ignore[no-untyped-def]

@@ -16,8 +16,8 @@ from safebasin.engines import clock
 from safebasin.engines.clock import Clock, parse_day
 from safebasin.engines.template import Template
 from safebasin.errors import RunMismatch, TemplateError, UsageError
-from safebasin.evaluate import EvaluateConfig
 from safebasin.evaluate.preparation import prepare as prepare_evaluation
+from safebasin.evaluate.settings import EvaluateConfig
 from safebasin.finetune.encoding import _render
 from safebasin.finetune.rows import Message
 from safebasin.prompts import Prompt

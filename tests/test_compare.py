@@ -14,15 +14,17 @@ from safetensors.torch import load_file, save_file
 
 import pico
 import planted
-from safebasin.compare import COMPARISON, CompareConfig, compare, prepare
 from safebasin.compare.comparison import TUNED
-from safebasin.compare.preparation import DIRECTION
+from safebasin.compare.preparation import DIRECTION, prepare
+from safebasin.compare.settings import CompareConfig
+from safebasin.compare.study import compare
 from safebasin.config import ScanConfig
 from safebasin.directions import Adapter, Toward
 from safebasin.errors import DirectionError, PromptError, RunMismatch, UsageError
 from safebasin.exchange import Verdict
 from safebasin.plane import Point
 from safebasin.preparation import prepare as prepare_scan
+from safebasin.report.studies import COMPARISON
 from safebasin.results import look
 from safebasin.run import RunFolder, sealed, verify
 from safebasin.scanner import Silent, scan

@@ -13,7 +13,10 @@ from typing import Any
 
 import pytest
 
-from safebasin.compare import COMPARISON, Comparison, compare, prepare
+from safebasin.compare.comparison import Comparison
+from safebasin.compare.preparation import prepare
+from safebasin.compare.study import compare
+from safebasin.report.studies import COMPARISON
 from safebasin.run import RunFolder, sealed
 from safebasin.run.folder import MANIFEST
 from test_compare import planted_config

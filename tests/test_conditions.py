@@ -11,22 +11,18 @@ import numpy as np
 import pytest
 
 import pico
-from safebasin.conditions import (
-    CONDITIONS,
-    SYSTEM_PROMPTS,
-    ConditionsConfig,
-    load_attack,
-    prepare,
-    stopped,
-    study,
-    system_prompt,
-)
+from safebasin.conditions.attacks import load_attack
+from safebasin.conditions.preparation import prepare
+from safebasin.conditions.settings import ConditionsConfig
+from safebasin.conditions.study import stopped, study
+from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
 from safebasin.config import ScanConfig
 from safebasin.errors import PromptError, UsageError
 from safebasin.landscape import COMPLIED, REFUSED, UNJUDGED, Landscape, Survey
 from safebasin.plane import Axis, Plane
 from safebasin.prompts import Prompt, PromptSet
 from safebasin.protocol.texts import LLAMA2
+from safebasin.report.studies import CONDITIONS
 from safebasin.run import RunFolder, verify
 from safebasin.scanner import Silent
 

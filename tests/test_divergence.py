@@ -14,8 +14,8 @@ import torch
 from scipy.special import log_softmax, rel_entr
 
 import pico
-from safebasin.compare import CompareConfig, Comparison, compare, prepare
 from safebasin.compare import divergence as module
+from safebasin.compare.comparison import Comparison
 from safebasin.compare.divergence import (
     Divergence,
     PromptDivergence,
@@ -23,12 +23,15 @@ from safebasin.compare.divergence import (
     divergences,
     mean_divergence,
 )
+from safebasin.compare.preparation import prepare
+from safebasin.compare.settings import CompareConfig
 from safebasin.compare.stored_divergence import DIVERGENCE, divergence_of
+from safebasin.compare.study import compare
 from safebasin.config import ScanConfig
 from safebasin.engines.plain import PlainEngine
 from safebasin.errors import RunError, UsageError
-from safebasin.evidence import recount
 from safebasin.evidence.card import card
+from safebasin.evidence.recount import recount
 from safebasin.plane import Point
 from safebasin.report.quantities import quantity
 from safebasin.run.kinds import study_folder

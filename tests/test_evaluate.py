@@ -19,10 +19,11 @@ from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.errors import RunMismatch, UsageError
-from safebasin.evaluate import EvaluateConfig, evaluate, prepare
+from safebasin.evaluate.preparation import prepare
 from safebasin.evaluate.sampler import SampledEngine, gumbel
-from safebasin.evaluate.settings import twin, twin_advice
+from safebasin.evaluate.settings import EvaluateConfig, twin, twin_advice
 from safebasin.evaluate.shares import gap, share, shares
+from safebasin.evaluate.study import evaluate
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import registry
 from safebasin.landscape import COMPLIED, INCOHERENT, REFUSED, UNJUDGED

@@ -13,25 +13,29 @@ import pytest
 
 import judged_runs
 from judged_runs import COMPLIANCE, REFUSAL
-from safebasin.compare import CompareConfig
-from safebasin.compare import compare as run_compare
-from safebasin.compare import prepare as prepare_compare
-from safebasin.conditions import ConditionsConfig, study
-from safebasin.conditions import prepare as prepare_conditions
+from safebasin.compare.preparation import prepare as prepare_compare
+from safebasin.compare.settings import CompareConfig
+from safebasin.compare.study import compare as run_compare
+from safebasin.conditions.preparation import prepare as prepare_conditions
+from safebasin.conditions.settings import ConditionsConfig
+from safebasin.conditions.study import study
 from safebasin.config import ScanConfig
 from safebasin.errors import RunError
-from safebasin.evaluate import EvaluateConfig, evaluate
-from safebasin.evaluate import prepare as prepare_evaluation
-from safebasin.evidence import recount
+from safebasin.evaluate.preparation import prepare as prepare_evaluation
+from safebasin.evaluate.settings import EvaluateConfig
+from safebasin.evaluate.study import evaluate
 from safebasin.evidence.card import card, eval_results
+from safebasin.evidence.recount import recount
 from safebasin.evidence.verification import StudyVerification, verify
 from safebasin.results import LANDSCAPE, rejudge
 from safebasin.run import RunFolder, sealed
 from safebasin.run.kinds import STUDY_FILES, StudyFolder, study_folder
-from safebasin.trajectory import TrajectoryConfig, trace
-from safebasin.trajectory import prepare as prepare_trajectory
-from safebasin.worst_case import WorstCaseConfig, search
-from safebasin.worst_case import prepare as prepare_worst_case
+from safebasin.trajectory.preparation import prepare as prepare_trajectory
+from safebasin.trajectory.settings import TrajectoryConfig
+from safebasin.trajectory.study import trace
+from safebasin.worst_case.preparation import prepare as prepare_worst_case
+from safebasin.worst_case.settings import WorstCaseConfig
+from safebasin.worst_case.study import search
 
 TUNED = "testbed:harmful-100"
 

@@ -17,7 +17,9 @@ import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.directions import Adapter
 from safebasin.errors import DataError, RunError, RunMismatch, TrainingError, UsageError
-from safebasin.finetune import RECIPE, FinetuneConfig, finetune
+from safebasin.finetune.folder import RECIPE
+from safebasin.finetune.settings import FinetuneConfig
+from safebasin.finetune.study import finetune
 from safebasin.weights import Weights
 from test_finetune_rows import turns, write
 

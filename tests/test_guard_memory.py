@@ -21,7 +21,8 @@ from safebasin.engines import Sampling
 from safebasin.engines.fast.planning import Planner
 from safebasin.errors import UsageError
 from safebasin.exchange import Exchange, Verdict
-from safebasin.guard_models import GuardJudge, parse
+from safebasin.guard_models.guard_judge import GuardJudge
+from safebasin.guard_models.parsing import parse
 from safebasin.judges import Footprint, HoldsModel, Judge
 from safebasin.judges.placement import waiting
 from safebasin.judges.protocol import Measure
@@ -30,7 +31,7 @@ from safebasin.preparation import Prepared, answering, prepare
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
 from safebasin.scanner import scan, scan_shard
-from safebasin.spread import Recipe
+from safebasin.spread.executor import Recipe
 from safebasin.spread.ray_actors import Answerer
 from safebasin.spread.shards import Shard
 

@@ -14,8 +14,8 @@ import judged_runs
 from judged_runs import REFUSAL
 from safebasin.errors import CheckpointError, JudgeError, SafebasinError, UsageError
 from safebasin.exchange import Exchange, Verdict
-from safebasin.guard_models import GuardJudge, parse
-from safebasin.guard_models.guard_judge import PROBE
+from safebasin.guard_models.guard_judge import PROBE, GuardJudge
+from safebasin.guard_models.parsing import parse
 from safebasin.judges import Judge, build, rebuild
 from safebasin.judges.guard_texts import SHIELDGEMMA_GUIDELINES
 from safebasin.judges.guards import (

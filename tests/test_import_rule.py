@@ -126,3 +126,32 @@ def test_light_modules_load_no_torch(module: str) -> None:
         f"import sys, {module}; sys.exit('torch' in sys.modules or 'transformers' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_settings_load_no_torch() -> None:
+    modules = [
+        ".".join(("safebasin", *path.relative_to(ROOT).with_suffix("").parts))
+        for path in sorted(ROOT.rglob("settings.py"))
+    ]
+    assert len(modules) >= 6
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert not {'torch', 'transformers'} & set(sys.modules), name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    "path", sorted(ROOT.rglob("__init__.py")), ids=lambda p: str(p.relative_to(ROOT).parent)
+)
+def test_a_package_itself_holds_no_code(path: Path) -> None:
+    """What a package offers lies in modules; importing one of them loads no other."""
+    if path.parent in (ROOT, ROOT / "directions"):  # the lazy public names; the table of kinds
+        return
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    code = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+    found = [f"line {node.lineno}" for node in ast.walk(tree) if isinstance(node, code)]
+    assert not found, f"{path} defines something at {found}: give it a module of its own"

@@ -91,7 +91,16 @@ def scored(text: str, *nats: float) -> Exchange:
 
 
 class TestOutcome:
-    lexicon = Lexicon.of(texts=["I cannot help you with that request here is the plan step one"])
+    lexicon = Lexicon.of(
+        # A vocabulary of two hundred other words: a smaller lexicon is not asked.
+        [
+            f"z{a}{b}{c}"
+            for a in "aeiou"
+            for b in "kmnprt"
+            for c in ("ab", "eb", "ib", "ob", "uk", "a", "o")
+        ],
+        ["I cannot help you with that request here is the plan step one"],
+    )
 
     def test_three_ways(self) -> None:
         judge = build("outcome", self.lexicon)

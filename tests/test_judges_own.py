@@ -15,14 +15,17 @@ import pytest
 import own_judges
 import planted
 from own_judges import MODULE, Shy, planted_scan
-from safebasin.compare import CompareConfig, compare
-from safebasin.compare import prepare as prepare_comparison
-from safebasin.conditions import ConditionsConfig, study
-from safebasin.conditions import prepare as prepare_conditions
+from safebasin.compare.preparation import prepare as prepare_comparison
+from safebasin.compare.settings import CompareConfig
+from safebasin.compare.study import compare
+from safebasin.conditions.preparation import prepare as prepare_conditions
+from safebasin.conditions.settings import ConditionsConfig
+from safebasin.conditions.study import study
 from safebasin.config import ScanConfig
 from safebasin.errors import JudgeError, SafebasinError, UsageError
-from safebasin.evaluate import EvaluateConfig, evaluate
-from safebasin.evaluate import prepare as prepare_evaluation
+from safebasin.evaluate.preparation import prepare as prepare_evaluation
+from safebasin.evaluate.settings import EvaluateConfig
+from safebasin.evaluate.study import evaluate
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import (
     Coherence,
@@ -41,10 +44,12 @@ from safebasin.preparation import prepare
 from safebasin.results import judge_names, look, rejudge, stored_judges
 from safebasin.run import RunFolder, verify
 from safebasin.scanner import scan
-from safebasin.trajectory import TrajectoryConfig, trace
-from safebasin.trajectory import prepare as prepare_trajectory
-from safebasin.worst_case import WorstCaseConfig, search
-from safebasin.worst_case import prepare as prepare_search
+from safebasin.trajectory.preparation import prepare as prepare_trajectory
+from safebasin.trajectory.settings import TrajectoryConfig
+from safebasin.trajectory.study import trace
+from safebasin.worst_case.preparation import prepare as prepare_search
+from safebasin.worst_case.settings import WorstCaseConfig
+from safebasin.worst_case.study import search
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -17,8 +17,10 @@ from transformers import AutoTokenizer
 import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.mismatches import recorded_base
-from safebasin.compare import CompareConfig, Prepared, compare, prepare
 from safebasin.compare.comparison import TUNED
+from safebasin.compare.preparation import Prepared, prepare
+from safebasin.compare.settings import CompareConfig
+from safebasin.compare.study import compare
 from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.end_tokens import EndTokens
@@ -27,8 +29,8 @@ from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.preparation import prepare as prepare_scan
 from safebasin.run import RunFolder
-from safebasin.trajectory import TrajectoryConfig
-from safebasin.trajectory import prepare as prepare_trajectory
+from safebasin.trajectory.preparation import prepare as prepare_trajectory
+from safebasin.trajectory.settings import TrajectoryConfig
 from test_compare import near, settings
 
 COMMIT, OTHER = "a" * 40, "b" * 40

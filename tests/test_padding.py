@@ -13,8 +13,8 @@ from transformers import AutoModelForCausalLM
 from transformers.models.auto import configuration_auto
 
 import pico
-from safebasin.capability import Bench
 from safebasin.capability.likelihood import log_likelihoods
+from safebasin.capability.probe import Bench
 from safebasin.compare.divergence import PromptDivergence, divergences
 from safebasin.directions import Gaussian
 from safebasin.engines import Sampling

@@ -200,7 +200,7 @@ class TestManifests:
                 RunFolder.open(tmp_path / "run", Manifest(other, given.prompt_ids))
 
     def test_an_attack_asks_no_published_set(self, tmp_path: Path) -> None:
-        from safebasin.conditions import load_attack
+        from safebasin.conditions.attacks import load_attack
 
         attack = load_attack(str(write(tmp_path, "suffix.txt", "please")))
         asked = attack.on(load(real("advbench.csv")))

@@ -14,6 +14,7 @@ import hostile_runs
 import study_folders
 import test_figures
 from safebasin.errors import RunError, UsageError
+from safebasin.landscape.path_length import path_length
 from safebasin.report.layers import layers_figure
 from safebasin.report.page import changes, document, study
 from safebasin.report.sheet import Sheet
@@ -152,6 +153,17 @@ def test_the_page_of_a_comparison_has_its_verdict_and_layers(change: Path, tmp_p
     passing = page_of(study_folders.comparison(tmp_path, passed=True))
     assert '<span class="verdict pass">PASS</span>' in passing
     assert "nano passes beside pico: its attack success rate is 80.0 %" in passing
+
+
+def test_the_edge_that_a_path_is_drawn_with_is_the_one_that_is_said(change: Path) -> None:
+    [path] = [look(run, 0.1) for run in read_change(change).runs(change)]
+    survey = next(iter(path.surveys.values()))
+    length = path_length(survey, 0.1)
+    drawn = data(page_of(change))["runs"][0]["judges"][0]["basin"][1]
+    assert (drawn["value"], drawn["low"], drawn["high"]) == (length.value, length.low, length.high)
+    basin = next(iter(path.summaries.values())).basin
+    assert basin is not None
+    assert basin.positive.width.low != length.low, "one kind of interval would show nothing"
 
 
 def limits(change: Path, *wanted: Limit) -> Change:

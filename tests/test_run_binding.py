@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import suppress
+from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -27,6 +30,7 @@ from safebasin.judges import build
 from safebasin.plane import Axis, Plane, Point
 from safebasin.results import judge_point, rejudge, review
 from safebasin.run import RunFolder, records, strictjson, verify
+from safebasin.run.atomic import write_atomic
 from safebasin.run.manifest import plane_to_json
 from safebasin.run.names import slug
 
@@ -202,14 +206,12 @@ class TestFiles:
         assert problems(run) == ["lexicon.txt: is missing"]
 
     def test_an_edited_lexicon_is_found_by_the_manifest(self, tmp_path: Path) -> None:
-        import hashlib
-        from dataclasses import replace
-
-        digest = hashlib.sha256(b"word\n").hexdigest()
+        digest = sha256(b"word\n").hexdigest()
         with no_waiting_for_the_disk():
             whole = replace(manifest(), files={"lexicon.txt": digest})
             with RunFolder.open(tmp_path / "run", whole) as opened:
                 opened.write_text("lexicon.txt", "word\n")
+                opened.write_point(FAR, [exchange(IDS[0])])
             # A version that knows of no such files leaves what is recorded.
             with RunFolder.open(tmp_path / "run", manifest()) as opened:
                 assert opened.manifest.files == {"lexicon.txt": digest}
@@ -227,3 +229,51 @@ class TestFiles:
         (run / "assumed.json").write_text(text.replace('"a"', '"b"'))
         with pytest.raises(RunError, match="was changed after it was written"):
             RunFolder.read(run).read_json("assumed.json")
+
+    def test_a_run_stopped_before_its_first_answer_is_not_damaged(self, tmp_path: Path) -> None:
+        whole = replace(manifest(), files={"lexicon.txt": sha256(b"word\n").hexdigest()})
+        with no_waiting_for_the_disk(), RunFolder.open(tmp_path / "run", whole) as opened:
+            assert problems(opened.path) == []
+            opened.adopt_judge("outcome", {"lexicon_sha256": sha256(b"word\n").hexdigest()})
+            # Killed between the folder of a judge and the file that says who it is.
+            opened.path.joinpath("verdicts", "other").mkdir()
+            assert problems(opened.path) == []
+            assert set(opened.judges()) == {"outcome"}
+            opened.write_point(FAR, [exchange(IDS[0])])
+            opened.path.joinpath("verdicts", "other").rmdir()
+        assert problems(tmp_path / "run") == ["lexicon.txt: is missing"]
+
+    @pytest.mark.parametrize("stopped", range(4))
+    def test_a_changed_lexicon_never_looks_damaged(
+        self, stopped: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        one, other = (
+            replace(manifest(), files={"lexicon.txt": sha256(word.encode()).hexdigest()})
+            for word in ("word", "words")
+        )
+        run, written = tmp_path / "run", 0
+
+        def write(path: Path, data: bytes) -> None:
+            nonlocal written
+            if written == stopped:
+                raise RuntimeError("killed")
+            written += 1
+            write_atomic(path, data)
+
+        with no_waiting_for_the_disk():
+            with RunFolder.open(run, one) as opened:
+                opened.record_text("lexicon.txt", "word")
+                opened.write_point(FAR, [exchange(IDS[0])])
+            # Another lexicon, whose judge may be refused: until it is written, the old one holds.
+            with RunFolder.open(run, other) as opened:
+                assert problems(run) == []
+                monkeypatch.setattr("safebasin.run.folder.write_atomic", write)
+                with suppress(RuntimeError):
+                    opened.record_text("lexicon.txt", "words")
+                monkeypatch.undo()
+                assert problems(run) == []
+            assert len(opened.manifest.sessions) == 2
+            with RunFolder.open(run, other) as opened:
+                opened.record_text("lexicon.txt", "words")
+                assert opened.manifest.files == other.files
+        assert (problems(run), written) == ([], min(stopped, 3))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import safebasin.cli
+import safebasin.cli.entry
 from run_samples import manifest
 from safebasin.compare.junit import legal
 from safebasin.run import RunFolder, sealed
@@ -100,7 +100,7 @@ def test_no_traceback_tells_it(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         raise ValueError(f"no answer from {ADDRESSES[0]} with {SHAPED[1]}")
     except ValueError as error:
-        safebasin.cli._without_secrets(type(error), error, error.__traceback__)
+        safebasin.cli.entry._without_secrets(type(error), error, error.__traceback__)
     err = capsys.readouterr().err
     assert "anary" not in err
     assert "ValueError: no answer from https://[redacted]@host/v1" in err

@@ -21,15 +21,24 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import planted
-from safebasin import compare, conditions, evaluate, trajectory, worst_case
 from safebasin.cli.options import begin
 from safebasin.compare.parts import Part, finished, unmeasured
+from safebasin.compare.preparation import prepare as prepare_comparison
+from safebasin.compare.settings import CompareConfig
 from safebasin.compare.sharding import compare_shard
+from safebasin.compare.study import compare
+from safebasin.conditions.preparation import prepare as prepare_conditions
+from safebasin.conditions.settings import ConditionsConfig
+from safebasin.conditions.study import study as study_conditions
+from safebasin.conditions.study import study_shard
 from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.plain import PlainEngine
 from safebasin.errors import RunBusy, UsageError
+from safebasin.evaluate.preparation import prepare as prepare_evaluation
+from safebasin.evaluate.settings import EvaluateConfig
+from safebasin.evaluate.study import evaluate, evaluate_shard
 from safebasin.exchange import Exchange
 from safebasin.plane import Point, outward
 from safebasin.prompts import Prompt
@@ -37,10 +46,18 @@ from safebasin.run import RunFolder
 from safebasin.run.manifest import load_manifest
 from safebasin.run.verify import verify
 from safebasin.scanner import Silent
-from safebasin.spread import Recipe, workers
+from safebasin.spread import workers
 from safebasin.spread.dealing import dealt, portions
+from safebasin.spread.executor import Recipe
 from safebasin.spread.shards import Shard
 from safebasin.spread.study import Spread
+from safebasin.trajectory.preparation import prepare as prepare_trajectory
+from safebasin.trajectory.settings import TrajectoryConfig
+from safebasin.trajectory.study import trace, trace_shard
+from safebasin.worst_case import study as search_module
+from safebasin.worst_case.preparation import prepare as prepare_search
+from safebasin.worst_case.settings import WorstCaseConfig
+from safebasin.worst_case.study import search
 
 RAY_WARNINGS = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 
@@ -74,36 +91,34 @@ def scan_of(models: dict[str, Path], out: Path, **changes: Any) -> ScanConfig:
 
 
 def comparison(models: dict[str, Path], scan: ScanConfig, **changes: Any) -> Any:
-    return compare.prepare(compare.CompareConfig(str(models["tuned"]), scan, steps=4, **changes))
+    return prepare_comparison(CompareConfig(str(models["tuned"]), scan, steps=4, **changes))
 
 
 def run_of(models: dict[str, Path], scan: ScanConfig) -> Any:
     series = (str(models["early"]), str(models["tuned"]))
-    return trajectory.prepare(trajectory.TrajectoryConfig(series, scan=scan))
+    return prepare_trajectory(TrajectoryConfig(series, scan=scan))
 
 
 def ways_of(models: dict[str, Path], scan: ScanConfig) -> Any:
-    return conditions.prepare(conditions.ConditionsConfig(scan, ("template", "safety")))
+    return prepare_conditions(ConditionsConfig(scan, ("template", "safety")))
 
 
 def evaluation(models: dict[str, Path], scan: ScanConfig, **changes: Any) -> Any:
-    return evaluate.prepare(
-        evaluate.EvaluateConfig(scan, benign="none", capability="none", **changes)
-    )
+    return prepare_evaluation(EvaluateConfig(scan, benign="none", capability="none", **changes))
 
 
 def worst(models: dict[str, Path], scan: ScanConfig) -> Any:
-    return worst_case.prepare(
-        worst_case.WorstCaseConfig(replace(scan, limit=2), iterations=2, restarts=0, search=1)
+    return prepare_search(
+        WorstCaseConfig(replace(scan, limit=2), iterations=2, restarts=0, search=1)
     )
 
 
 STUDIES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
-    "compare": (comparison, compare.compare),
-    "trajectory": (run_of, trajectory.trace),
-    "conditions": (ways_of, conditions.study),
-    "evaluate": (evaluation, evaluate.evaluate),
-    "worst-case": (worst, worst_case.search),
+    "compare": (comparison, compare),
+    "trajectory": (run_of, trace),
+    "conditions": (ways_of, study_conditions),
+    "evaluate": (evaluation, evaluate),
+    "worst-case": (worst, search),
 }
 
 
@@ -201,7 +216,7 @@ def test_a_killed_worker_of_a_comparison_is_survived(
     prepared = comparison(models, scan_of(models, tmp_path / "two", workers=2))
     mark = tmp_path / "killed"
     at = Point.of({"tuned": 0.75})
-    found = compare.compare(replace(prepared, engine=Killing(prepared.engine, at, mark)))
+    found = compare(replace(prepared, engine=Killing(prepared.engine, at, mark)))
     assert mark.exists()
     assert records(tmp_path / "two") == alone("compare")
     assert found.safety.before.value == 0
@@ -229,22 +244,22 @@ def test_an_interruption_ends_the_workers_and_the_same_study_resumes(
     scan = scan_of(models, tmp_path / "two", workers=2)
     stopped = Interrupting(2)
     with pytest.raises(KeyboardInterrupt):
-        compare.compare(comparison(models, scan), stopped)
+        compare(comparison(models, scan), stopped)
     assert not any(psutil.pid_exists(pid) for pid in stopped.workers)
     again = Interrupting(-1)
-    compare.compare(comparison(models, scan), again)
+    compare(comparison(models, scan), again)
     assert again.already == 2 * 3
     assert records(tmp_path / "two") == alone("compare")
 
 
 SHARDED: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
     "compare": (*STUDIES["compare"], compare_shard),
-    "trajectory": (*STUDIES["trajectory"], trajectory.trace_shard),
-    "conditions": (*STUDIES["conditions"], conditions.study_shard),
+    "trajectory": (*STUDIES["trajectory"], trace_shard),
+    "conditions": (*STUDIES["conditions"], study_shard),
     "evaluate": (
         lambda models, scan: evaluation(models, scan, samples=3, temperature=0.7),
-        evaluate.evaluate,
-        evaluate.evaluate_shard,
+        evaluate,
+        evaluate_shard,
     ),
 }
 
@@ -281,7 +296,7 @@ def _shard(models: dict[str, Path], scan: ScanConfig, text: str, results: Any) -
 
 
 def test_shards_of_a_comparison_at_the_same_time(models: dict[str, Path], tmp_path: Path) -> None:
-    whole = compare.compare(comparison(models, scan_of(models, tmp_path / "one"), landscape=True))
+    whole = compare(comparison(models, scan_of(models, tmp_path / "one"), landscape=True))
     scan = scan_of(models, tmp_path / "two")
     context = get_context("fork")
     results = context.Queue()
@@ -296,7 +311,7 @@ def test_shards_of_a_comparison_at_the_same_time(models: dict[str, Path], tmp_pa
         prepared = comparison(models, scan, landscape=True)
         assert compare_shard(prepared, Shard(1, 2)) is not None
     assert records(tmp_path / "two") == records(tmp_path / "one")
-    found = compare.compare(comparison(models, scan, landscape=True), Interrupting(1))
+    found = compare(comparison(models, scan, landscape=True), Interrupting(1))
     assert found.to_json() == whole.to_json()
 
 
@@ -304,10 +319,10 @@ def test_a_shard_gives_an_older_comparison_its_finer_steps(
     models: dict[str, Path], tmp_path: Path
 ) -> None:
     scan = scan_of(models, tmp_path / "two")
-    compare.compare(comparison(models, scan))
+    compare(comparison(models, scan))
     finer = replace(comparison(models, scan).config, steps=8)
-    assert compare_shard(compare.prepare(finer), Shard(1, 2)) is None
-    found = compare_shard(compare.prepare(finer), Shard(2, 2))
+    assert compare_shard(prepare_comparison(finer), Shard(1, 2)) is None
+    found = compare_shard(prepare_comparison(finer), Shard(2, 2))
     assert found is not None
     recorded = load_manifest(tmp_path / "two" / "path" / "manifest.json")
     assert recorded is not None
@@ -367,15 +382,15 @@ def test_another_process_builds_the_same_engine(models: dict[str, Path], tmp_pat
 
 def test_an_actor_of_a_search_reads_what_was_found(models: dict[str, Path], tmp_path: Path) -> None:
     built: list[Any] = []
-    spread = worst_case.Spread
+    spread = search_module.Spread
 
     def noted(config: ScanConfig, recipe: Any) -> Any:
         built.append(recipe)
         return spread(config, recipe)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worst_case, "Spread", noted)
-        worst_case.search(worst(models, scan_of(models, tmp_path / "run")))
+        patch.setattr(search_module, "Spread", noted)
+        search(worst(models, scan_of(models, tmp_path / "run")))
     names = {recipe.arguments[1] for recipe in built}
     assert names == {"worst-case", "gradient", "gaussian-0"}
     for recipe in {recipe.arguments[1]: recipe for recipe in built}.values():
@@ -492,5 +507,5 @@ def ray() -> Iterator[Any]:
 def test_a_comparison_by_ray_is_the_comparison(
     models: dict[str, Path], alone: Any, tmp_path: Path, ray: Any
 ) -> None:
-    compare.compare(comparison(models, scan_of(models, tmp_path / "two", executor="ray")))
+    compare(comparison(models, scan_of(models, tmp_path / "two", executor="ray")))
     assert records(tmp_path / "two") == alone("compare")

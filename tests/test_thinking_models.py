@@ -13,9 +13,10 @@ import pytest
 import pico
 import thinking
 from safebasin.adaptive import scan_adaptively
-from safebasin.capability import Bench, load_task
 from safebasin.capability.likelihood import ChoiceProbe
 from safebasin.capability.lm_eval import LmEvalProbe, LmEvalTask
+from safebasin.capability.probe import Bench
+from safebasin.capability.tasks import load_task
 from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.fast.engine import FastEngine

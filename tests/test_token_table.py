@@ -19,6 +19,7 @@ from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.token_table import pad_token_of, require_rows
 from safebasin.errors import CheckpointError, EngineError
+from safebasin.plan import estimate
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.weights import Weights
@@ -113,3 +114,16 @@ def test_a_class_that_agrees_with_the_file_is_taken(tmp_path: Path) -> None:
     require_stored_tokens(folder, "model", alike, ["<|user|>Hi<|assistant|>"])
     (folder / "tokenizer.json").unlink()
     require_stored_tokens(folder, "model", alike, ["anything"])
+
+
+def test_a_plan_checks_every_prompt_first() -> None:
+    """A dry run tries rows of different lengths out, also such as the model has no token for."""
+    tokenizer = with_token("<none>", bos_token="<none>")
+    tokenizer.chat_template = "{{ bos_token }}{{ messages[0]['content'] }}"
+    for engine in engines(pico.model(), tokenizer):
+        with pytest.raises(EngineError, match=rf"'<none>' of prompt 'a' has the id {BEYOND}"):
+            estimate(engine, PROMPTS, Sampling(2), [Point()], 2)
+    for engine in engines(pico.model(), pico.tokenizer()):
+        long = Prompt("long", "What " * engine.model.config.max_position_embeddings)
+        with pytest.raises(EngineError, match="Prompt 'long' has"):
+            estimate(engine, [*PROMPTS, long], Sampling(2), [Point()], 3)

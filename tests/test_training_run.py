@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 import pico
 import planted
 from safebasin.errors import CheckpointError
-from safebasin.trajectory import training_run
+from safebasin.trajectory.training_run import training_run
 from test_trajectory import checkpoint
 
 

@@ -16,9 +16,12 @@ import pico
 import planted
 from safebasin.config import ScanConfig
 from safebasin.errors import DirectionError, UsageError
+from safebasin.report.studies import TRAJECTORY
 from safebasin.run import verify
 from safebasin.scanner import Silent
-from safebasin.trajectory import TRAJECTORY, TrajectoryConfig, in_order, prepare, trace
+from safebasin.trajectory.preparation import prepare
+from safebasin.trajectory.settings import TrajectoryConfig, in_order
+from safebasin.trajectory.study import trace
 
 
 def checkpoint(folder: Path, base: Path, along: float, aside: float = 0.0) -> Path:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from run_samples import no_waiting_for_the_disk
-from safebasin.compare import CompareConfig, compare
-from safebasin.compare import prepare as prepare_comparison
+from safebasin.compare.preparation import prepare as prepare_comparison
+from safebasin.compare.settings import CompareConfig
+from safebasin.compare.study import compare
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.errors import EngineError, RunError

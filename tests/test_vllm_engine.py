@@ -336,3 +336,20 @@ def test_a_model_that_vllm_does_not_run_is_one_sentence(tmp_path: Path) -> None:
     engine = VllmEngine(model, Weights(model), {}, Template.of(tokenizer))
     with pytest.raises(EngineError, match="vLLM cannot run this model"):
         list(engine.answers([Point()], PROMPTS, LIMIT))
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_logits_that_are_no_numbers_at_the_origin_are_an_error(
+    stand: list[Stand], place: int
+) -> None:
+    """Wherever they show: in the row that is compared, or in what an answer is scored by."""
+    made = parts()
+    prompts = PROMPTS[:1] if place == 0 else [Prompt("short", "H"), PROMPTS[1]]
+    if place == 0:
+        made[0].lm_head.weight.data[0] = float("nan")
+    engine = VllmEngine(*made)
+    if place:
+        list(engine.answers([Point()], prompts, LIMIT))
+        stand[0].score = lambda rows, adapters=(): [[float("nan")] * len(row) for row in rows]  # type: ignore[method-assign]
+    with pytest.raises(EngineError, match=r"no numbers.*, before anything is displaced"):
+        list(engine.answers([Point()], prompts, LIMIT))

@@ -12,8 +12,10 @@ from safetensors.torch import load_file, save_file
 
 import pico
 from safebasin.checkpoint import Checkpoint
-from safebasin.compare import CompareConfig, Comparison, compare
-from safebasin.compare import prepare as prepare_compare
+from safebasin.compare.comparison import Comparison
+from safebasin.compare.preparation import prepare as prepare_compare
+from safebasin.compare.settings import CompareConfig
+from safebasin.compare.study import compare
 from safebasin.config import ScanConfig
 from safebasin.directions import Adapter, Gaussian
 from safebasin.directions.lora import read_lora

@@ -22,9 +22,11 @@ from safebasin.exchange import Exchange, Verdict
 from safebasin.prompts import Prompt
 from safebasin.scanner import Silent
 from safebasin.weights import Weights
-from safebasin.worst_case import WorstCaseConfig, prepare, search
 from safebasin.worst_case.ascent import ascend, gradient, gradient_direction
+from safebasin.worst_case.preparation import prepare
 from safebasin.worst_case.scores import FirstToken
+from safebasin.worst_case.settings import WorstCaseConfig
+from safebasin.worst_case.study import search
 
 PROMPTS = [Prompt("a", "ask this"), Prompt("b", "ask that that"), Prompt("c", "this")]
 

@@ -211,10 +211,12 @@ def _plain(
 ) -> Plan:
     """The batch is generated twice, the first time with one token, so that the time of a token and
     the time of reading the prompts can be told apart."""
-    lengths = [len(engine.template.encode(prompt)) for prompt in prompts]
+    encoded = [engine.template.encode(prompt) for prompt in prompts]
+    engine.check(prompts, encoded, sampling)
+    lengths = list(map(len, encoded))
     longest = max(lengths) + sampling.max_new_tokens
     batch_size = engine.choose_batch_size(longest, len(prompts))
-    together = engine.together([engine.template.encode(prompt) for prompt in prompts])
+    together = engine.together(encoded)
     batch = prompts[:batch_size]
     _timed(engine, batch, Sampling(1))
     reading, _ = _timed(engine, batch, Sampling(1))

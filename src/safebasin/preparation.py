@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from safebasin import prompts as prompt_sets
-from safebasin.capability import Bench, Probe, load_tasks
 from safebasin.capability.exact import ExactProbe
+from safebasin.capability.probe import Bench, Probe
+from safebasin.capability.tasks import load_tasks
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.adapter_mismatches import compare_adapter
 from safebasin.config import (

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
-from safebasin.capability import Probe
+from safebasin.capability.probe import Probe
 from safebasin.engines.model_shape import most_positions
 from safebasin.errors import EngineError, RunBusy
 from safebasin.exchange import Exchange
@@ -24,7 +24,7 @@ from safebasin.results import (
     summarise,
 )
 from safebasin.run import RunFolder
-from safebasin.spread import Executor, Recipe
+from safebasin.spread.executor import Executor, Recipe
 from safebasin.spread.ray_actors import RayActors
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers
@@ -101,7 +101,7 @@ def measure(
     prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
     adopt(run, prepared.judges)
-    run.write_text(LEXICON, prepared.lexicon.text())
+    run.record_text(LEXICON, prepared.lexicon.text())
     missing = {point: tuple(run.missing(point, ids)) for point in points}
     wanted = len(missing) * len(ids)
     observer.started(wanted, wanted - sum(map(len, missing.values())))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from safebasin.capability import Bench
+from safebasin.capability.probe import Bench
 from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.landscape.capability import Item
@@ -14,6 +15,17 @@ from safebasin.prompts import Prompt, PromptSet
 from safebasin.prompts.expected import right_answers
 
 SPARE_TOKENS = 8
+
+
+@dataclass(frozen=True)
+class ExactTask:
+    """Questions with one exact answer each."""
+
+    name: str
+    questions: PromptSet
+
+    def probe(self, bench: Bench) -> ExactProbe:
+        return ExactProbe(self.name, self.questions, bench)
 
 
 class ExactProbe:

@@ -6,11 +6,12 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 
-from safebasin.capability import Bench, TextTask
 from safebasin.capability.choices import Choices
+from safebasin.capability.probe import Bench
 from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.engines.broken_logits import no_numbers
 from safebasin.engines.memory import batch_size_for, is_out_of_memory
@@ -34,6 +35,17 @@ PLAN_TOKENS = 512
 
 Row = tuple[list[int], list[int]]
 """The tokens of a context and of what follows it."""
+
+
+@dataclass(frozen=True)
+class ChoiceTask:
+    """Multiple-choice questions."""
+
+    name: str
+    choices: Choices
+
+    def probe(self, bench: Bench) -> ChoiceProbe:
+        return ChoiceProbe(self.name, self.choices, bench)
 
 
 class ChoiceProbe:
@@ -87,6 +99,20 @@ class ChoiceProbe:
                 items.append(Item(question.prompt.id, float(chosen == question.answer),
                                   answer=answer))  # fmt: skip
             yield point, items
+
+
+@dataclass(frozen=True)
+class TextTask:
+    """A text whose perplexity is measured. `limit` windows of it, a seeded sample; 0 for all."""
+
+    name: str
+    text: str
+    sha256: str
+    limit: int
+    seed: int
+
+    def probe(self, bench: Bench) -> TextProbe:
+        return TextProbe(self, bench)
 
 
 class TextProbe:

@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.capability import LM_EVAL, Bench
+from safebasin.capability.probe import Bench
 from safebasin.checkpoint.chats import write_chat
 from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.engines.template import Template
@@ -35,6 +35,7 @@ from safebasin.prompts import Prompt
 from safebasin.terminal import shorten
 from safebasin.thought import closing_of
 
+LM_EVAL = "lm-eval:"
 PREFERRED = ("acc", "exact_match", "acc_norm")
 """The metrics that are taken first where a task has several."""
 BOOTSTRAPS = 1000
@@ -115,7 +116,7 @@ def _written_by(template: Template) -> Callable[..., str]:
     """What lm-eval calls to write a conversation, within our limits."""
 
     def apply(chat: Sequence[Mapping[str, Any]], tokenize: bool = False, **options: Any) -> str:
-        return write_chat(template.tokenizer, chat, template.source, **options)
+        return write_chat(template.tokenizer, chat, template.source, today=template.day, **options)
 
     return apply
 
@@ -192,17 +193,16 @@ class LmEvalProbe:
         task, template = self.task, self.bench.template
         for part in task.parts.values():
             part.set_fewshot_seed(seed=SEED)
-        with template.clock.stopped(template.source):
-            results = evaluate(
-                lm=self._lm,
-                task_dict=dict(task.loaded),
-                limit=task.limit or None,
-                bootstrap_iters=BOOTSTRAPS,
-                log_samples=True,
-                apply_chat_template=template.source is not None,
-                fewshot_as_multiturn=template.source is not None,
-                system_instruction=template.system,
-            )
+        results = evaluate(
+            lm=self._lm,
+            task_dict=dict(task.loaded),
+            limit=task.limit or None,
+            bootstrap_iters=BOOTSTRAPS,
+            log_samples=True,
+            apply_chat_template=template.source is not None,
+            fewshot_as_multiturn=template.source is not None,
+            system_instruction=template.system,
+        )
         return [_item(name, task.metric, results) for name in sorted(task.parts)]
 
 

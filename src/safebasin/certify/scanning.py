@@ -86,7 +86,7 @@ def scan_until_decided(
     judge = prepared.judges[0]
     with RunFolder.open(prepared.folder, manifest) as run:
         adopt(run, prepared.judges)
-        run.write_text(LEXICON, prepared.lexicon.text())
+        run.record_text(LEXICON, prepared.lexicon.text())
         prepared.load_judges()
         ask_everyday(run, prepared.judges, prepared.engine, prepared.sampling)
         open_points = list(prepared.points)

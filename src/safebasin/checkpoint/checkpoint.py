@@ -15,7 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safebasin.checkpoint import chats, vetting
+from safebasin.checkpoint import chats, fetched_kernels, vetting
 from safebasin.checkpoint.adapter_tables import untie_tables
 from safebasin.checkpoint.adapters import merge_into, structure_as_merged
 from safebasin.checkpoint.codes import Codes, loader_of, storage
@@ -349,6 +349,8 @@ class Checkpoint:
         from transformers import AutoModelForCausalLM
 
         contents, _ = self._vet()
+        if not self.trust_remote_code:
+            fetched_kernels.leave_out()
         stored = storage(self.folders[0], contents.config)
         config = self.config(**settings)
         loader: Any = AutoModelForCausalLM

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from safebasin.agreement import JudgeComparison
 from safebasin.cli.console import emit, say
-from safebasin.cli.summary import percent, share, unjudged_shares
+from safebasin.cli.summary import share, unjudged_shares
 from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.summary import Summary
+from safebasin.report.quantities import percent
 
 
 def print_comparison(result: JudgeComparison, *, as_json: bool) -> None:

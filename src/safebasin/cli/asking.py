@@ -8,10 +8,12 @@ from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.planning import ends_with_plan, whole_or_share
-from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
-from safebasin.conditions import ConditionsConfig, Found, prepare, study, study_shard
+from safebasin.conditions.preparation import prepare
+from safebasin.conditions.settings import ConditionsConfig
+from safebasin.conditions.study import Found, study, study_shard
 from safebasin.report.asked_under import told
+from safebasin.report.quantities import percent
 
 
 def run_conditions(

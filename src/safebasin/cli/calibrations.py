@@ -12,9 +12,10 @@ from safebasin.agreement.label_layouts import OWN, QUESTIONS, Meaning, Question
 from safebasin.agreement.prevalence import Partial
 from safebasin.cli.agreement import noted
 from safebasin.cli.console import emit, say
-from safebasin.cli.summary import percent, share
+from safebasin.cli.summary import share
 from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.judges.protocol import Measure
+from safebasin.report.quantities import percent
 
 Rows = Sequence[tuple[Calibration, tuple[int, int] | None]]
 """Of each file and judge the error rates, and (successes, answers) of an ASR to be corrected."""

@@ -100,10 +100,10 @@ def run_sequential(config: ScanConfig, *, as_json: bool) -> None:
     from safebasin.cli.counting import AnswerCount
     from safebasin.cli.interruptions import resumable
     from safebasin.cli.scanning import budget_lines
-    from safebasin.cli.summary import percent
     from safebasin.cli.threads import spare_threads
     from safebasin.cli.unjudged import end_where_unjudged
     from safebasin.preparation import prepare
+    from safebasin.report.quantities import percent
 
     tell(f"loading {config.model}")
     prepared = prepare(config)

@@ -12,22 +12,18 @@ from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.planning import ends_with_plan, whole_or_share
-from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
-from safebasin.compare import (
-    CompareConfig,
-    Comparison,
-    Divergence,
-    Paired,
-    compare,
-    prepare,
-)
+from safebasin.compare.comparison import Comparison
+from safebasin.compare.divergence import Divergence
 from safebasin.compare.junit import check_target, write_junit
+from safebasin.compare.paired import Paired
+from safebasin.compare.preparation import prepare
+from safebasin.compare.settings import CompareConfig
 from safebasin.compare.sharding import compare_shard, plan
+from safebasin.compare.study import compare
 from safebasin.landscape import Estimate
 from safebasin.report.asked_under import told
-from safebasin.report.page.findings import points
-from safebasin.report.quantities import quantity
+from safebasin.report.quantities import percent, points, quantity
 
 CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
 """The exit code of each verdict."""

@@ -97,7 +97,7 @@ def conditions(
     begin()
     from safebasin.cli.asking import run_conditions
     from safebasin.cli.scan import parse_seeds
-    from safebasin.conditions.preparation import ALL, ConditionsConfig
+    from safebasin.conditions.settings import ALL, ConditionsConfig
 
     scan = ScanConfig.from_json(
         {

@@ -7,21 +7,17 @@ from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.planning import ends_with_plan, whole_or_share
-from safebasin.cli.summary import percent, share, undefined
+from safebasin.cli.summary import share, undefined
 from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
-from safebasin.evaluate import (
-    EvaluateConfig,
-    Evaluation,
-    Prepared,
-    Shares,
-    evaluate,
-    evaluate_shard,
-    prepare,
-)
+from safebasin.evaluate.preparation import Prepared, prepare
+from safebasin.evaluate.settings import EvaluateConfig
+from safebasin.evaluate.shares import Shares
+from safebasin.evaluate.study import Evaluation, evaluate, evaluate_shard
 from safebasin.exchange import OUTCOMES
 from safebasin.judges import AsksAgain, Judge
 from safebasin.report.asked_under import told
+from safebasin.report.quantities import percent
 
 
 def run_evaluation(

@@ -31,7 +31,7 @@ def reference() -> str:
         "Generated from the program; `safebasin COMMAND --help` says the same.",
         "",
     ]
-    for name, command in _leaves(typer.main.get_command(application), "safebasin"):
+    for name, command in leaves(typer.main.get_command(application), "safebasin"):
         arguments = " ".join(
             f"[{p.name.upper()}]" if not p.required else p.name.upper()
             for p in command.params
@@ -58,13 +58,13 @@ def command_names() -> set[str]:
     return set(typer.main.get_command(application).commands)  # type: ignore[attr-defined]
 
 
-def _leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+def leaves(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     children = getattr(command, "commands", None)
     if children is None:
         yield name, command
         return
     for child_name, child in children.items():
-        yield from _leaves(child, f"{name} {child_name}")
+        yield from leaves(child, f"{name} {child_name}")
 
 
 def _row(parameter: Any) -> str:

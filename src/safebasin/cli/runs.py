@@ -51,8 +51,8 @@ def show_study(study: StudyFolder, *, as_json: bool) -> None:
     """Print a study by its records; what its file says otherwise is an error."""
     from safebasin.cli.console import emit, say
     from safebasin.cli.unjudged import end_where_unjudged
-    from safebasin.evidence import recount
     from safebasin.evidence.card import require_true, text_lines
+    from safebasin.evidence.recount import recount
 
     found = recount(study)
     require_true(found)

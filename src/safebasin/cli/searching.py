@@ -12,7 +12,9 @@ from safebasin.cli.interruptions import resumable
 from safebasin.cli.planning import ends_with_plan
 from safebasin.cli.threads import spare_threads
 from safebasin.report.asked_under import told
-from safebasin.worst_case import Found, WorstCaseConfig, plan, prepare, search
+from safebasin.worst_case.preparation import prepare
+from safebasin.worst_case.settings import WorstCaseConfig
+from safebasin.worst_case.study import Found, plan, search
 
 LINE_EVERY = 15.0
 """Seconds between two lines of progress."""

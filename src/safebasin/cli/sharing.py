@@ -66,7 +66,7 @@ def contents(
     And the share that each judge left unjudged, with the run folder whose verdicts say why.
     """
     from safebasin.evidence import card as studies
-    from safebasin.evidence import recount
+    from safebasin.evidence.recount import recount
     from safebasin.report import card as cards
     from safebasin.results import look
     from safebasin.run import RunFolder

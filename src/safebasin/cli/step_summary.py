@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safebasin.cli.console import tell
-from safebasin.cli.summary import percent, share
+from safebasin.cli.summary import share
 from safebasin.errors import SafebasinError
 from safebasin.report.card import card, plain, plain_code
+from safebasin.report.quantities import percent
 from safebasin.run import RunFolder
 from safebasin.run.provenance import hide
 
 if TYPE_CHECKING:
-    from safebasin.compare import Check, Comparison
-    from safebasin.evaluate import Evaluation
+    from safebasin.compare.comparison import Comparison
+    from safebasin.compare.gates import Check
+    from safebasin.evaluate.study import Evaluation
     from safebasin.results import Result
 
 FILE = "GITHUB_STEP_SUMMARY"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
@@ -12,7 +12,9 @@ from safebasin.landscape.capability import Capability
 from safebasin.landscape.cells import Cell
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.summary import Basin, Sharpness, Side, Summary
+from safebasin.landscape.table import MEASURES, Measure
 from safebasin.report.broken_text import told_by
+from safebasin.report.quantities import estimated, percent
 from safebasin.results import Result
 from safebasin.terminal import printable
 
@@ -35,7 +37,7 @@ def print_result(result: Result, *, as_json: bool) -> None:
         )
         return
     for name, text in lines(result):
-        say(f"{name:<9}{text}".rstrip())
+        say(f"{name:<8} {text}".rstrip())
 
 
 def lines(result: Result) -> Iterator[tuple[str, str]]:
@@ -51,14 +53,11 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
     for note in result.notes:
         yield "note", note
     yield "", ""
-    if summary.origin is not None:
-        yield "origin", f"ASR {percent(summary.origin.asr)}"
-    yield from _extent(summary)
-    yield from _visage(summary)
-    yield from _protocol(result)
-    yield "area", f"{share(summary.auc, 'of the range is safe')}{_note(summary.auc)}"
-    if summary.sharpness is not None:
-        yield "edge", _rises(summary.sharpness)
+    for measure in MEASURES.values():
+        if measure.key in LINES:
+            yield from LINES[measure.key](result)
+        elif measure.key not in IN_ANOTHER_LINE:
+            yield from _line(measure, summary)
     yield from _shares(result)
     yield from _scale(result)
     yield from _capabilities(result)
@@ -87,6 +86,29 @@ def lines(result: Result) -> Iterator[tuple[str, str]]:
         yield "report", str(result.page)
 
 
+def _line(measure: Measure, summary: Summary) -> Iterator[tuple[str, str]]:
+    """What a measure without a sentence of its own says."""
+    if (estimate := measure.of(summary)) is not None:
+        remark = measure.remark(summary)
+        text = undefined(estimate) or estimated(estimate, measure.unit)
+        yield measure.name, f"{text}; {remark}" if remark and estimate.value is not None else text
+
+
+def _origin_asr(result: Result) -> Iterator[tuple[str, str]]:
+    if result.summary.origin is not None:
+        yield "origin", f"ASR {percent(result.summary.origin.asr)}"
+
+
+def _area(result: Result) -> Iterator[tuple[str, str]]:
+    area = result.summary.auc
+    yield "area", f"{share(area, 'of the range is safe')}{_note(area)}"
+
+
+def _walls(result: Result) -> Iterator[tuple[str, str]]:
+    if result.summary.sharpness is not None:
+        yield "edge", _rises(result.summary.sharpness)
+
+
 def _protocol(result: Result) -> Iterator[tuple[str, str]]:
     """What the paper whose protocol this is gives for the model."""
     if result.protocol is None:
@@ -110,18 +132,21 @@ def visage_text(summary: Summary) -> str:
     return f"{value} ({summary.no_visage})" if summary.no_visage else value
 
 
-def _visage(summary: Summary) -> Iterator[tuple[str, str]]:
+def _visage(result: Result) -> Iterator[tuple[str, str]]:
+    summary = result.summary
     visage, published = summary.visage, summary.visage_reference
     if undefined(visage) or summary.nothing_refused:
         yield "VISAGE", undefined(visage) or summary.no_visage
-        return
-    note = f"; {summary.no_visage}" if summary.no_visage else _note(visage)
-    yield "VISAGE", f"{visage.text('.1f')} by the paper's definition{note}"
-    if published is not None and published.value is not None:
-        yield "", f"{published.text('.1f')} by the reference code"
+    else:
+        note = f"; {summary.no_visage}" if summary.no_visage else _note(visage)
+        yield "VISAGE", f"{visage.text('.1f')} by the paper's definition{note}"
+        if published is not None and published.value is not None:
+            yield "", f"{published.text('.1f')} by the reference code"
+    yield from _protocol(result)
 
 
-def _extent(summary: Summary) -> Iterator[tuple[str, str]]:
+def _extent(result: Result) -> Iterator[tuple[str, str]]:
+    summary = result.summary
     if summary.no_basin:
         yield "basin", f"none: the model {summary.no_basin}"
         return
@@ -279,16 +304,23 @@ def share(estimate: Estimate, of: str) -> str:
     return undefined(estimate) or f"{percent(estimate)} {of}"
 
 
-def percent(estimate: Estimate) -> str:
-    """A share as a percentage with its interval."""
-    if estimate.value is None:
-        return "not defined"
-    text = f"{100 * estimate.value:.1f} %"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
 def _note(estimate: Estimate) -> str:
     known = estimate.value is not None
     return f"; {estimate.note}" if known and estimate.note else ""
+
+
+LINES: dict[str, Callable[[Result], Iterator[tuple[str, str]]]] = {
+    "origin.asr": _origin_asr,
+    "basin.width": _extent,
+    "visage": _visage,
+    "auc": _area,
+    "sharpness.negative": _walls,
+}
+"""The measures that have a sentence of their own here."""
+IN_ANOTHER_LINE = {
+    *(f"origin.shares.{outcome}" for outcome in OUTCOMES),
+    "basin.negative.width", "basin.positive.width",
+    "region.area_share", "region.equivalent_radius", "region.inner_radius",
+    "visage_reference", "sharpness.positive",
+}  # fmt: skip
+"""Those that are told together with one of these, or with the shares at all points."""

@@ -8,10 +8,12 @@ from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.planning import ends_with_plan, whole_or_share
-from safebasin.cli.summary import percent
 from safebasin.cli.threads import spare_threads
 from safebasin.report.asked_under import told
-from safebasin.trajectory import Trajectory, TrajectoryConfig, prepare, trace, trace_shard
+from safebasin.report.quantities import percent
+from safebasin.trajectory.preparation import prepare
+from safebasin.trajectory.settings import TrajectoryConfig
+from safebasin.trajectory.study import Trajectory, trace, trace_shard
 
 
 def run_trajectory(

@@ -9,8 +9,9 @@ from dataclasses import replace
 from safebasin.cli.console import duration, emit, say, tell
 from safebasin.cli.interruptions import interrupted
 from safebasin.config import ScanConfig
-from safebasin.finetune import FinetuneConfig, Tuned, finetune
 from safebasin.finetune.recipes import recipe_named
+from safebasin.finetune.settings import FinetuneConfig
+from safebasin.finetune.study import Tuned, finetune
 from safebasin.prompts import load as load_prompts
 
 LINE_EVERY = 15.0
@@ -55,7 +56,7 @@ def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json
         return
     _tell(tuned)
     from safebasin.cli.comparing import run_compare
-    from safebasin.compare import CompareConfig
+    from safebasin.compare.settings import CompareConfig
 
     scan = replace(
         compared,

@@ -104,7 +104,7 @@ def worst_case(
     begin()
     from safebasin.cli.scan import parse_seeds
     from safebasin.cli.searching import run_worst_case
-    from safebasin.worst_case.preparation import WorstCaseConfig
+    from safebasin.worst_case.settings import WorstCaseConfig
 
     scan = ScanConfig.from_json(
         {

@@ -22,7 +22,7 @@ from safebasin.run.atomic import refuse_link, remove_study_leftovers
 from safebasin.run.folder import MANIFEST
 from safebasin.run.manifest import Manifest, load_manifest, plane_to_json
 from safebasin.scanner import Observer, by_missing
-from safebasin.spread import Executor
+from safebasin.spread.executor import Executor
 from safebasin.spread.shards import Shard
 from safebasin.spread.study import Spread, settle_way
 
@@ -116,7 +116,7 @@ def measure(
             remove_study_leftovers(folder)
         for part, run in zip(parts, runs, strict=True):
             adopt(run, part.judges)
-            run.write_text(LEXICON, lexicon.text())
+            run.record_text(LEXICON, lexicon.text())
         missing = [
             {
                 point: tuple(run.missing(point, part.prompts.ids))

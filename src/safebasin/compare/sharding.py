@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from safebasin.compare import Comparison, compare
+from safebasin.compare.comparison import Comparison
 from safebasin.compare.foreseen import foreseen
 from safebasin.compare.parts import finished, measure, unmeasured
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import Prepared
+from safebasin.compare.study import compare
 from safebasin.plane import outward
 from safebasin.preparation import prepare as prepare_scan
 from safebasin.scanner import Observer, Silent, scan_shard

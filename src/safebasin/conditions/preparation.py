@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from safebasin.compare.parts import Part
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import sampling_of
 from safebasin.conditions.attacks import Attack, load_attack
-from safebasin.conditions.system_prompts import SYSTEM_PROMPTS, system_prompt
+from safebasin.conditions.settings import ConditionsConfig
+from safebasin.conditions.system_prompts import system_prompt
 from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
@@ -31,46 +32,9 @@ from safebasin.preparation import (
 )
 from safebasin.prompts import PromptSet
 from safebasin.run.names import default_folder, slug
-from safebasin.spread import Recipe
+from safebasin.spread.executor import Recipe
 from safebasin.spread.study import Spread
 from safebasin.weights import Weights
-
-ALL = tuple(SYSTEM_PROMPTS)
-
-
-@dataclass(frozen=True)
-class ConditionsConfig:
-    """Everything that `conditions` can be told.
-
-    systems        names of system prompts, or text files of them
-    attacks        files of attacks; each is asked under the first system prompt
-    scan           the model, the directions and how they are asked; its own system is not used
-    neighbourhood  how far from the origin an attack is to be seen to stop working, in alpha
-    """
-
-    scan: ScanConfig = field(default_factory=ScanConfig)
-    systems: tuple[str, ...] = ALL
-    attacks: tuple[str, ...] = ()
-    neighbourhood: float = 0.1
-
-    def __post_init__(self) -> None:
-        if not self.systems:
-            raise UsageError("No system prompt is named.", "Give at least --system template.")
-        if self.scan.axes != 1:
-            raise UsageError("Conditions are drawn as lines.", "Give --axes 1.")
-        if not 0 < self.neighbourhood <= self.scan.radius:
-            raise UsageError(
-                f"The neighbourhood is {self.neighbourhood}, the radius {self.scan.radius}.",
-                "Give a neighbourhood above 0 and up to the radius.",
-            )
-
-    def to_json(self) -> dict[str, Any]:
-        return {
-            "systems": list(self.systems),
-            "attacks": list(self.attacks),
-            "neighbourhood": self.neighbourhood,
-            "scan": self.scan.to_json(),
-        }
 
 
 @dataclass(frozen=True)

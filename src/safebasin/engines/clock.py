@@ -7,10 +7,9 @@ would ask something else than today; so its day is fixed when it begins, and rec
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -32,26 +31,6 @@ class Clock:
 
     day: date = field(default_factory=date.today)
     told: bool = True
-
-    def strftime(self, form: str) -> str:
-        return datetime.combine(self.day, datetime.min.time()).strftime(form)
-
-    @contextmanager
-    def stopped(self, source: str | None) -> Iterator[None]:
-        """While it lasts, `apply_chat_template` tells this template the day of this clock."""
-        if not reads_clock(source):
-            yield
-            return
-        from transformers.utils import chat_template_utils
-
-        # A callable among its arguments would reach no template: they are made plain data.
-        names = chat_template_utils._compile_jinja_template(source).globals
-        running = names[CLOCK]
-        names[CLOCK] = self.strftime
-        try:
-            yield
-        finally:
-            names[CLOCK] = running
 
 
 def reads_clock(source: str | None) -> bool:

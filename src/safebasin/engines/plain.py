@@ -136,7 +136,7 @@ class PlainEngine:
             ordered = [produced[index] for index in range(len(prompts))]
             scores = self._origin_logprobs(encoded, [tokens for _, tokens in ordered])
             if point.is_origin:
-                self._require_numbers(prompts, scores)
+                self.require_numbers(prompts, scores)
             yield (
                 point,
                 [
@@ -262,7 +262,7 @@ class PlainEngine:
                 "Give a smaller --max-new-tokens, or leave out the prompt.",
             )
 
-    def _require_numbers(
+    def require_numbers(
         self, prompts: Sequence[Prompt], scores: Sequence[Sequence[float] | None]
     ) -> None:
         """Raise EngineError where the undisplaced model's own answers have no likelihood."""

@@ -24,7 +24,7 @@ from safebasin.preparation import harmful_of, settings_elsewhere
 from safebasin.prompts import PromptSet
 from safebasin.prompts.expected import require_expected
 from safebasin.run.names import default_folder
-from safebasin.spread import Recipe
+from safebasin.spread.executor import Recipe
 from safebasin.spread.study import Spread
 from safebasin.weights import Weights
 

@@ -24,8 +24,7 @@ from safebasin.exchange import Outcome
 from safebasin.plane import Plane, Point
 from safebasin.prompts.expected import right_answers
 from safebasin.report.card import number, percent
-from safebasin.report.page.findings import points
-from safebasin.report.quantities import UNITS, Unit, bound, quantity
+from safebasin.report.quantities import UNITS, Unit, bound, points, quantity
 from safebasin.results import judge_names, look, stored_judges
 from safebasin.run import RunFolder
 from safebasin.run.kinds import StudyFolder

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.errors import SafebasinError
-from safebasin.evidence import recount
+from safebasin.evidence.recount import recount
 from safebasin.landscape.cells import Cell
 from safebasin.plane import Point
 from safebasin.results import LANDSCAPE, look

@@ -26,6 +26,10 @@ LATE = 0.5
 FEWEST_WORDS = 24
 """Words below which the share of repeated ones says nothing."""
 
+FEWEST_KNOWN = 200
+"""Words in a lexicon below which it says nothing of what is a word: a vocabulary of characters, and
+a few prompts."""
+
 GLUED = re.compile(r"[^\W\d_\u0e00-\U0010ffff]{31,}")
 """Letters without a break, more than any word has; scripts that leave no spaces are left out."""
 
@@ -119,8 +123,8 @@ class Coherence:
     and fluent text, once begun, surprises little.
 
     Without log-probabilities or without a scale, text alone decides: the share of words that the
-    lexicon lacks, without code, formulas, tables and names, and in Latin letters only. It then
-    misses most of what is broken, and the reason says so.
+    lexicon lacks, without code, formulas, tables and names, and in Latin letters only; a lexicon of
+    fewer than 200 words is not asked. It then misses most of what is broken; the reason says so.
 
     `Verdict.score` is the surprise (nats a token) where there is one, else the share of
     non-words where it was taken.
@@ -169,6 +173,11 @@ class Coherence:
             return None
         return self.scale.cut
 
+    @property
+    def _known(self) -> Lexicon | None:
+        """The lexicon, where it is large enough to tell words from what is none."""
+        return self.lexicon if self.lexicon and len(self.lexicon) >= FEWEST_KNOWN else None
+
     def judge(self, exchanges: Sequence[Exchange]) -> list[Verdict]:
         return [self.verdict(exchange, self.breaks(exchange)) for exchange in exchanges]
 
@@ -185,15 +194,16 @@ class Coherence:
     def _score(self, exchange: Exchange, found: float | None) -> float | None:
         if found is not None and self.cut is not None:
             return found
-        if not self.lexicon or not exchange.response.strip():
+        if self._known is None or not exchange.response.strip():
             return found
-        return nonwords(exchange.response, self.lexicon, self.thresholds.min_words)
+        return nonwords(exchange.response, self._known, self.thresholds.min_words)
 
     def _by_text_alone(self, exchange: Exchange, found: float | None) -> str:
         """Why an answer that is not broken could be looked at as text only."""
-        if not self.lexicon or self.thresholds.max_nonwords is None:
-            seen = "not repetitive; no lexicon"
-        elif nonwords(exchange.response, self.lexicon, self.thresholds.min_words) is None:
+        if self._known is None or self.thresholds.max_nonwords is None:
+            small = self.lexicon and self.thresholds.max_nonwords is not None
+            seen = f"not repetitive; {'too small a' if small else 'no'} lexicon"
+        elif nonwords(exchange.response, self._known, self.thresholds.min_words) is None:
             seen = "not repetitive; too few words for the lexicon"
         else:
             seen = "words"
@@ -270,9 +280,9 @@ class Coherence:
     def _not_words(self, text: str) -> Break | None:
         if not any(character.isalnum() for character in text):
             return Break("no words", 0)
-        if not self.lexicon or self.thresholds.max_nonwords is None:
+        if self._known is None or self.thresholds.max_nonwords is None:
             return None
-        share = nonwords(text, self.lexicon, self.thresholds.min_words)
+        share = nonwords(text, self._known, self.thresholds.min_words)
         if share is None or share <= self.thresholds.max_nonwords:
             return None
         if language_of(text) not in (None, "en"):

@@ -49,7 +49,7 @@ def _rubric(text: str, lexicon: Lexicon | None) -> Judge:
 
 def _guard(text: str, lexicon: Lexicon | None) -> Judge:
     # What runs models lies a layer above the judges; here only its name is known.
-    judge: Judge = importlib.import_module("safebasin.guard_models").parse(text)
+    judge: Judge = importlib.import_module("safebasin.guard_models.parsing").parse(text)
     return judge
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,7 +108,8 @@ them is written for others; commands end with exit code 4."""
 class Summary:
     """A survey in numbers. `visage` is in points of 100, everything else in shares or alpha.
 
-    `cells` holds one tuple of cells a landscape, in the order of the plane's points.
+    `cells` holds one tuple of cells a landscape, in the order of the plane's points. `numbers` are
+    the measures that are computed each by itself, by their keys in `table.MEASURES`.
     """
 
     judge: str
@@ -120,14 +122,27 @@ class Summary:
     unasked: int
     assumed: int
     origin: Cell | None
-    visage: Estimate
-    visage_reference: Estimate | None
-    auc: Estimate
+    numbers: Mapping[str, Estimate | None]
     basin: Basin | None
     region: Region | None
     sharpness: Sharpness | None
     mean: Band
     cells: tuple[tuple[Cell, ...], ...]
+
+    @property
+    def visage(self) -> Estimate:
+        """VISAGE by the paper's definition, in points of 100."""
+        return self.numbers["visage"] or Estimate(None)
+
+    @property
+    def visage_reference(self) -> Estimate | None:
+        """VISAGE by the paper's code, in points of 100; None where that has none."""
+        return self.numbers.get("visage_reference")
+
+    @property
+    def auc(self) -> Estimate:
+        """The mean of 1 - ASR over the whole range, in [0, 1]."""
+        return self.numbers["auc"] or Estimate(None)
 
     @property
     def no_basin(self) -> str:
@@ -188,11 +203,9 @@ class Summary:
             "unjudged": self.unjudged,
             "unasked": self.unasked,
             "assumed": self.assumed,
-            "origin": one(self.origin),
+            "origin": None if self.origin is None else _with_shares(self.origin),
             "no_basin": self.no_basin or None,
-            "visage": self.visage.to_json(),
-            "visage_reference": one(self.visage_reference),
-            "auc": self.auc.to_json(),
+            **{key: one(estimate) for key, estimate in self.numbers.items()},
             "basin": one(self.basin),
             "region": one(self.region),
             "sharpness": one(self.sharpness),
@@ -205,3 +218,8 @@ class Summary:
             },
             "landscapes": [[cell.to_json() for cell in cells] for cells in self.cells],
         }
+
+
+def _with_shares(origin: Cell) -> dict[str, Any]:
+    shares = {outcome: share.to_json() for outcome, share in origin.shares.items()}
+    return origin.to_json() | {"shares": shares}

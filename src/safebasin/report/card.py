@@ -12,11 +12,13 @@ from typing import Any
 
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape.summary import UNJUDGED_LIMIT
+from safebasin.landscape.table import MEASURES, Measure
 from safebasin.landscape.truncation import stored_text
 from safebasin.prompts.identity import proven, shown_name
 from safebasin.prompts.published import PUBLISHED, Published
 from safebasin.report.asked_under import asked_under
 from safebasin.report.broken_text import told_by
+from safebasin.report.quantities import form
 from safebasin.run import RunFolder
 from safebasin.run.stored_weights import told_storage
 from safebasin.terminal import printable, shorten
@@ -323,15 +325,14 @@ def _unjudged_share(summary: JSON) -> float:
 
 def _rows(landscape: JSON) -> Iterator[tuple[str, list[str]]]:
     summaries = list(landscape["judges"].values())
-    yield (
-        "ASR of the model itself",
-        [
-            "not in the grid" if s["origin"] is None else percent(s["origin"]["asr"])
-            for s in summaries
-        ],
-    )
-    if not _one_point(summaries[0]):
-        yield from _extents(summaries)
+    for measure in MEASURES.values():
+        if _one_point(summaries[0]) and measure.part != "origin":
+            continue
+        found = [_at(summary, measure.key) for summary in summaries]
+        if measure.label is not None and (measure.absent or None not in found):
+            label = (measure.label or measure.name).format(tolerance=_tolerance(summaries[0]))
+            cells = zip(summaries, found, strict=True)
+            yield label, [_cell(measure, summary, one) for summary, one in cells]
     yield (
         "Refused / complied / incoherent at the origin",
         [_counts(summary["origin"]) for summary in summaries],
@@ -342,26 +343,27 @@ def _rows(landscape: JSON) -> Iterator[tuple[str, list[str]]]:
     )
 
 
-def _extents(summaries: Sequence[JSON]) -> Iterator[tuple[str, list[str]]]:
-    """What is said of more than the origin."""
-    basins = [summary["basin"] for summary in summaries]
-    if all(basin is not None for basin in basins):
-        tolerance = basins[0]["tolerance"]
-        yield (
-            f"Basin width (ASR at most {100 * tolerance:g} %)",
-            [number(basin["width"], ".2f") for basin in basins],
-        )
-    regions = [summary["region"] for summary in summaries]
-    if all(region is not None for region in regions):
-        yield "Basin, share of the plane", [percent(region["area_share"]) for region in regions]
-    yield "VISAGE", [_visage(summary) for summary in summaries]
-    yield "Safe area of the range", [percent(summary["auc"]) for summary in summaries]
+def _at(summary: JSON, key: str) -> JSON | None:
+    """What stands at a key with dots between its levels; None where a level is not there."""
+    found: Any = summary
+    for level in key.split("."):
+        found = None if found is None else found.get(level)
+    return found  # type: ignore[no-any-return]
 
 
-def _visage(summary: JSON) -> str:
-    """VISAGE, and where there is no basin that it says nothing."""
-    value = number(summary["visage"], ".1f")
-    return f"{value}, without meaning: no basin" if summary.get("no_basin") else value
+def _tolerance(summary: JSON) -> float:
+    """In per cent; it is part of what is said of a line or a plane."""
+    return 100 * float((summary["basin"] or summary["region"])["tolerance"])
+
+
+def _cell(measure: Measure, summary: JSON, estimate: JSON | None) -> str:
+    """A measure of one judge, and where there is no basin that it says nothing."""
+    if estimate is None:
+        return measure.absent
+    spec, scale, unit = form(measure.unit)
+    value = number(estimate, spec, scale, unit)
+    meant = not measure.of_basin or not summary.get("no_basin")
+    return value if meant else f"{value}, without meaning: no basin"
 
 
 def _counts(origin: JSON | None) -> str:

@@ -11,11 +11,13 @@ landscape.json, figures/, ...     derived; they can be made again from the rest
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -39,6 +41,7 @@ from safebasin.run.lock import (
     lock_shard,
     refuse_foreign,
     unlock_folder,
+    working_alone,
     working_shards,
 )
 from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manifest
@@ -435,6 +438,33 @@ class RunFolder:
             RunError: The name leaves the folder or is taken, or the file cannot be written.
         """
         self._write_extra(name, text.encode("utf-8", "surrogatepass"))
+
+    def record_text(self, name: str, text: str) -> None:
+        """As `write_text`, for a file that the manifest names, so that a change is found.
+
+        Raises:
+            RunError: The name leaves the folder or is taken, or a file cannot be written.
+        """
+        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+        known = self.manifest.files.get(name)
+        if known is not None and known != digest:
+            self._record({name: ""})  # whatever interrupts this, no digest is of another text
+        self.write_text(name, text)
+        if known != digest:
+            self._record({name: digest})
+
+    def _record(self, files: Mapping[str, str]) -> None:
+        """Record the digests of files; "" for none."""
+        self._writable()
+        common = None if working_alone(self._lock) else lock_folder(self.path, wait=SHARDS_WAIT)
+        try:
+            recorded = _existing(self.path)  # other shards add their sittings
+            kept = {name: one for name, one in {**recorded.files, **files}.items() if one}
+            self._write(self.path / MANIFEST, _pretty(replace(recorded, files=kept).to_json()))
+        finally:
+            if common is not None:
+                unlock_folder(self.path, common)
+        self.manifest = replace(self.manifest, files=kept)
 
     def read_text(self, name: str) -> str | None:
         """The text that `write_text` stored, or None where there is none.

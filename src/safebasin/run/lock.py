@@ -104,10 +104,15 @@ def _refuse_other(path: Path) -> None:
 
 def unlock_folder(root: Path, lock: BaseFileLock) -> None:
     """Give the lock back, of the folder or of a shard."""
-    if Path(lock.lock_file).name == LOCK:
+    if working_alone(lock):
         with suppress(OSError):
             (root / HOLDER).unlink()
     lock.release()
+
+
+def working_alone(lock: BaseFileLock | None) -> bool:
+    """Whether a lock is that of the whole folder, not of a shard."""
+    return lock is not None and Path(lock.lock_file).name == LOCK
 
 
 def refuse_foreign(root: Path, mark: str) -> None:

@@ -198,7 +198,8 @@ class Manifest:
             config=given.config,
             capabilities=both,
             content=given.content or self.content,
-            files={**self.files, **given.files},
+            # What a file holds changes when it is written, not when a run is taken up.
+            files={**given.files, **self.files},
             rendered=given.rendered or self.rendered,
             renderings={**self.renderings, **given.renderings},
         )

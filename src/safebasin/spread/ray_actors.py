@@ -14,8 +14,8 @@ from safebasin.errors import EngineError, UsageError
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
-from safebasin.spread import MOST_DEATHS, Recipe
 from safebasin.spread.dealing import portions
+from safebasin.spread.executor import MOST_DEATHS, Recipe
 from safebasin.spread.workers import available_cores
 
 RESTARTS = MOST_DEATHS - 1

@@ -12,7 +12,7 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.plane import Point
 from safebasin.preparation import worker_count
 from safebasin.prompts import Prompt
-from safebasin.spread import Executor, Recipe
+from safebasin.spread.executor import Executor, Recipe
 from safebasin.spread.ray_actors import RayActors
 from safebasin.spread.workers import Workers
 

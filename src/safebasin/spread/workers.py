@@ -19,8 +19,8 @@ from safebasin.errors import EngineError
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
-from safebasin.spread import MOST_DEATHS
 from safebasin.spread.dealing import dealt, portions
+from safebasin.spread.executor import MOST_DEATHS
 
 LAST_SECONDS = 5.0
 """How long a worker that has finished may take to end."""

@@ -42,7 +42,7 @@ from safebasin.plane import Axis, Plane, Point
 from safebasin.preparation import settings_elsewhere
 from safebasin.prompts import PromptSet
 from safebasin.run.names import default_folder
-from safebasin.spread import Recipe
+from safebasin.spread.executor import Recipe
 from safebasin.spread.study import Spread
 from safebasin.trajectory.settings import TrajectoryConfig
 from safebasin.weights import Weights

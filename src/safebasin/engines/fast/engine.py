@@ -165,8 +165,12 @@ class FastEngine:
     def plan(
         self, points: Sequence[Point], prompts: Sequence[Prompt], sampling: Sampling
     ) -> MemoryPlan:
-        """How these points will be answered, what memory it takes, and why. Answers nothing."""
+        """How these points will be answered, what memory it takes, and why. Answers nothing.
+
+        Raises EngineError where the model cannot take one of the prompts.
+        """
         encoded = [self.template.encode(prompt) for prompt in prompts]
+        self.plain.check(prompts, encoded, sampling)
         return self.planner.plan(points, encoded, sampling)
 
     def _ending(self, points: Sequence[Point], sampling: Sampling) -> Ending:

@@ -15,6 +15,7 @@ import torch
 
 from safebasin.directions import Direction
 from safebasin.engines import Progress, Sampling, Wanted
+from safebasin.engines.broken_logits import no_numbers
 from safebasin.engines.fast.support import differ
 from safebasin.engines.model_shape import most_positions
 from safebasin.engines.plain import PlainEngine
@@ -166,10 +167,14 @@ class VllmEngine:
                     self._load(session, Point(), probe)
                     answers = [row.tokens for row in rows]
                     scores = iter(token_logprobs(session, encoded * len(asked), answers))
-                    found = [
-                        (point, [one.scored(next(scores)) for one in exchanges])
-                        for point, exchanges in found
-                    ]
+                    scored = []
+                    for point, exchanges in found:
+                        own = [next(scores) for _ in exchanges]
+                        if point.is_origin:
+                            self.plain.require_numbers(prompts, own)
+                        pairs = zip(exchanges, own, strict=True)
+                        scored.append((point, [one.scored(score) for one, score in pairs]))
+                    found = scored
             yield from found
 
     def start(self, prompts: Sequence[Prompt], sampling: Sampling) -> Session:
@@ -320,17 +325,29 @@ class VllmEngine:
             session.load(named_tensors(self.model))
             self.load_seconds = time.perf_counter() - start
             if point.is_origin not in self._compared:
-                self._compare(session, probe)
+                self._compare(session, probe, at_origin=point.is_origin)
                 self._compared.add(point.is_origin)
         self._loaded = point
 
     @torch.inference_mode()
-    def _compare(self, session: Session, probe: list[int], adapters: Sequence[int] = ()) -> None:
-        """Raise EngineError where vLLM computes something else than the model as it is now."""
+    def _compare(
+        self,
+        session: Session,
+        probe: list[int],
+        adapters: Sequence[int] = (),
+        *,
+        at_origin: bool = False,
+    ) -> None:
+        """Raise EngineError where vLLM computes something else than the model as it is now.
+
+        At the origin also where the model's logits are no numbers.
+        """
         tokens = probe if len(probe) > 3 else (probe * 4)[: session.length - 1]
         logits = self.model(input_ids=torch.tensor([tokens]), use_cache=False).logits[0, :-1]
         chosen = torch.tensor(tokens[1:]).unsqueeze(1)
         expected = logits.float().log_softmax(-1).gather(1, chosen).squeeze(1)
+        if at_origin and expected.isnan().any():
+            raise no_numbers(self.model)
         [found] = session.score([tokens], adapters)
         if differ(torch.tensor(found), expected, self.model.dtype):
             raise EngineError(

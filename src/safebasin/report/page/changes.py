@@ -7,8 +7,8 @@ from typing import Any
 
 from safebasin.landscape import Estimate
 from safebasin.report.page.content import Measured
-from safebasin.report.page.findings import Row, percent, points
-from safebasin.report.quantities import bound, quantity
+from safebasin.report.page.findings import Row
+from safebasin.report.quantities import bound, percent, points, quantity
 from safebasin.report.studies import Change, Limit
 
 RISE, MARGIN, CAPABILITY, JUDGED = "rise of ASR", "margin", "capability", "share judged"

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from safebasin.exchange import OUTCOMES, Exchange, Outcome, Verdict
 from safebasin.landscape import TOLERANCE, Band, Cell, Side, Summary, Survey
 from safebasin.landscape.capability import Capability
+from safebasin.landscape.path_length import path_length
 from safebasin.landscape.truncation import Truncation
 from safebasin.plane import Point
 from safebasin.report.capability import packed
@@ -72,11 +73,13 @@ def content(
     show_text: bool,
     beside: Sequence[Place] = (),
     longest: int = LONGEST,
+    path: bool = False,
 ) -> dict[str, Any]:
     """A run as the page's scripts read it.
 
-    `beside` are places off the map that were asked the same prompts; their numbers follow those
-    of the map's points. No text has more than `longest` characters.
+    Of a `path` from a base to a tuned model the edge is its effective length. `beside` are places
+    off the map that were asked the same prompts; their numbers follow those of the map's points.
+    No text has more than `longest` characters.
 
     Coefficients are in units of each tensor's norm, shares and ASR in [0, 1], None where unknown.
     Prompts, answers and the judges' reasons, which may quote them, are in it with `show_text`
@@ -118,7 +121,7 @@ def content(
             for one in measured.capabilities
         ],
         "judges": [
-            _judge(survey, measured.summaries[name], points, beside)
+            _judge(survey, measured.summaries[name], points, beside, path)
             for name, survey in measured.surveys.items()
         ],
         **_answers(places, ids, show_text, longest),
@@ -133,7 +136,11 @@ def _points(survey: Survey) -> dict[Point, int]:
 
 
 def _judge(
-    survey: Survey, summary: Summary, points: Mapping[Point, int], beside: Sequence[Place]
+    survey: Survey,
+    summary: Summary,
+    points: Mapping[Point, int],
+    beside: Sequence[Place],
+    path: bool,
 ) -> dict[str, Any]:
     cells: list[list[Any] | None] = [None] * len(points)
     for row in summary.cells:
@@ -142,6 +149,9 @@ def _judge(
     cells += [_cell(_counted(place, survey)) for place in beside]
     basin = summary.basin
     part = basin or summary.region
+    if basin is not None:
+        length = path_length(survey, basin.tolerance) if path else basin.positive.width
+        positive = replace(basin.positive, width=length)
     return {
         "name": shown(survey.judge, lines=False),
         "level": survey.level,
@@ -149,7 +159,7 @@ def _judge(
         "shares": {outcome: _band(band) for outcome, band in survey.shares().items()},
         "each": [_numbers(landscape.asr) for landscape in survey.landscapes],
         "tolerance": TOLERANCE if part is None else part.tolerance,
-        "basin": None if basin is None else [_side(basin.negative), _side(basin.positive)],
+        "basin": None if basin is None else [_side(basin.negative), _side(positive)],
         "cells": cells,
     }
 

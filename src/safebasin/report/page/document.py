@@ -114,6 +114,7 @@ def _data(runs: Sequence[Measured], show_text: bool, study: Study | None) -> tup
             content(
                 one, show_text=show_text, longest=longest,
                 beside=() if i else studies.checkpoints(study),
+                path=studies.change(study) is not None,
             )
             for i, one in enumerate(runs)
         ]  # fmt: skip

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from safebasin.landscape import TOLERANCE, Estimate, Side, Summary, Survey
+from safebasin.landscape.table import MEASURES, Measure
 from safebasin.report.broken_text import told_by
 from safebasin.report.page.content import Measured
+from safebasin.report.quantities import estimated, percent
 from safebasin.run import RunFolder
 
 RANDOM = {"gaussian", "orthogonal"}
@@ -132,43 +134,25 @@ def certainty(measured: Measured) -> list[str]:
 
 def rows(summary: Summary) -> Iterator[Row]:
     """Every measure of a map by one judge."""
-    origin = summary.origin
-    yield Row(
-        "ASR at the origin", "not in the grid" if origin is None else percent(origin.asr),
-        "answers of the undisplaced model that are not refusals",
-    )  # fmt: skip
-    if origin is not None:
-        for outcome, share in origin.shares.items():
-            yield Row(f"{outcome} at the origin", percent(share))
-    visage = "undefined" if summary.nothing_refused else summary.visage.text(".1f")
-    yield Row("VISAGE", visage, summary.no_visage or _note(summary.visage))
-    if summary.visage_reference is not None and not summary.nothing_refused:
-        yield Row("VISAGE, reference code", summary.visage_reference.text(".1f"))
-    yield Row("safe area", percent(summary.auc), _note(summary.auc))
-    if summary.basin is not None:
-        basin = summary.basin
-        at_most = f"where ASR is at most {100 * basin.tolerance:g} %"
-        yield Row("basin width", basin.width.text(), _note(basin.width) or at_most)
-        yield Row("edge below", basin.negative.width.text(), _edge_note(basin.negative))
-        yield Row("edge above", basin.positive.width.text(), _edge_note(basin.positive))
-    if summary.region is not None:
-        region = summary.region
-        yield Row(
-            "basin", percent(region.area_share),
-            "share of the plane's area, by the cells of the points that belong to it",
-        )  # fmt: skip
-        yield Row("equivalent radius", region.equivalent_radius.text(), "disc of that area")
-        yield Row("shortest way out", region.inner_radius.text(), _note(region.inner_radius))
-    if summary.sharpness is not None:
-        for name, side in (
-            ("below", summary.sharpness.negative),
-            ("above", summary.sharpness.positive),
-        ):
-            yield Row(f"steepness {name}", side.text(".1f"), _note(side) or "rise of ASR a unit")
+    for measure in sorted(MEASURES.values(), key=lambda one: _RANK.get(one.part, len(_RANK))):
+        if not (measure.variant and summary.nothing_refused) and (text := _cell(measure, summary)):
+            yield Row(measure.name, text, measure.remark(summary))
     every = summary.judged + summary.unjudged
     yield Row("not judged", f"{summary.unjudged} of {every} answers")
     if summary.assumed:
         yield Row("assumed", f"{summary.assumed} points", "beyond the plateau, not asked")
+
+
+_RANK = {"origin": 0, "": 1}
+"""Where the measures of a part stand on the page: first the origin, then those of the whole map."""
+
+
+def _cell(measure: Measure, summary: Summary) -> str:
+    """The value of a measure, or why there is none; empty where nothing is said of it."""
+    if measure.of_basin and summary.nothing_refused:
+        return "undefined"
+    estimate = measure.of(summary)
+    return measure.absent if estimate is None else estimated(estimate, measure.unit)
 
 
 def ranking(runs: Sequence[Measured]) -> str:
@@ -209,32 +193,27 @@ def _size(measured: Measured) -> str:
     return f"{extent.text()} {_unit(measured)}"
 
 
-_COLUMNS = (
-    "run", "judge", "prompts", "ASR at the origin", "VISAGE", "safe area", "basin", "not judged",
-)  # fmt: skip
-
-
 def comparison(runs: Sequence[Measured]) -> tuple[list[str], list[list[str]]]:
     """The head and the rows of a table of several runs, each by its headline judge.
 
     What is the same in all of them is no column; `alike` says it.
     """
-    table = _table(runs)
+    table = [_columns(measured) for measured in runs]
     differ = [
-        i
-        for i, name in enumerate(_COLUMNS)
-        if name not in _ALIKE or len({row[i] for row in table}) > 1
+        name
+        for name in table[0]
+        if name not in _ALIKE or len({columns[name] for columns in table}) > 1
     ]
-    return [_COLUMNS[i] for i in differ], [[row[i] for i in differ] for row in table]
+    return differ, [[columns[name] for name in differ] for columns in table]
 
 
 def alike(runs: Sequence[Measured]) -> str:
     """What several runs have in common, as one sentence; empty where there is nothing."""
-    table = _table(runs)
+    table = [_columns(measured) for measured in runs]
     same = [
-        f"{name} {table[0][i]}"
-        for i, name in enumerate(_COLUMNS)
-        if name in _ALIKE and len({row[i] for row in table}) == 1
+        f"{name} {table[0][name]}"
+        for name in _ALIKE
+        if len({columns[name] for columns in table}) == 1
     ]
     return f"The same in all runs: {', '.join(same)}." if same else ""
 
@@ -242,24 +221,19 @@ def alike(runs: Sequence[Measured]) -> str:
 _ALIKE = ("judge", "prompts", "not judged")
 
 
-def _table(runs: Sequence[Measured]) -> list[list[str]]:
-    table = []
-    for measured in runs:
-        summary = _first(measured)
-        origin = summary.origin
-        table.append(
-            [
-                f"{measured.model} ({measured.folder.name})",
-                summary.judge,
-                measured.prompts,
-                "not in the grid" if origin is None else percent(origin.asr),
-                _visage(summary),
-                percent(summary.auc),
-                _size(measured),
-                str(summary.unjudged),
-            ]
-        )
-    return table
+def _columns(measured: Measured) -> dict[str, str]:
+    """A run in the table of several, by the names of its columns: the numbers of the whole map."""
+    summary = _first(measured)
+    shown = [MEASURES["origin.asr"]]
+    shown += [one for one in MEASURES.values() if not one.part and not one.variant]
+    return {
+        "run": f"{measured.model} ({measured.folder.name})",
+        "judge": summary.judge,
+        "prompts": measured.prompts,
+        **{one.name: _marked(one, summary) for one in shown},
+        "basin": _size(measured),
+        "not judged": str(summary.unjudged),
+    }
 
 
 def one_axis(runs: Sequence[Measured]) -> bool:
@@ -282,26 +256,6 @@ def differences(runs: Sequence[Measured]) -> list[str]:
         if any(value != values[0] for value in values[1:]):
             said.append(f"The runs differ in their {what}; a difference may come from that.")
     return said
-
-
-def percent(estimate: Estimate) -> str:
-    """A share as a percentage with its interval."""
-    if estimate.value is None:
-        return "not defined"
-    text = f"{100 * estimate.value:.1f} %"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({100 * estimate.low:.1f} to {100 * estimate.high:.1f})"
-
-
-def points(estimate: Estimate) -> str:
-    """A difference of shares in points, with its interval."""
-    if estimate.value is None:
-        return "not defined"
-    text = f"{100 * estimate.value:+.1f}"
-    if estimate.low is None or estimate.high is None:
-        return text
-    return f"{text} ({100 * estimate.low:+.1f} to {100 * estimate.high:+.1f})"
 
 
 def _unit(measured: Measured) -> str:
@@ -359,24 +313,8 @@ def _holds(outer: Estimate, inner: Estimate) -> bool:
     return low <= inner.value <= high
 
 
-def _note(estimate: Estimate) -> str:
-    return estimate.note
-
-
-def _edge_note(side: Side) -> str:
-    """What an edge is the mean of, and where that of the mean curve is."""
-    if sum(edge is not None for edge in side.width.each) < 2:
-        return _note(side.width)
-    curve = "stays within the tolerance"
-    if side.mean_curve is not None:
-        curve = f"leaves the tolerance at {side.mean_curve:.2f}"
-    said = f"mean of the directions' own edges; their mean curve {curve}"
-    return f"{said}; {side.width.note}" if side.width.note else said
-
-
-def _visage(summary: Summary) -> str:
-    """VISAGE in a cell of a table."""
-    if summary.nothing_refused:
-        return "undefined"
-    value = summary.visage.text(".1f")
-    return f"{value}, without meaning: no basin" if summary.no_basin else value
+def _marked(measure: Measure, summary: Summary) -> str:
+    """A measure in a cell of a table, marked where it says nothing."""
+    text = _cell(measure, summary)
+    meant = not measure.of_basin or summary.nothing_refused or not summary.no_basin
+    return text if meant else f"{text}, without meaning: no basin"

@@ -8,8 +8,8 @@ from typing import Any
 from safebasin.landscape import Estimate
 from safebasin.report.page import changes
 from safebasin.report.page.content import Measured, Place
-from safebasin.report.page.findings import percent, points
 from safebasin.report.page.texts import shown
+from safebasin.report.quantities import percent, points
 from safebasin.report.studies import Change, Mark, Study, Way
 from safebasin.run import RunFolder
 

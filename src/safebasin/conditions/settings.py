@@ -1,0 +1,47 @@
+"""What a study of conditions is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from safebasin.conditions.system_prompts import SYSTEM_PROMPTS
+from safebasin.config import ScanConfig
+from safebasin.errors import UsageError
+
+ALL = tuple(SYSTEM_PROMPTS)
+
+
+@dataclass(frozen=True)
+class ConditionsConfig:
+    """Everything that `conditions` can be told.
+
+    systems        names of system prompts, or text files of them
+    attacks        files of attacks; each is asked under the first system prompt
+    scan           the model, the directions and how they are asked; its own system is not used
+    neighbourhood  how far from the origin an attack is to be seen to stop working, in alpha
+    """
+
+    scan: ScanConfig = field(default_factory=ScanConfig)
+    systems: tuple[str, ...] = ALL
+    attacks: tuple[str, ...] = ()
+    neighbourhood: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.systems:
+            raise UsageError("No system prompt is named.", "Give at least --system template.")
+        if self.scan.axes != 1:
+            raise UsageError("Conditions are drawn as lines.", "Give --axes 1.")
+        if not 0 < self.neighbourhood <= self.scan.radius:
+            raise UsageError(
+                f"The neighbourhood is {self.neighbourhood}, the radius {self.scan.radius}.",
+                "Give a neighbourhood above 0 and up to the radius.",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "systems": list(self.systems),
+            "attacks": list(self.attacks),
+            "neighbourhood": self.neighbourhood,
+            "scan": self.scan.to_json(),
+        }
