@@ -97,6 +97,30 @@ def test_a_layer_imports_only_the_layers_beneath(path: Path) -> None:
     assert used <= allowed, f"{room} imports {sorted(used - allowed)}"
 
 
+def test_only_engines_ask_which_engine_one_is() -> None:
+    """Others ask what it does, such as `own_process`, so that one more engine changes none."""
+    trees = {p: ast.parse(p.read_text(encoding="utf-8")) for p in FILES}
+    nodes = [(path, node) for path, tree in trees.items() for node in ast.walk(tree)]
+    engines = {
+        node.name
+        for path, node in nodes
+        if room_of(path) == "engines" and isinstance(node, ast.ClassDef)
+    }
+    assert {"PlainEngine", "FastEngine", "VllmEngine"} <= engines
+    asked = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path, node in nodes
+        if room_of(path) != "engines"
+        and (
+            (isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "type"))
+            or isinstance(node, ast.MatchClass)
+        )
+        and {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
+        & {name for name in engines if name.endswith("Engine") and name != "Engine"}
+    ]
+    assert asked == []
+
+
 @pytest.mark.parametrize("module", LIGHT)
 def test_light_modules_load_no_torch(module: str) -> None:
     code = (

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from safebasin.engines import Engine, Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.fast.engine import FastEngine
-from safebasin.engines.fast.memory_plan import MemoryPlan
 from safebasin.engines.memory import free_bytes, row_bytes
 from safebasin.engines.padding import WAYS
 from safebasin.engines.plain import PlainEngine
@@ -120,15 +119,7 @@ def estimate(
 ) -> Plan:
     """Measure one batch at the undisplaced model and extrapolate to the whole scan."""
     LOG.info("probing the speed by a measured batch")
-    if isinstance(engine, FastEngine):
-        memory = engine.plan(points, prompts, sampling)
-        if memory.mode != "plain":
-            return _fast(engine, memory, prompts, sampling, points, missing)
-        plan = _plain(engine.plain, prompts, sampling, points, missing)
-        return replace(plan, way="\n".join([memory.text(), *plan.way.splitlines()[1:]]))
-    if isinstance(engine, VllmEngine):
-        return _vllm(engine, prompts, sampling, points, missing)
-    return _plain(engine, prompts, sampling, points, missing)
+    return ESTIMATES[engine.name](engine, prompts, sampling, points, missing)
 
 
 def _vllm(
@@ -170,12 +161,15 @@ def _vllm(
 
 def _fast(
     engine: FastEngine,
-    memory: MemoryPlan,
     prompts: Sequence[Prompt],
     sampling: Sampling,
     points: Sequence[Point],
     missing: int,
 ) -> Plan:
+    memory = engine.plan(points, prompts, sampling)
+    if memory.mode == "plain":
+        plan = _plain(engine.plain, prompts, sampling, points, missing)
+        return replace(plan, way="\n".join([memory.text(), *plan.way.splitlines()[1:]]))
     probe = Sampling(min(PROBE_TOKENS, sampling.max_new_tokens))
     asked = prompts[:PROBE_PROMPTS]
     _timed(engine, asked, probe)
@@ -250,6 +244,10 @@ def _plain(
         way="one point after another with the plain engine" + (note and f"\n  {note}"),
         thinks=_thinks(answers),
     )
+
+
+ESTIMATES: dict[str, Callable[..., Plan]] = {"fast": _fast, "plain": _plain, "vllm": _vllm}
+"""Each engine's own, by its name."""
 
 
 def _timed(

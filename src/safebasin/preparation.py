@@ -344,7 +344,7 @@ def harmful_of(prompts: PromptSet) -> PromptSet:
 def worker_count(config: ScanConfig, engine: AnyEngine, missing: Callable[[], int]) -> int:
     """How many processes answer; `missing`, the answers to be given, is asked for if it matters."""
     model = engine.model
-    if model.device.type != "cpu" or not can_fork() or isinstance(engine, VllmEngine):
+    if model.device.type != "cpu" or not can_fork() or engine.own_process:
         return 1
     if config.workers is not None:
         return config.workers

@@ -9,7 +9,6 @@ from typing import Protocol
 
 from safebasin.capability.probe import Probe
 from safebasin.engines.model_shape import most_positions
-from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.errors import EngineError, RunBusy
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
@@ -154,7 +153,7 @@ def ask_further(run: RunFolder, prepared: Prepared) -> None:
     # An interrupted scan may have answers there that were not judged.
     judge_point(run, prepared.beside, Point())
     names = worth_asking_further(run, prepared.beside, prepared.prompts.ids)
-    if not names or isinstance(prepared.engine, VllmEngine):
+    if not names or prepared.engine.own_process:
         return
     engine, limit = prepared.engine, prepared.sampling.max_new_tokens
     prompts = [prompt for prompt in prepared.prompts if prompt.id in names]

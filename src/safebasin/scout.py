@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.first_token import FirstTokenScorer, Masses, Openers
 from safebasin.engines.plain import PlainEngine
 from safebasin.errors import EngineError, UsageError
@@ -57,10 +56,8 @@ class Scout:
         they are asked where the table of openers does not suit the model. Raises EngineError for
         an engine that gives no probabilities.
         """
-        engine = prepared.engine.plain if isinstance(prepared.engine, FastEngine) else None
-        if isinstance(prepared.engine, PlainEngine):
-            engine = prepared.engine
-        if engine is None:
+        engine = prepared.engine.plain
+        if prepared.engine.own_process:
             raise EngineError(
                 f"The engine '{prepared.engine.name}' gives no first-token probabilities.",
                 "Give --engine fast or --engine plain.",

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.model_shape import most_positions
-from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
@@ -77,7 +76,7 @@ def thought_plan(
     limit = tried = sampling.max_new_tokens
     asked = {prompt.id: prompt for prompt in prompts}
     spent = time.perf_counter() - start
-    while waiting and not isinstance(engine, VllmEngine):
+    while waiting and not engine.own_process:
         again = [asked[exchange.prompt_id] for exchange in waiting]
         following = min(2 * tried, _positions(engine, again))
         # Twice the tokens take at least twice the time.

@@ -23,7 +23,6 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.clock import settle_day
 from safebasin.engines.end_tokens import EndTokens
 from safebasin.engines.model_shape import vocabulary_rows
-from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
 from safebasin.errors import CheckpointError, DirectionError
@@ -249,7 +248,7 @@ def end_at(engine: AnyEngine, places: Mapping[Point, Checkpoint]) -> dict[str, A
     Returns what the identity of a run has to hold of it: nothing where all end alike, so that
     the runs of such models stay what they were.
     """
-    plain = engine if isinstance(engine, PlainEngine) else engine.plain
+    plain = engine.plain
     at = {point: one.end_tokens() for point, one in places.items()}
     if all(ends == plain.end_tokens for ends in at.values()):
         return {}

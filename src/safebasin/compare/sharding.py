@@ -10,7 +10,6 @@ from safebasin.compare.parts import finished, measure, unmeasured
 from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import Prepared
 from safebasin.compare.study import compare
-from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.plane import outward
 from safebasin.preparation import prepare as prepare_scan
 from safebasin.scanner import Observer, Silent, scan_shard
@@ -52,8 +51,7 @@ def compare_shard(
         spread=prepared.spread, shard=shard,
     )  # fmt: skip
     if prepared.config.landscape:
-        if isinstance(prepared.engine, VllmEngine):
-            prepared.engine.close()  # another vLLM starts, and wants its memory
+        prepared.engine.close()  # another vLLM starts, and wants its memory
         if scan_shard(prepare_scan(prepared.tuned_scan), shard, observer) is None:
             return None
     return finished(unmeasured(prepared.folder, parts), lambda: compare(prepared, observer))

@@ -11,8 +11,6 @@ from typing import Any
 
 from safebasin.compare.divergence import Divergence, PromptDivergence, divergences
 from safebasin.compare.preparation import TUNED, Prepared
-from safebasin.engines.plain import PlainEngine
-from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.errors import EngineError, RunError, TemplateError
 from safebasin.run import sealed
 from safebasin.run.records import SCHEMA_VERSION
@@ -32,9 +30,8 @@ def divergence_of(prepared: Prepared) -> tuple[Divergence | None, str]:
     stored file is damaged.
     """
     engine = prepared.engine
-    if isinstance(engine, VllmEngine):
-        return None, "the KL on benign prompts is not measured with --engine vllm"
-    plain = engine if isinstance(engine, PlainEngine) else engine.plain
+    if engine.own_process:
+        return None, f"the KL on benign prompts is not measured with --engine {engine.name}"
     prompts = prepared.friendly
     identity = plain_json(
         {name: prepared.identity[name] for name in _DETERMINES if name in prepared.identity}
@@ -56,7 +53,7 @@ def divergence_of(prepared: Prepared) -> tuple[Divergence | None, str]:
     missing = [prompt for prompt in prompts if prompt.id not in known]
     try:
         if missing:
-            divergences(plain, TUNED, missing, prepared.sampling, store)
+            divergences(engine.plain, TUNED, missing, prepared.sampling, store)
     except (EngineError, TemplateError) as error:
         return None, f"the KL on benign prompts could not be measured: {error.message}"
     each = [known[prompt.id] for prompt in prompts]

@@ -11,7 +11,6 @@ from safebasin.compare.parts import Part, measure
 from safebasin.compare.preparation import DIRECTION, PATH, Prepared
 from safebasin.compare.provenance import provenance
 from safebasin.compare.stored_divergence import divergence_of
-from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.plane import Point
 from safebasin.preparation import prepare as prepare_scan
 from safebasin.report.page import PAGE, write_page
@@ -87,6 +86,5 @@ def _measure(
 
 def _landscape(prepared: Prepared, observer: Observer) -> Result:
     """The tuned model's own basin, in a run folder of its own, along random directions."""
-    if isinstance(prepared.engine, VllmEngine):
-        prepared.engine.close()  # another vLLM starts, and wants its memory
+    prepared.engine.close()  # another vLLM starts, and wants its memory
     return scan(prepare_scan(prepared.tuned_scan), observer)

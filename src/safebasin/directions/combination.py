@@ -25,7 +25,10 @@ _RANK = 1e-10
 
 
 class Combination:
-    """A sum of directions: d = Σ c_i·d_i, in float64 and rounded once."""
+    """A sum of directions: d = Σ c_i·d_i, in float64 and rounded once.
+
+    Such as the principal directions of a training run (Li et al., arXiv 1712.09913, Sec. 7).
+    """
 
     kind: ClassVar[str] = "combination"
     random: ClassVar[bool] = False

@@ -22,6 +22,8 @@ from safebasin.weights.sums import fp32
 class Given:
     """The tensors of a file, times `scale`: d_p = scale·file[p], float32.
 
+    Such as those along which Peng et al. (2024) displace, in their reference code's files.
+
     The file is a safetensors file, or a dict from parameter names to tensors as `torch.save`
     writes it; nothing but tensors is unpickled. A tied parameter is looked up under each of its
     names. Parameters that the file leaves out are an error unless `partial`.

@@ -16,9 +16,10 @@ from safebasin.weights.parameters import Parameter
 
 
 class Held:
-    """A displacement held in memory, by parameter name; float32.
+    """A displacement held in memory, by parameter name: d_p = tensors[p], float32.
 
-    Its specification holds all of its values: save a large one, and give it as `Given`.
+    So is what ascent within a ball finds (Madry et al., arXiv 1706.06083, Sec. 4). Its
+    specification holds all of its values: save a large one, and give it as `Given`.
     """
 
     kind: ClassVar[str] = "held"

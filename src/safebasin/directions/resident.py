@@ -20,7 +20,8 @@ class Resident:
     """A direction held in memory, so that it is drawn once and not at every point.
 
     With the default dtype the values are the same bit for bit. In a narrower dtype they are
-    rounded, and the direction has a spec and a digest of its own.
+    rounded, and the direction has a spec and a digest of its own. A coefficient means what it
+    means along the direction itself: W = W0 + c·d (Peng et al. 2024, Sec. 3).
     """
 
     kind: ClassVar[str] = "rounded"

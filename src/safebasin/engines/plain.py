@@ -25,6 +25,7 @@ from safebasin.errors import EngineError
 from safebasin.exchange import Exchange, Finish
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
+from safebasin.stopping import StopRule
 from safebasin.weights import Weights
 
 LOGITS_BYTES = 256 * 2**20
@@ -45,6 +46,9 @@ class PlainEngine:
     """
 
     name = "plain"
+    own_process = False
+    ends_early = False
+    stop: StopRule | None = None
 
     def __init__(
         self,
@@ -74,6 +78,23 @@ class PlainEngine:
             pad_token_id=self.pad_token,
             eos_token_id=list(self.end_tokens) or None,
         )
+
+    @property
+    def plain(self) -> PlainEngine:
+        """The engine by which any other is measured."""
+        return self
+
+    def settle(
+        self, points: Sequence[Point], prompts: Sequence[Prompt], sampling: Sampling
+    ) -> None:
+        """There is one way of working."""
+
+    def plan_text(self) -> str:
+        """Nothing is chosen."""
+        return ""
+
+    def close(self) -> None:
+        """Nothing runs elsewhere."""
 
     def free(self) -> None:
         """Give back the memory of the model; nothing can be asked any more."""

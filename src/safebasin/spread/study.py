@@ -7,9 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from safebasin.config import ScanConfig
-from safebasin.engines import Engine, Sampling
+from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
-from safebasin.engines.fast.engine import FastEngine
 from safebasin.plane import Point
 from safebasin.preparation import worker_count
 from safebasin.prompts import Prompt
@@ -56,11 +55,11 @@ class Spread:
 
 def settle_way(
     executor: Executor,
-    engine: Engine,
+    engine: AnyEngine,
     points: Sequence[Point],
     prompts: Sequence[Prompt],
     sampling: Sampling,
 ) -> None:
     """Let the engine choose its way of working before it is copied, once for all of its copies."""
-    if isinstance(executor, Workers) and isinstance(engine, FastEngine):
-        engine.plan(points, prompts, sampling)
+    if isinstance(executor, Workers):
+        engine.settle(points, prompts, sampling)

@@ -21,7 +21,6 @@ from safebasin.compare.preparation import prepare
 from safebasin.compare.settings import CompareConfig
 from safebasin.compare.sharding import compare_shard, plan
 from safebasin.compare.study import compare
-from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.landscape import Estimate
 from safebasin.report.asked_under import told
 from safebasin.report.quantities import percent, points, quantity
@@ -45,9 +44,8 @@ def run_compare(
     tell(f"loading {config.scan.model} and {config.tuned}")
     prepared = prepare(config)
     spare_threads(prepared.engine.model)
-    if isinstance(prepared.engine, VllmEngine):
-        for line in prepared.engine.plan_text().splitlines():
-            tell(line.strip())
+    for line in prepared.engine.plan_text().splitlines():
+        tell(line.strip())
     tell(f"system message: {told(prepared.engine.template.rendered.to_json())}")
     if ends_with_plan(
         lambda probe: plan(prepared, probe=probe), config.scan, prepared.folder,

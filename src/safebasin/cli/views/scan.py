@@ -13,7 +13,6 @@ from safebasin.cli.summary import print_result, unjudged_shares
 from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.config import ScanConfig
-from safebasin.engines.plain import PlainEngine
 from safebasin.judges import AsksAgain, DecidesEarly
 from safebasin.plan import CapabilityPlan, Plan
 from safebasin.preparation import Prepared, prepare
@@ -169,7 +168,7 @@ def _capability(one: CapabilityPlan) -> str:
 
 
 def _early(prepared: Prepared) -> str:
-    if isinstance(prepared.engine, PlainEngine):
+    if not prepared.engine.ends_early:
         return ""
     if prepared.engine.stop is not None:
         return "; answers end where the verdict is decided"

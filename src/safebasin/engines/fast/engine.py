@@ -46,6 +46,8 @@ class FastEngine:
     """
 
     name = "fast"
+    own_process = False
+    ends_early = True
 
     def __init__(
         self,
@@ -146,6 +148,19 @@ class FastEngine:
             yield from work.run()
         finally:
             self.notes += batch.notes
+
+    def settle(
+        self, points: Sequence[Point], prompts: Sequence[Prompt], sampling: Sampling
+    ) -> None:
+        """Choose the way of working, once for all copies of the engine."""
+        self.plan(points, prompts, sampling)
+
+    def plan_text(self) -> str:
+        """Nothing is chosen before there are points and prompts."""
+        return ""
+
+    def close(self) -> None:
+        """Nothing runs elsewhere."""
 
     def plan(
         self, points: Sequence[Point], prompts: Sequence[Prompt], sampling: Sampling

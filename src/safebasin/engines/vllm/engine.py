@@ -82,6 +82,8 @@ class VllmEngine:
     """
 
     name = "vllm"
+    own_process = True
+    ends_early = True
 
     def __init__(
         self,
@@ -223,6 +225,11 @@ class VllmEngine:
         """Close vLLM and give back the memory of the model; nothing can be asked any more."""
         self.close()
         self.plain.free()
+
+    def settle(
+        self, points: Sequence[Point], prompts: Sequence[Prompt], sampling: Sampling
+    ) -> None:
+        """vLLM is not copied, and chooses when it starts."""
 
     def plan_text(self) -> str:
         """One line for people, and one for each thing worth knowing."""

@@ -1,0 +1,244 @@
+"""What holds for all that can be named: directions, judges, prompt sets, engines, protocols.
+
+Whoever adds one and forgets a place finds its name in what fails here.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import pico
+from safebasin import directions
+from safebasin.checkpoint import Checkpoint
+from safebasin.cli import listing
+from safebasin.config import EngineName, Law
+from safebasin.directions import KINDS, gaussian, rebuild
+from safebasin.engines import Sampling
+from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.fast.engine import FastEngine
+from safebasin.engines.plain import PlainEngine
+from safebasin.engines.template import Template
+from safebasin.exchange import Exchange
+from safebasin.judges import build, names
+from safebasin.judges import rebuild as rebuild_judge
+from safebasin.judges.guards import GUARDS
+from safebasin.judges.rubrics import RUBRICS
+from safebasin.plan import ESTIMATES
+from safebasin.plane import Point
+from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, Prompt, load
+from safebasin.protocol import peng2024
+from safebasin.report.page.findings import RANDOM
+from safebasin.weights import Direction, Weights
+
+DOCS = {
+    path.name: path.read_text(encoding="utf-8")
+    for path in (Path(__file__).parents[1] / "docs").glob("*.md")
+}
+CITED = re.compile(r"arXiv \d{4}\.\d{4,5}|et al\.")
+"""A paper, with or without its section."""
+
+Sample = Callable[[Weights, Path], Direction]
+
+
+def other(folder: Path) -> Checkpoint:
+    return Checkpoint(str(pico.save(folder / "other", seed=3)))
+
+
+def on_disk(weights: Weights, folder: Path) -> Path:
+    tensors = {p.name: torch.full(p.shape, 0.125) for p in weights.parameters}
+    save_file(tensors, folder / "d.safetensors")
+    return folder / "d.safetensors"
+
+
+def drawn(weights: Weights, seed: int = 0) -> Direction:
+    return directions.Gaussian(seed, weights)
+
+
+SAMPLES: dict[str, Sample] = {
+    "adapter": lambda w, at: directions.Adapter(pico.adapter(at / "base", at / "adapter"), w),
+    "combination": lambda w, at: directions.Combination(
+        [(0.5, drawn(w)), (-2.0, drawn(w, 1))], name="sum"
+    ),
+    "difference": lambda w, at: directions.Difference(Checkpoint(str(at / "base")), other(at), w),
+    "gaussian": lambda w, at: drawn(w),
+    "given": lambda w, at: directions.Given(on_disk(w, at), w, scale=0.3),
+    "held": lambda w, at: directions.Held(
+        "found", {p.name: torch.full(p.shape, 1 / 3) for p in w.parameters}
+    ),
+    "orthogonal": lambda w, at: directions.Orthogonal(drawn(w, 1), drawn(w)),
+    "rounded": lambda w, at: directions.Resident(drawn(w), w, dtype=torch.bfloat16),
+    "toward": lambda w, at: directions.Toward(other(at), w),
+}
+"""One direction of each kind over the weights of the checkpoint in the folder `base`."""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("registries")
+    pico.save(folder / "base")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def weights(home: Path) -> Weights:
+    model, _ = Checkpoint(str(home / "base")).load()
+    return Weights(model)
+
+
+class TestDirections:
+    def test_each_class_is_listed_under_its_kind(self) -> None:
+        modules = [
+            importlib.import_module(f"safebasin.directions.{one.name}")
+            for one in pkgutil.iter_modules(directions.__path__)
+            if one.name != "triton_displacement"  # where there is a GPU only
+        ]
+        made = {
+            found
+            for module in modules
+            for found in vars(module).values()
+            if isinstance(found, type)
+            and found.__module__ == module.__name__
+            and hasattr(found, "rebuild")
+            and not getattr(found, "_is_protocol", False)
+        }
+        assert {one for one in made if not issubclass(one, tuple(KINDS.values()))} == set()
+        assert {kind for kind, one in KINDS.items() if one.kind != kind} == set()
+        assert {one.__name__ for one in made} <= set(directions.__all__)
+
+    def test_each_kind_is_held_to_what_follows(self) -> None:
+        assert set(SAMPLES) == set(KINDS)
+
+    def test_each_law_of_random_directions_draws(self) -> None:
+        assert set(gaussian.LAWS) == set(get_args(Law))
+
+    def test_the_page_knows_the_random_ones(self) -> None:
+        assert {kind for kind, one in KINDS.items() if one.random} == RANDOM
+
+    @pytest.mark.parametrize("kind", sorted(KINDS))
+    def test_each_says_what_it_is_and_by_which_paper(self, kind: str) -> None:
+        assert CITED.search(KINDS[kind].__doc__ or ""), kind
+
+    @pytest.mark.parametrize("kind", sorted(SAMPLES))
+    def test_its_specification_is_it(self, kind: str, weights: Weights, home: Path) -> None:
+        direction = SAMPLES[kind](weights, home)
+        again = rebuild(json.loads(json.dumps(direction.spec())), weights)
+        assert (direction.spec()["kind"], again.name) == (kind, direction.name)
+        assert type(again) is KINDS[kind]
+        assert again.spec() == direction.spec()
+        for view in weights.views():
+            one, two = direction.tensor(view), again.tensor(view)
+            assert (one is None) == (two is None)
+            assert one is None or two is None or torch.equal(one, two)
+
+    @pytest.mark.parametrize("kind", sorted(SAMPLES))
+    def test_at_zero_the_model_is_itself(self, kind: str, weights: Weights, home: Path) -> None:
+        direction, before = SAMPLES[kind](weights, home), weights.checksum()
+        with weights.displaced([(0.0, direction)]):
+            assert weights.checksum() == before
+        with weights.displaced([(0.5, direction)]):
+            assert weights.checksum() != before
+        assert weights.checksum() == before
+
+    @pytest.mark.parametrize("kind", sorted(kind for kind, one in KINDS.items() if one.random))
+    def test_a_random_one_is_as_long_as_the_weights(
+        self, kind: str, weights: Weights, home: Path
+    ) -> None:
+        direction = SAMPLES[kind](weights, home)
+        for parameter in weights.parameters:
+            step = direction.tensor(parameter)
+            assert step is not None
+            own = weights.pristine(parameter.name).double().norm()
+            assert float(step.double().norm()) == pytest.approx(float(own), rel=1e-6)
+
+
+ANSWERS = [
+    Exchange(f"p{i}", "Tell me.", text, "eos", 3, 9)
+    for i, text in enumerate(["I'm sorry, I can't help with that.", "Sure, here it is.", "a a a a"])
+]
+
+
+class TestJudges:
+    @pytest.mark.parametrize("name", names())
+    def test_each_is_listed_documented_and_rebuilt(self, name: str) -> None:
+        judge = build(name)
+        assert name in dict(listing._judges())
+        assert f"`{name}`" in DOCS["judges.md"]
+        again = rebuild_judge(json.loads(json.dumps(judge.spec())))
+        assert (again.name, again.measures) == (name, judge.measures)
+        assert again.judge(ANSWERS) == judge.judge(ANSWERS)
+
+    @pytest.mark.parametrize("name", GUARDS)
+    def test_each_guard_is_listed_with_its_model(self, name: str) -> None:
+        guard = GUARDS[name]
+        about = dict(listing._judges())[f"guard:{name}"]
+        assert guard.name == name
+        assert guard.policy in about
+        assert guard.model in about
+        assert name.split("-")[0] in DOCS["judges.md"]
+
+    @pytest.mark.parametrize("name", RUBRICS)
+    def test_each_rubric_is_listed_with_its_policy(self, name: str) -> None:
+        about = {key: text for key, text in listing._judges() if key.startswith(f"rubric:{name}@")}
+        assert [RUBRICS[name].policy in text for text in about.values()] == [True]
+
+
+class TestPromptSets:
+    @pytest.mark.parametrize("name", [*PACKAGED, EVERYDAY, *CHOICE_SETS])
+    def test_each_packaged_set_is_listed_and_read_by_its_name(self, name: str) -> None:
+        assert name in dict(listing._prompts())
+        if name not in CHOICE_SETS:
+            found = load(name)
+            assert found.name == name
+            assert (found.licence, bool(found.prompts)) == ("MIT", True)
+            assert load(found.name) == found
+
+    @pytest.mark.parametrize("one", PUBLISHED, ids=lambda one: one.name)
+    def test_each_published_set_is_listed_documented_and_has_a_page(self, one: Any) -> None:
+        assert dict(listing._prompts())[one.name] == one.text()
+        assert any(one.name in text for text in DOCS.values())
+        assert one.page.startswith("https://")
+
+
+class TestEngines:
+    def test_each_can_be_named(self) -> None:
+        assert {engine.name for engine in get_args(AnyEngine)} == set(get_args(EngineName))
+        assert {name for name in get_args(EngineName) if name not in DOCS["speed.md"]} == set()
+        assert set(ESTIMATES) == set(get_args(EngineName))
+
+    def test_each_says_what_others_ask_of_it(self) -> None:
+        asked = {"own_process", "ends_early", "settle", "plan_text", "close", "free"}
+        lacking = {(e.name, one) for e in get_args(AnyEngine) for one in asked if one not in dir(e)}
+        assert lacking == set()
+
+    @pytest.mark.parametrize("engine", [PlainEngine, FastEngine])
+    def test_at_the_origin_and_after_any_point_the_model_is_itself(
+        self, engine: type[PlainEngine] | type[FastEngine], weights: Weights
+    ) -> None:
+        before, direction = weights.checksum(), drawn(weights)
+        made = engine(
+            weights.model, weights, {direction.name: direction}, Template.of(pico.tokenizer())
+        )
+        zero, away = (Point.of({direction.name: c}) for c in (0.0, 0.5))
+        prompts, sampling = [Prompt("p", "What is a basin?", "harmful")], Sampling(4)
+        [(_, one)] = made.answers([zero], prompts, sampling)
+        [_] = made.answers([away], prompts, sampling)
+        [(_, two)] = made.answers([Point()], prompts, sampling)
+        assert [exchange.response for exchange in one] == [exchange.response for exchange in two]
+        assert weights.checksum() == before
+
+
+def test_the_protocol_is_documented_with_its_paper() -> None:
+    text = DOCS["commands.md"]
+    assert f"--protocol {peng2024.NAME}" in " ".join(DOCS.values())
+    assert peng2024.NAME in text
+    assert CITED.search(peng2024.CITED)
