@@ -151,7 +151,6 @@ def test_what_the_console_says_in_its_own_words_is_in_the_list() -> None:
 
 def test_the_table_of_the_documentation_is_up_to_date() -> None:
     written = DOCUMENTED.read_text(encoding="utf-8")
-    assert measure_table() in written
     assert written == replaced(written), (
         "run: python -m safebasin.report.measure_table docs/reading-a-landscape.md"
     )

@@ -151,3 +151,12 @@ def test_the_edges_of_several_directions_are_told_from_that_of_their_mean() -> N
     assert mean_curve(basin) == (
         "means of the directions' own edges; their mean curve passes 10 % at 0.02 below"
     )
+
+
+def test_an_open_end_on_a_card_reads_as_on_the_console(tmp_path: Path) -> None:
+    path = judged_runs.write(tmp_path / "run", lambda point, number: REFUSAL)
+    result = rejudge(path, ["refusal"])
+    assert result.summary.basin is not None
+    text = result.summary.basin.width.text()
+    assert text.endswith(" or more)")
+    assert f"| {text} |" in card(RunFolder.read(path), result.to_json())

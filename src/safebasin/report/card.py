@@ -385,8 +385,8 @@ def number(estimate: JSON, spec: str, scale: float = 1.0, unit: str = "") -> str
     text = f"{'at least ' if estimate['at_least'] else ''}{scale * value:{spec}}{unit}"
     if estimate["low"] is None:
         return text
-    high = "or more" if estimate["high"] is None else f"{scale * estimate['high']:{spec}}"
-    return f"{text} ({scale * estimate['low']:{spec}} to {high})"
+    high = " or more" if estimate["high"] is None else f" to {scale * estimate['high']:{spec}}"
+    return f"{text} ({scale * estimate['low']:{spec}}{high})"
 
 
 def plain(text: str) -> str:
