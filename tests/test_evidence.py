@@ -226,7 +226,8 @@ class TestEveryKind:
     def test_what_is_no_object_is_damaged(self, copies: dict[str, Path]) -> None:
         opened(copies["evaluation"]).file.write_text("[]")
         assert own(copies["evaluation"]) == [
-            f"evaluation.json: {copies['evaluation'] / 'evaluation.json'} is damaged (TypeError)."
+            f"evaluation.json: {copies['evaluation'] / 'evaluation.json'} is damaged: "
+            "it is an empty list, where an object is expected."
         ]
 
     def test_a_link_is_named(self, copies: dict[str, Path], tmp_path: Path) -> None:

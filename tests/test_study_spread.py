@@ -222,6 +222,14 @@ def test_a_killed_worker_of_a_comparison_is_survived(
     assert found.safety.before.value == 0
 
 
+def renders_chats(process: psutil.Process) -> bool:
+    """Whether it renders chat templates for whoever started it, as long as that lives."""
+    try:
+        return any("chat_process" in word for word in process.cmdline())
+    except psutil.Error:  # it has just ended
+        return False
+
+
 class Interrupting(Silent):
     """Interrupts after some points, and knows how many answers were there already."""
 
@@ -232,7 +240,8 @@ class Interrupting(Silent):
         self.already += finished
 
     def finished(self, point: Point) -> None:
-        self.workers |= {child.pid for child in psutil.Process().children(recursive=True)}
+        children = psutil.Process().children(recursive=True)
+        self.workers |= {child.pid for child in children if not renders_chats(child)}
         self.left -= 1
         if self.left == 0:
             raise KeyboardInterrupt

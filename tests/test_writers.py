@@ -210,12 +210,15 @@ OWN_WAY = {
     "cli/step_summary.py": "appends to the file that a runner names",
     "checkpoint/new_folder.py": "syncs a folder that nobody else writes to",
     "checkpoint/merging.py": "writes into that folder",
+    "checkpoint/adapter_tables.py": "writes into a private temporary folder",
+    "checkpoint/gguf/description.py": "writes into a private temporary folder",
     "engines/vllm/lora_requests.py": "writes into a private temporary folder",
     "report/inspect_log.py": "writes a draft into a private temporary folder",
     "report/style.py": "draws into memory",
     "directions/held.py": "writes the draft that `write_by` asks for",
     "testbed/folders.py": "saves models of its own making into new folders",
     "judges/lexicon.py": "only its name is `save`",
+    "run/folder.py": "only its own `write_text`, which goes through the writer",
 }
 WRITES = {
     "write_text",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from safebasin.landscape.table import MEASURES, Measure
+from safebasin.run.atomic import write_atomic
 
 BEGIN = "<!-- python -m safebasin.report.measure_table docs/reading-a-landscape.md -->\n"
 END = "<!-- end -->\n"
@@ -43,4 +44,4 @@ def _cells(measure: Measure) -> Iterator[str]:
 
 if __name__ == "__main__":
     path = Path(sys.argv[1])
-    path.write_text(replaced(path.read_text(encoding="utf-8")), encoding="utf-8")
+    write_atomic(path, replaced(path.read_text(encoding="utf-8")).encode())
