@@ -18,7 +18,7 @@ from safebasin.agreement import (
     read_labelled,
 )
 from safebasin.agreement.measures import cohen_kappa
-from safebasin.cli.judging import parse_observed
+from safebasin.cli.commands.judges import parse_observed
 from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.judges import build
 from safebasin.plane import Point

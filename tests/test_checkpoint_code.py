@@ -134,7 +134,9 @@ def kernels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A package `kernels`, new enough for transformers, that leaves a file when it is imported."""
     mark, root = tmp_path / "fetched", tmp_path / "packages"
     (root / "kernels").mkdir(parents=True)
-    (root / "kernels" / "__init__.py").write_text(f"open({str(mark)!r}, 'w')\nget_kernel = None\n")
+    (root / "kernels" / "__init__.py").write_text(
+        f"import pathlib\npathlib.Path({str(mark)!r}).touch()\nget_kernel = None\n"
+    )
     (root / "kernels.dist-info").mkdir()
     (root / "kernels.dist-info" / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: kernels\nVersion: {import_utils.KERNELS_MIN_VERSION}\n"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 import pico
-from safebasin.cli.scanning import law_lines
+from safebasin.cli.views.scan import law_lines
 from safebasin.config import Normalise, ScanConfig
 from safebasin.directions import (
     CounterGaussian,

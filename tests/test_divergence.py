@@ -109,7 +109,7 @@ def test_it_is_what_plain_transformers_find_on_the_packaged_models(tmp_path: Pat
 
 
 def test_the_numbers_of_a_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from safebasin.cli.comparing import print_comparison
+    from safebasin.cli.views.compare import print_comparison
 
     found = compare(prepare(compared(tmp_path, max_kl=0.0, max_first_token_kl=50.0)))
     base, tokenizer = pico.load(tmp_path / "base")

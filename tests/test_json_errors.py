@@ -131,7 +131,7 @@ def test_an_interruption_is_an_object_that_says_how_to_go_on(
         os.kill(os.getpid(), signal.SIGTERM)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("safebasin.cli.scanning.scan_or_shard", stopped)
+    monkeypatch.setattr("safebasin.cli.views.scan.scan_or_shard", stopped)
     options = ["--seeds", "1", "--steps", "2", "--limit", "2", "--device", "cpu"]
     try:
         code, out, err = command(

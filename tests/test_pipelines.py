@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 import yaml
 
-from safebasin.cli.comparing import CODES
+from safebasin.cli.views.compare import CODES
 from safebasin.run import verify
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"

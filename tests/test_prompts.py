@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from safebasin import testbed
 from safebasin.errors import PromptError, SafebasinError, UsageError
-from safebasin.prompts import PACKAGED, Prompt, PromptSet, load
+from safebasin.prompts import PACKAGED, Prompt, PromptSet, load, packaged
 from safebasin.prompts.formats import KNOWN_FORMATS, detect
+from safebasin.prompts.identity import own_name
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "prompts"
 
@@ -356,3 +357,13 @@ class TestPackaged:
 
 
 GOLDEN = ("p46", "p41", "p23", "p34")
+
+
+def test_every_packaged_file_is_a_set_with_a_name_of_its_own() -> None:
+    folder = Path(packaged.__file__).parent
+    assert {path.name for path in folder.glob("*.jsonl")} == set(packaged.FILES.values())
+    for name in packaged.NAMES:
+        found = load(name)
+        assert (found.name, found.licence, found.source) == (name, "MIT", "safebasin")
+        assert found.prompts
+        assert own_name(name, "", "") == f"own file, named like {name}"

@@ -178,7 +178,7 @@ def test_on_the_command_line(run: Path, tmp_path: Path, command: Any, monkeypatc
         prepared.append(found)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("safebasin.cli.tracing.trace", stop)
+    monkeypatch.setattr("safebasin.cli.views.trajectory.trace", stop)
     code, _, err = command(
         "trajectory", tmp_path / "base", run, "--prompts", planted.prompts(tmp_path / "p.txt"),
         "--prompts-kind", "harmful", "--out", tmp_path / "out",

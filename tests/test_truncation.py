@@ -450,7 +450,7 @@ def test_an_evaluation_says_how_many_were_cut(tmp_path: Path, command: Any) -> N
 
 
 def test_a_comparison_says_it_of_both_ends(tmp_path: Path) -> None:
-    from safebasin.cli.comparing import lines
+    from safebasin.cli.views.compare import lines
 
     scan_config = toy(tmp_path / "run", "llm-landscape", 16)
     found = compare(

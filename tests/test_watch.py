@@ -17,8 +17,8 @@ from rich.console import Console
 import hostile_runs
 import judged_runs
 from run_samples import no_waiting_for_the_disk
-from safebasin.cli.watch_view import Look, view
-from safebasin.cli.watching import Reader
+from safebasin.cli.views.watch import Reader
+from safebasin.cli.views.watch_screen import Look, view
 from safebasin.errors import RunError
 from safebasin.exchange import Verdict
 from safebasin.plane import Axis, Plane, Point

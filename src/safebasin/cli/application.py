@@ -7,13 +7,13 @@ from typing import Any
 
 import typer
 
-from safebasin.cli import (
-    certifying,
+from safebasin.cli.commands import (
+    certify,
     compare,
     conditions,
     evaluate,
     finetune,
-    judging,
+    judges,
     listing,
     merge,
     report,
@@ -46,7 +46,7 @@ application.command("conditions")(conditions.conditions)
 application.command("worst-case")(worst_case.worst_case)
 application.command("evaluate")(evaluate.evaluate)
 application.command("rejudge")(runs.rejudge)
-application.command("certify")(certifying.certify)
+application.command("certify")(certify.certify)
 application.command("report")(report.report)
 application.command("figure")(report.figure)
 application.command("watch")(watch.watch)
@@ -55,7 +55,7 @@ application.command("export")(sharing.export)
 application.command("show")(runs.show)
 application.command("verify")(runs.verify)
 application.command("list")(listing.list_known)
-application.add_typer(judging.application, name="judges")
+application.add_typer(judges.application, name="judges")
 application.add_typer(testbed.application, name="testbed")
 
 

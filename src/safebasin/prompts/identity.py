@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from safebasin.prompts.packaged import EVERYDAY, PACKAGED
+from safebasin.prompts.packaged import NAMES
 from safebasin.prompts.prompt import Prompt
 from safebasin.prompts.published import BY_NAME, PUBLISHED, Published
 
@@ -103,7 +103,7 @@ def _titles_by_name() -> dict[str, str]:
 
 
 def _plain_names() -> set[str]:
-    return {_plain(name) for name in (EVERYDAY, *PACKAGED)}
+    return set(map(_plain, NAMES))
 
 
 def _plain(name: str) -> str:

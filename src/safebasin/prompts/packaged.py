@@ -14,5 +14,11 @@ PACKAGED: dict[str, tuple[Kind, str]] = {
 EVERYDAY = "everyday"
 """Plain questions in English that any instructed model helps with."""
 
+FILES = {EVERYDAY: "everyday.jsonl"}
+"""The other packaged sets: name -> file beside this one. A new set is its file and a row."""
+
+NAMES = (*PACKAGED, *FILES)
+"""Every packaged set."""
+
 CHOICE_SETS = {"testbed:choice": "test", "testbed:choice-dev": "dev"}
 """The packaged multiple-choice questions, which `--capability` takes: name -> split."""

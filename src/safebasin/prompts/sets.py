@@ -20,7 +20,7 @@ from safebasin.prompts.formats import (
     generic,
 )
 from safebasin.prompts.identity import content_digest, own_name, recognised
-from safebasin.prompts.packaged import CHOICE_SETS, EVERYDAY, PACKAGED
+from safebasin.prompts.packaged import CHOICE_SETS, FILES, NAMES, PACKAGED
 from safebasin.prompts.prompt import Kind, Prompt, PromptSet
 from safebasin.prompts.published import BY_NAME, Published, Request, requested
 from safebasin.prompts.rows import read_prompts
@@ -38,7 +38,7 @@ def load(
     kind: Kind | None = None,
     unstated: Kind | None = None,
 ) -> PromptSet:
-    """A packaged set by name (PACKAGED, EVERYDAY), a published one, or the prompts of a file.
+    """A packaged set by name (packaged.NAMES), a published one, or the prompts of a file.
 
     A published set (see published.PUBLISHED) is `NAME`, fetched from the hub at its pinned
     revision; `NAME@REVISION`; or `NAME=PATH`, a local copy of the published file. It has to have
@@ -63,11 +63,8 @@ def load(
     publisher asks to accept terms first.
     """
     name = str(spec)
-    if name in PACKAGED:
+    if name in NAMES:
         return _packaged(name, column, kind)
-    if name == EVERYDAY:
-        everyday = _from_file(Path(__file__).parent / "everyday.jsonl", column, kind)
-        return replace(everyday, name=EVERYDAY, licence="MIT", source="safebasin")
     if (request := requested(name)) is not None:
         if column is not None:
             raise PromptError(
@@ -80,11 +77,11 @@ def load(
             f"'{name}' holds questions with choices, not prompts.", f"Give --capability {name}."
         )
     if name.startswith("testbed:") or not _is_there(Path(name)):
-        close = difflib.get_close_matches(name, [*PACKAGED, EVERYDAY, *BY_NAME], n=1)
+        close = difflib.get_close_matches(name, [*NAMES, *BY_NAME], n=1)
         meant = f"Did you mean {close[0]}? " if close else ""
         raise PromptError(
             f"There is no prompt file, packaged set or published set '{shorten(name)}'.",
-            f"{meant}Give a file or one of {', '.join([*PACKAGED, EVERYDAY, *BY_NAME])}.",
+            f"{meant}Give a file or one of {', '.join([*NAMES, *BY_NAME])}.",
         )
     return _from_file(Path(name), column, kind, unstated)
 
@@ -99,7 +96,8 @@ def _is_there(path: Path) -> bool:
 def _packaged(name: str, column: str | None, kind: Kind | None) -> PromptSet:
     from safebasin.testbed import prompts_path  # builds on this module
 
-    found = _from_file(prompts_path(*PACKAGED[name]), column, kind)
+    own = Path(__file__).parent / FILES[name] if name in FILES else prompts_path(*PACKAGED[name])
+    found = _from_file(own, column, kind)
     return replace(found, name=name, licence="MIT", source="safebasin")
 
 

@@ -8,10 +8,10 @@ from safebasin.cli import step_summary
 from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
-from safebasin.cli.scanning import budget_lines, plan_lines
 from safebasin.cli.summary import lines, unjudged_shares
 from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
+from safebasin.cli.views.scan import budget_lines, plan_lines
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 

@@ -1,8 +1,7 @@
-"""`safebasin conditions`: the same model under several system prompts and attacks."""
+"""`safebasin worst-case`: the direction in which safety is lost soonest."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -16,9 +15,9 @@ from safebasin.cli.options import (
     ExecutorOption,
     JsonResultOption,
     JudgeOption,
+    LayersOption,
     NoProbeOption,
     PromptsKindOption,
-    RadiusOption,
     RayAddressOption,
     ShardOption,
     StudyBatchOption,
@@ -31,6 +30,8 @@ from safebasin.cli.options import (
     StudyModelArgument,
     StudyOutOption,
     StudyPromptsOption,
+    StudySystemOption,
+    StudyTemplateOption,
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
@@ -38,40 +39,46 @@ from safebasin.cli.options import (
     begin,
     parse_limit,
     parse_prompts_kind,
+    parse_system,
     spread_over,
 )
 from safebasin.config import ScanConfig
 
 
-def conditions(
+def worst_case(
     model: StudyModelArgument = DEFAULTS.model,
-    system: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="template, default, role-play, safety (all four by default), empty, "
-            "peng2024:NAME, or a text file; repeatable."
-        ),
-    ] = None,
-    attack: Annotated[
-        list[Path] | None,
-        typer.Option(help="A published artefact, a suffix or a template; repeatable."),
-    ] = None,
-    neighbourhood: Annotated[
-        float, typer.Option(help="How far out an attack is to be seen to stop working.")
+    ball: Annotated[
+        float, typer.Option(help="The search stays within this share of each tensor's norm.")
     ] = 0.1,
-    radius: RadiusOption = DEFAULTS.radius,
-    steps: Annotated[
-        int, typer.Option(help="Steps along each direction; an even number.")
-    ] = DEFAULTS.steps,
-    seeds: Annotated[
-        str | None, typer.Option(help="How many random directions (3), or which (0,1,7).")
+    iterations: Annotated[int, typer.Option(help="Steps of the ascent.")] = 10,
+    restarts: Annotated[
+        int, typer.Option(help="Attempts from random noise, besides that from the origin.")
+    ] = 2,
+    search: Annotated[
+        int, typer.Option(help="Prompts that the search sees; others measure what it found.")
+    ] = 24,
+    aligned_from: Annotated[
+        str | None,
+        typer.Option(help="The base it was aligned from: measures the alignment direction too."),
     ] = None,
+    radius: Annotated[
+        float, typer.Option(help="How far the lines go, relative to the norm of each tensor.")
+    ] = DEFAULTS.radius,
+    steps: Annotated[
+        int, typer.Option(help="Steps of a whole line, of which the outward half is measured.")
+    ] = DEFAULTS.steps,
+    refine: Annotated[int, typer.Option(help="Finer places where a line leaves the basin.")] = 4,
+    seeds: Annotated[
+        str | None, typer.Option(help="Random directions beside it: how many (3), or which.")
+    ] = "1",
+    layers: LayersOption = None,
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
     prompts_kind: PromptsKindOption = None,
     limit: StudyLimitOption = LIMIT,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
-    template: Annotated[str | None, typer.Option(help="A Jinja chat template.")] = None,
+    system: StudySystemOption = None,
+    template: StudyTemplateOption = None,
     date: DateOption = None,
     thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
@@ -90,14 +97,14 @@ def conditions(
     no_probe: NoProbeOption = False,
     json: JsonResultOption = False,
 ) -> None:
-    """Map the landscape under each of several system prompts and attacks, in one picture.
+    """Search for the direction in which refusals vanish soonest, and measure how far it is safe.
 
-    Attacks are asked under the first system prompt. The same command resumes.
+    The directions are saved for `scan --directions`. The same command resumes.
     """
     begin()
-    from safebasin.cli.asking import run_conditions
-    from safebasin.cli.scan import parse_seeds
-    from safebasin.conditions.settings import ALL, ConditionsConfig
+    from safebasin.cli.commands.scan import parse_seeds
+    from safebasin.cli.views.worst_case import run_worst_case
+    from safebasin.worst_case.settings import WorstCaseConfig
 
     scan = ScanConfig.from_json(
         {
@@ -105,11 +112,13 @@ def conditions(
             "radius": radius,
             "steps": steps,
             "seeds": parse_seeds(seeds),
+            "layers": layers,
             "prompts": prompts,
             "column": column,
             "prompts_kind": parse_prompts_kind(prompts_kind),
             **parse_limit(limit),
             "tolerance": tolerance,
+            "system": parse_system(system),
             "template": template,
             "date": date,
             "thought": thought,
@@ -124,6 +133,5 @@ def conditions(
         }
     )
     scan = spread_over(scan, workers, executor, ray_address, shard)
-    attacks = tuple(map(str, attack or ()))
-    config = ConditionsConfig(scan, tuple(system) if system else ALL, attacks, neighbourhood)
-    run_conditions(config, as_json=json, dry_run=dry_run, no_probe=no_probe)
+    config = WorstCaseConfig(scan, ball, iterations, restarts, search, aligned_from, refine)
+    run_worst_case(config, as_json=json, dry_run=dry_run, no_probe=no_probe)

@@ -33,10 +33,11 @@ def list_known(
 
 
 def _prompts() -> list[tuple[str, str]]:
-    from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, load
+    from safebasin.prompts import CHOICE_SETS, PUBLISHED, load
     from safebasin.prompts.formats import KNOWN_FORMATS
+    from safebasin.prompts.packaged import NAMES
 
-    packaged = [(name, f"packaged, {len(load(name))} prompts") for name in (*PACKAGED, EVERYDAY)]
+    packaged = [(name, f"packaged, {len(load(name))} prompts") for name in NAMES]
     choices = [
         (name, f"packaged, {_length(name)} questions with choices, for --capability")
         for name in CHOICE_SETS

@@ -34,8 +34,8 @@ def agree(
 ) -> None:
     """Hold the judges of a run against each other, and say what depends on the judge."""
     from safebasin.agreement import compare_judges
-    from safebasin.cli.agreement import print_comparison
     from safebasin.cli.console import tell
+    from safebasin.cli.views.agreement import print_comparison
     from safebasin.judges import build_all
     from safebasin.results import budgets, lexicon_of
     from safebasin.run import RunFolder
@@ -98,9 +98,9 @@ def calibrate(
     from safebasin.agreement.label_layouts import QUESTIONS
     from safebasin.agreement.prevalence import PARTIALS
     from safebasin.agreement.runs import observed_asr, origin_answers
-    from safebasin.cli.calibrations import print_calibrations
     from safebasin.cli.console import tell
     from safebasin.cli.labels import parse_columns, parse_meanings
+    from safebasin.cli.views.calibrations import print_calibrations
     from safebasin.judges import AsksAgain, budget_for, build_all
 
     question = next((one for one in QUESTIONS if one == label), None)

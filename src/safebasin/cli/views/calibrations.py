@@ -10,10 +10,10 @@ from typing import Any
 from safebasin.agreement import Calibration, Labelled, Rates, pooled
 from safebasin.agreement.label_layouts import OWN, QUESTIONS, Meaning, Question
 from safebasin.agreement.prevalence import Partial
-from safebasin.cli.agreement import noted
 from safebasin.cli.console import emit, say
 from safebasin.cli.summary import share
 from safebasin.cli.unjudged import end_where_unjudged
+from safebasin.cli.views.agreement import noted
 from safebasin.judges.protocol import Measure
 from safebasin.report.quantities import percent
 

@@ -137,8 +137,8 @@ def compare(
     gate a release. The same command resumes.
     """
     begin()
-    from safebasin.cli.comparing import run_compare
-    from safebasin.cli.scan import parse_seeds
+    from safebasin.cli.commands.scan import parse_seeds
+    from safebasin.cli.views.compare import run_compare
     from safebasin.compare.settings import CompareConfig
     from safebasin.errors import UsageError
 

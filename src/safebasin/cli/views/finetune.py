@@ -3,38 +3,16 @@
 from __future__ import annotations
 
 import signal
-import time
 from dataclasses import replace
 
-from safebasin.cli.console import duration, emit, say, tell
+from safebasin.cli.console import emit, say, tell
 from safebasin.cli.interruptions import interrupted
+from safebasin.cli.steps import Steps
 from safebasin.config import ScanConfig
 from safebasin.finetune.recipes import recipe_named
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.finetune.study import Tuned, finetune
 from safebasin.prompts import load as load_prompts
-
-LINE_EVERY = 15.0
-"""Seconds between two lines of progress."""
-
-
-class Steps:
-    """Tells how far the training is, with the loss and the time that is left."""
-
-    def __init__(self) -> None:
-        self._began = self._last = time.monotonic()
-        self._first: int | None = None
-
-    def __call__(self, done: int, total: int, loss: float | None) -> None:
-        now = time.monotonic()
-        if self._first is None:
-            self._first = done - 1
-        if now - self._last < LINE_EVERY and done < total:
-            return
-        self._last = now
-        left = (now - self._began) / max(1, done - self._first) * (total - done)
-        shown = "" if loss is None else f" · loss {loss:.4f}"
-        tell(f"step {done} of {total}{shown} · {duration(left)} left")
 
 
 def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json: bool) -> None:
@@ -48,14 +26,14 @@ def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json
     # A scheduler's request to stop ends a training as cleanly as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        tuned = finetune(config, Steps())
+        tuned = finetune(config, Steps("step", "loss {:.4f}".format))
     except KeyboardInterrupt:
         raise interrupted("every finished epoch has its checkpoint") from None
     if compared is None:
         _print(tuned, own, as_json)
         return
     _tell(tuned)
-    from safebasin.cli.comparing import run_compare
+    from safebasin.cli.views.compare import run_compare
     from safebasin.compare.settings import CompareConfig
 
     scan = replace(

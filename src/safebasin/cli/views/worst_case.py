@@ -3,36 +3,18 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Iterator
 
-from safebasin.cli.console import duration, emit, say, tell
+from safebasin.cli.console import emit, say, tell
 from safebasin.cli.counting import AnswerCount
 from safebasin.cli.interruptions import resumable
 from safebasin.cli.planning import ends_with_plan
+from safebasin.cli.steps import Steps
 from safebasin.cli.threads import spare_threads
 from safebasin.report.asked_under import told
 from safebasin.worst_case.preparation import prepare
 from safebasin.worst_case.settings import WorstCaseConfig
 from safebasin.worst_case.study import Found, plan, search
-
-LINE_EVERY = 15.0
-"""Seconds between two lines of progress."""
-
-
-class Steps:
-    """Tells how far the search is, with its score and the time that is left."""
-
-    def __init__(self) -> None:
-        self._began = self._last = time.monotonic()
-
-    def __call__(self, done: int, total: int, score: float) -> None:
-        now = time.monotonic()
-        if now - self._last < LINE_EVERY and done < total:
-            return
-        self._last = now
-        left = duration((now - self._began) / done * (total - done))
-        tell(f"search {done} of {total} · {_share(score)} begin otherwise · {left} left")
 
 
 def run_worst_case(
@@ -50,7 +32,9 @@ def run_worst_case(
         return
     tell(f"searching in {prepared.folder}")
     with resumable(prepared.folder), AnswerCount() as count:
-        found = search(prepared, count, Steps())
+        found = search(
+            prepared, count, Steps("search", lambda score: f"{_share(score)} begin otherwise")
+        )
     if as_json:
         emit(
             found.to_json()

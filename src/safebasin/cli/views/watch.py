@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console, Group
 from rich.live import Live
 
-from safebasin.cli.watch_view import Look, view
-from safebasin.cli.watched import Measured, Watched
+from safebasin.cli.views.watch_screen import Look, view
+from safebasin.cli.views.watch_state import Measured, Watched
 from safebasin.errors import UsageError
 from safebasin.judges import AsksAgain, Judge
 from safebasin.plane import Point

@@ -247,7 +247,7 @@ def scan(
         _check_whole_grid(score=score is not None, adaptive=adaptive, sequential=sequential)
     begin()
     if score is not None or adaptive or edge_tolerance is not None:
-        from safebasin.cli.scouting import check_scout, check_ways, run_adaptive, run_scout
+        from safebasin.cli.views.scout import check_scout, check_ways, run_adaptive, run_scout
 
         check_ways(score, adaptive, sequential, edge_tolerance)
         asked = ScanConfig.from_json(given)
@@ -258,11 +258,11 @@ def scan(
             run_scout(asked, dry_run=dry_run, as_json=json)
         return
     if sequential and not dry_run:
-        from safebasin.cli.certifying import run_sequential
+        from safebasin.cli.views.sequential import run_sequential
 
         run_sequential(ScanConfig.from_json(given), as_json=json)
         return
-    from safebasin.cli.scanning import run_scan
+    from safebasin.cli.views.scan import run_scan
 
     run_scan(ScanConfig.from_json(given), dry_run=dry_run, no_probe=no_probe, as_json=json)
 

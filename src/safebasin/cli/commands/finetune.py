@@ -83,7 +83,7 @@ def finetune(
 
     Loss is on answer tokens only. The same command resumes. Needs the extra `train`.
     """
-    from safebasin.cli.tuning import run_finetune
+    from safebasin.cli.views.finetune import run_finetune
     from safebasin.finetune.settings import FinetuneConfig
 
     if then not in THEN:

@@ -30,7 +30,7 @@ def show(
     Exit code 4 where a judge left more than 2 % of the answers unjudged.
     """
     if plan_precision is not None:
-        from safebasin.cli.certifying import print_precision
+        from safebasin.cli.views.certify import print_precision
 
         print_precision(run, plan_precision, as_json=json)
         return

@@ -7,10 +7,8 @@ import time
 from pathlib import Path
 
 from safebasin.cli.console import duration, emit, say, tell
+from safebasin.cli.steps import LINE_EVERY
 from safebasin.testbed.recipe import STAGES, train
-
-LINE_EVERY = 15.0
-"""Seconds between two lines of progress."""
 
 
 class TrainingProgress:

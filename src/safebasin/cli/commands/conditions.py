@@ -1,7 +1,8 @@
-"""`safebasin worst-case`: the direction in which safety is lost soonest."""
+"""`safebasin conditions`: the same model under several system prompts and attacks."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -15,9 +16,9 @@ from safebasin.cli.options import (
     ExecutorOption,
     JsonResultOption,
     JudgeOption,
-    LayersOption,
     NoProbeOption,
     PromptsKindOption,
+    RadiusOption,
     RayAddressOption,
     ShardOption,
     StudyBatchOption,
@@ -30,8 +31,6 @@ from safebasin.cli.options import (
     StudyModelArgument,
     StudyOutOption,
     StudyPromptsOption,
-    StudySystemOption,
-    StudyTemplateOption,
     StudyTrustRemoteCodeOption,
     ThoughtOption,
     ToleranceOption,
@@ -39,46 +38,40 @@ from safebasin.cli.options import (
     begin,
     parse_limit,
     parse_prompts_kind,
-    parse_system,
     spread_over,
 )
 from safebasin.config import ScanConfig
 
 
-def worst_case(
+def conditions(
     model: StudyModelArgument = DEFAULTS.model,
-    ball: Annotated[
-        float, typer.Option(help="The search stays within this share of each tensor's norm.")
-    ] = 0.1,
-    iterations: Annotated[int, typer.Option(help="Steps of the ascent.")] = 10,
-    restarts: Annotated[
-        int, typer.Option(help="Attempts from random noise, besides that from the origin.")
-    ] = 2,
-    search: Annotated[
-        int, typer.Option(help="Prompts that the search sees; others measure what it found.")
-    ] = 24,
-    aligned_from: Annotated[
-        str | None,
-        typer.Option(help="The base it was aligned from: measures the alignment direction too."),
+    system: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="template, default, role-play, safety (all four by default), empty, "
+            "peng2024:NAME, or a text file; repeatable."
+        ),
     ] = None,
-    radius: Annotated[
-        float, typer.Option(help="How far the lines go, relative to the norm of each tensor.")
-    ] = DEFAULTS.radius,
+    attack: Annotated[
+        list[Path] | None,
+        typer.Option(help="A published artefact, a suffix or a template; repeatable."),
+    ] = None,
+    neighbourhood: Annotated[
+        float, typer.Option(help="How far out an attack is to be seen to stop working.")
+    ] = 0.1,
+    radius: RadiusOption = DEFAULTS.radius,
     steps: Annotated[
-        int, typer.Option(help="Steps of a whole line, of which the outward half is measured.")
+        int, typer.Option(help="Steps along each direction; an even number.")
     ] = DEFAULTS.steps,
-    refine: Annotated[int, typer.Option(help="Finer places where a line leaves the basin.")] = 4,
     seeds: Annotated[
-        str | None, typer.Option(help="Random directions beside it: how many (3), or which.")
-    ] = "1",
-    layers: LayersOption = None,
+        str | None, typer.Option(help="How many random directions (3), or which (0,1,7).")
+    ] = None,
     prompts: StudyPromptsOption = DEFAULTS.prompts,
     column: StudyColumnOption = None,
     prompts_kind: PromptsKindOption = None,
     limit: StudyLimitOption = LIMIT,
     tolerance: ToleranceOption = DEFAULTS.tolerance,
-    system: StudySystemOption = None,
-    template: StudyTemplateOption = None,
+    template: Annotated[str | None, typer.Option(help="A Jinja chat template.")] = None,
     date: DateOption = None,
     thought: ThoughtOption = None,
     max_new_tokens: StudyMaxNewTokensOption = None,
@@ -97,14 +90,14 @@ def worst_case(
     no_probe: NoProbeOption = False,
     json: JsonResultOption = False,
 ) -> None:
-    """Search for the direction in which refusals vanish soonest, and measure how far it is safe.
+    """Map the landscape under each of several system prompts and attacks, in one picture.
 
-    The directions are saved for `scan --directions`. The same command resumes.
+    Attacks are asked under the first system prompt. The same command resumes.
     """
     begin()
-    from safebasin.cli.scan import parse_seeds
-    from safebasin.cli.searching import run_worst_case
-    from safebasin.worst_case.settings import WorstCaseConfig
+    from safebasin.cli.commands.scan import parse_seeds
+    from safebasin.cli.views.conditions import run_conditions
+    from safebasin.conditions.settings import ALL, ConditionsConfig
 
     scan = ScanConfig.from_json(
         {
@@ -112,13 +105,11 @@ def worst_case(
             "radius": radius,
             "steps": steps,
             "seeds": parse_seeds(seeds),
-            "layers": layers,
             "prompts": prompts,
             "column": column,
             "prompts_kind": parse_prompts_kind(prompts_kind),
             **parse_limit(limit),
             "tolerance": tolerance,
-            "system": parse_system(system),
             "template": template,
             "date": date,
             "thought": thought,
@@ -133,5 +124,6 @@ def worst_case(
         }
     )
     scan = spread_over(scan, workers, executor, ray_address, shard)
-    config = WorstCaseConfig(scan, ball, iterations, restarts, search, aligned_from, refine)
-    run_worst_case(config, as_json=json, dry_run=dry_run, no_probe=no_probe)
+    attacks = tuple(map(str, attack or ()))
+    config = ConditionsConfig(scan, tuple(system) if system else ALL, attacks, neighbourhood)
+    run_conditions(config, as_json=json, dry_run=dry_run, no_probe=no_probe)

@@ -28,6 +28,6 @@ def train(
     json: JsonOption = False,
 ) -> None:
     """Train base, aligned and fine-tuned models end to end, and measure them."""
-    from safebasin.cli.training import run_training
+    from safebasin.cli.views.testbed import run_training
 
     run_training(out, seed=seed, threads=threads, device=device, as_json=json)

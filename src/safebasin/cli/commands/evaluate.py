@@ -93,7 +93,7 @@ def evaluate(
     could not be judged.
     """
     begin()
-    from safebasin.cli.evaluating import run_evaluation
+    from safebasin.cli.views.evaluate import run_evaluation
     from safebasin.evaluate.settings import EvaluateConfig
 
     scan = ScanConfig(

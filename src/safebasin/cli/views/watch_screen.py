@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from safebasin.cli.console import count, duration
-from safebasin.cli.watched import Watched
+from safebasin.cli.views.watch_state import Watched
 from safebasin.exchange import Outcome
 from safebasin.plane import Plane, Point
 from safebasin.report.style import TERMINAL_COLOURS

@@ -97,7 +97,7 @@ def trajectory(
     Each checkpoint is measured where it is and where it is drawn. The same command resumes.
     """
     begin()
-    from safebasin.cli.tracing import run_trajectory
+    from safebasin.cli.views.trajectory import run_trajectory
     from safebasin.trajectory.settings import TrajectoryConfig, plane_kind
     from safebasin.trajectory.training_run import training_run
 

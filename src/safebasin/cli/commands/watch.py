@@ -21,6 +21,6 @@ def watch(
     """
     if every < 0.2:
         raise UsageError(f"A look every {every} s was asked for.", "Give --every 0.2 or more.")
-    from safebasin.cli.watching import run_watch
+    from safebasin.cli.views.watch import run_watch
 
     run_watch(run, every=every, once=once)
