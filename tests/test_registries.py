@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 import pico
 from safebasin import directions
 from safebasin.checkpoint import Checkpoint
-from safebasin.cli import listing
+from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
 from safebasin.directions import KINDS, gaussian, rebuild
 from safebasin.engines import Sampling

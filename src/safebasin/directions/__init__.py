@@ -54,19 +54,7 @@ __all__ = [
 ]
 
 
-KINDS.update(
-    {
-        one.kind: one
-        for one in (
-            Adapter,
-            Combination,
-            Difference,
-            Gaussian,
-            Given,
-            Held,
-            Orthogonal,
-            Resident,
-            Toward,
-        )
-    }
-)
+for _one in (
+    Adapter, Combination, Difference, Gaussian, Given, Held, Orthogonal, Resident, Toward,
+):  # fmt: skip
+    KINDS[_one.kind] = _one
