@@ -30,6 +30,7 @@ from safebasin.directions.orthogonal import Orthogonal
 from safebasin.directions.resident import Resident
 from safebasin.directions.toward import Difference, Toward
 from safebasin.errors import DirectionError
+from safebasin.terminal import shorten
 from safebasin.weights import Weights
 
 __all__ = [
@@ -84,7 +85,9 @@ def rebuild(spec: Mapping[str, Any], weights: Weights) -> Direction:
                 return Combination(terms, name=spec["name"])
             case kind:
                 raise DirectionError(
-                    f"There is no kind of direction '{kind}'.", "Update safebasin."
+                    f"There is no kind of direction '{shorten(str(kind))}'.",
+                    "Take the description from the manifest of a run, and use the version of "
+                    "safebasin that wrote it.",
                 )
     except (KeyError, TypeError) as error:
         raise DirectionError(
