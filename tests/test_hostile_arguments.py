@@ -112,8 +112,10 @@ def test_a_column_of_prompts_with_semicolons_in_them_is_one(tmp_path: Path) -> N
 
 def test_what_a_killed_study_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "figures").mkdir()
+    (tmp_path / "directions").mkdir()
     (tmp_path / "path").mkdir()
-    left = [".comparison.json.0123abcd.tmp", "figures/.path.png.0123abcd.tmp"]
+    left = [".comparison.json.0123abcd.tmp", "figures/.path.png.0123abcd.tmp",
+            "directions/.worst-case.safetensors.0123abcd.tmp"]  # fmt: skip
     kept = ["comparison.json", ".own.tmp", "path/.manifest.json.0123abcd.tmp"]
     for name in (*left, *kept):
         (tmp_path / name).touch()

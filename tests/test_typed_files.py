@@ -22,6 +22,7 @@ from safebasin.checkpoint.vetting import vet_model
 from safebasin.errors import CheckpointError, RunError
 from safebasin.run import RunFolder
 from safebasin.run.study_file import read_study_file
+from safebasin.run.study_shapes import StoredDivergence
 from safebasin.run.typed import what_is_wrong
 
 MODEL = Path(testbed.model_path("aligned"))
@@ -213,3 +214,50 @@ def test_a_link_to_itself_is_a_sentence(tmp_path: Path) -> None:
     (folder / "model.safetensors").symlink_to("model.safetensors")
     with pytest.raises(CheckpointError, match=r"model\.safetensors"):
         vet_model(folder)
+
+
+def test_a_header_larger_than_any_models_is_refused_unread(tmp_path: Path) -> None:
+    folder = shutil.copytree(MODEL, tmp_path / "model")
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write((60 * 2**20).to_bytes(8, "little"))
+        file.truncate(60 * 2**20 + 8)
+    with pytest.raises(CheckpointError, match="a header of 60 MB"):
+        vet_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("sequential.json", {"judge": "refusal", "cells": [{"point": {"u": "x"}}]}, "cells"),
+        ("sequential.json", {"answers": -1}, "answers"),
+        ("sequential.json", {"cells": 5}, "cells"),
+    ],
+)
+def test_a_sequential_map_is_typed(
+    tmp_path: Path, name: str, value: dict[str, Any], wrong: str
+) -> None:
+    run = measured(tmp_path / "run")
+    (run / name).write_text(json.dumps(value))
+    with pytest.raises(RunError, match=rf"{name} is damaged: it .*{wrong}"):
+        RunFolder.read(run).read_json(name)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"measured": {}},
+        {"measured": [{"identity": [], "prompts": []}]},
+        {
+            "measured": [
+                {"identity": {}, "prompts": [{"id": 5, "tokens": 1, "first": 0, "mean": 0}]}
+            ]
+        },
+        {"measured": [{"identity": {}, "prompts": [{"id": "a", "tokens": "b"}]}]},
+    ],
+    ids=str,
+)
+def test_a_stored_divergence_is_typed(value: dict[str, Any]) -> None:
+    assert what_is_wrong(StoredDivergence, value) is not None
+    whole = {"id": "a", "tokens": 1, "first": None, "mean": 0.5}
+    good = {"measured": [{"identity": {"model": {}}, "prompts": [whole]}], "schema_version": 1}
+    assert what_is_wrong(StoredDivergence, good) is None

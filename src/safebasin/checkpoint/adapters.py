@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.checkpoint.adapter_kinds import check_settings
+from safebasin.checkpoint.adapter_patterns import require_quick
 from safebasin.checkpoint.adapter_tables import (
     fitted_tables,
     resize_to_adapter,
@@ -52,6 +53,7 @@ def merge_into(model: Any, folder: Path) -> Any:
 
     settings = read_json(folder, "adapter_config.json") or {}
     check_settings(folder, settings)
+    require_quick(folder, settings, [name for name, _ in model.named_modules()])
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what matters of them is checked below
         try:

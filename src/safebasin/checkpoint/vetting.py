@@ -51,6 +51,8 @@ _PROCESSOR_FILES = (
 _PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"}
 _FLOATS = {"F64", "F32", "F16", "BF16"}
 _LARGEST_DIMENSION = 2**40
+_LARGEST_HEADER = 32 * 2**20
+"""Bytes of the names and places of the tensors in a file: some 200,000 tensors."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +172,7 @@ def read_header(path: Path, *, coded: bool = False) -> Iterator[tuple[str, tuple
     """
     from safetensors import SafetensorError, safe_open
 
+    _require_header(path)
     try:
         with safe_open(path, framework="np") as file:
             for name in file.keys():  # noqa: SIM118 - the file is not iterable
@@ -178,7 +181,7 @@ def read_header(path: Path, *, coded: bool = False) -> Iterator[tuple[str, tuple
                 if any(size > _LARGEST_DIMENSION for size in shape):
                     raise CheckpointError(
                         f"{path} gives '{name}' the shape {shape}, which cannot be.",
-                        "Download the checkpoint again.",
+                        "Do not use this checkpoint unless you know how that came about.",
                     )
                 if not coded and _is_code(name, dtype):
                     raise CheckpointError(
@@ -189,8 +192,25 @@ def read_header(path: Path, *, coded: bool = False) -> Iterator[tuple[str, tuple
                 yield name, shape, dtype
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{path} is no valid safetensors file: {error}.", "Download it again."
+            f"{path} is no valid safetensors file: {error}.",
+            "Download it again if it was cut short, or save the checkpoint again.",
         ) from error
+
+
+def _require_header(path: Path) -> None:
+    """Raise CheckpointError where the header alone would take minutes to read."""
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            rest = path.stat().st_size - 8
+    except OSError:
+        return  # as the reader will say
+    if _LARGEST_HEADER < size <= rest:
+        raise CheckpointError(
+            f"{path} has a header of {size / 2**20:.0f} MB, and that of the largest models has a "
+            f"few; at most {_LARGEST_HEADER // 2**20} MB are read.",
+            "Do not use this checkpoint unless you know how that came about.",
+        )
 
 
 def _is_code(name: str, dtype: str) -> bool:
@@ -221,7 +241,9 @@ def _model_weights(folder: Path) -> tuple[tuple[Path, ...], dict[str, str]]:
     where = folder / "model.safetensors.index.json"
     expected = index.get("weight_map")
     if not isinstance(expected, dict) or not expected:
-        raise CheckpointError(f"{where} has no weight_map.", "Download the checkpoint again.")
+        raise CheckpointError(
+            f"{where} has no weight_map.", "Save the checkpoint again with save_pretrained."
+        )
     for shard in expected.values():
         if not (isinstance(shard, str) and _is_plain(shard) and shard.endswith(".safetensors")):
             raise CheckpointError(
@@ -245,7 +267,10 @@ def _no_safetensors(folder: Path, wanted: str) -> CheckpointError:
             "Convert it to safetensors where you trust it: load it there and call "
             "save_pretrained(folder).",
         )
-    return CheckpointError(f"'{folder}' has no {wanted}.", "Download the checkpoint again.")
+    return CheckpointError(
+        f"'{folder}' has no {wanted}.",
+        "Give a folder that holds the weights; complete a download that was cut short.",
+    )
 
 
 def is_pickle(name: str) -> bool:

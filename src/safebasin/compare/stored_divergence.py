@@ -7,13 +7,16 @@ value of each prompt.
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 from safebasin.compare.divergence import Divergence, PromptDivergence, divergences
 from safebasin.compare.preparation import TUNED, Prepared
 from safebasin.errors import EngineError, RunError, TemplateError
 from safebasin.run import sealed
-from safebasin.run.records import SCHEMA_VERSION
+from safebasin.run.records import SCHEMA_VERSION, DamagedError
+from safebasin.run.study_shapes import StoredDivergence
+from safebasin.run.typed import what_is_wrong
 from safebasin.run.verdicts import plain_json
 from safebasin.terminal import printable
 
@@ -63,16 +66,20 @@ def divergence_of(prepared: Prepared) -> tuple[Divergence | None, str]:
 def _read(prepared: Prepared) -> list[dict[str, Any]]:
     path = prepared.folder / DIVERGENCE
     try:
-        entries = sealed.read(path)["measured"]
-        for entry in entries:
-            for one in entry["prompts"]:
-                PromptDivergence.from_json(one)
-            entry["identity"]
+        stored = sealed.read(path)
+        if (wrong := what_is_wrong(StoredDivergence, stored)) is not None:
+            raise DamagedError(1, wrong)
     except FileNotFoundError:
         return []
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{printable(str(path))} is damaged ({type(error).__name__}).",
-            "Remove the file and run the same command again; it is then measured anew.",
-        ) from error
-    return list(entries)
+    except DamagedError as error:
+        raise _damaged(path, f"it {error.what}") from error
+    except ValueError as error:
+        raise _damaged(path, f"it is not strict JSON ({error})") from error
+    return list(stored["measured"])
+
+
+def _damaged(path: Path, what: str) -> RunError:
+    return RunError(
+        f"{printable(str(path))} is damaged: {what}.",
+        "Remove the file and run the same command again; it is then measured anew.",
+    )

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Protocol
 
 from safebasin.errors import DirectionError
+from safebasin.terminal import shorten
 from safebasin.weights import Direction, Weights
 
 
@@ -34,7 +35,11 @@ def rebuild(spec: Mapping[str, Any], weights: Weights) -> Direction:
     try:
         kind = spec["kind"]
         if kind not in KINDS:
-            raise DirectionError(f"There is no kind of direction '{kind}'.", "Update safebasin.")
+            raise DirectionError(
+                f"There is no kind of direction '{shorten(str(kind))}'.",
+                "Take the description from the manifest of a run, and use the version of "
+                "safebasin that wrote it.",
+            )
         return KINDS[kind].rebuild(spec, weights)
     except (KeyError, TypeError) as error:
         raise DirectionError(

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from safebasin.checkpoint.adapter_kinds import check_settings
+from safebasin.checkpoint.adapter_patterns import require_quick
 from safebasin.checkpoint.vetting import vet_adapter
 from safebasin.errors import DirectionError
 
@@ -95,6 +96,7 @@ def read_lora(folder: Path) -> Lora:
             pair.down = tensor
         else:
             pair.up = tensor
+    require_quick(folder, config, pairs)
     factors = {
         f"{module}.weight": _factors(folder, config, module, pair) for module, pair in pairs.items()
     }

@@ -165,7 +165,7 @@ def remove_study_leftovers(folder: Path) -> None:
 
     Call it only while holding the locks of the study's runs.
     """
-    for parent in (folder, folder / "figures"):
+    for parent in (folder, folder / "figures", folder / "directions"):
         for path in parent.glob(".*.tmp"):
             if is_temporary(path.name):
                 with suppress(OSError):

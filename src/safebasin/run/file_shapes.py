@@ -212,11 +212,28 @@ class Adaptive(Shape):
     placed_by: Text = ""
 
 
+class DecidedCell(Shape):
+    point: dict[Text, float]
+    asked: Count
+    judged: Count
+    successes: Count
+    decision: Text | None = None
+
+
+class Sequential(Shape):
+    """`sequential.json`: where asking stopped, and what was decided by then."""
+
+    judge: Name = ""
+    answers: Count = 0
+    cells: list[DecidedCell] = Field(default_factory=list)
+
+
 FILES: dict[str, type[Shape]] = {
     "landscape.json": Landscape,
     "reference.json": Reference,
     "further.json": Further,
     "assumed.json": Assumed,
     "adaptive.json": Adaptive,
+    "sequential.json": Sequential,
 }
 """What the files that are made from the records hold, by their names."""

@@ -5,7 +5,7 @@ Fields that earlier versions did not write may be absent.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -59,6 +59,26 @@ class Divergence(Shape):
     prompts: Name
     first_token: Estimate
     answer: Estimate
+
+
+class PromptDivergence(Shape):
+    id: Name
+    tokens: Count
+    first: Number
+    mean: Number
+
+
+class MeasuredDivergence(Shape):
+    """What determines the values of one set of prompts, and the values."""
+
+    identity: dict[Text, Any]
+    prompts: list[PromptDivergence]
+
+
+class StoredDivergence(Shape):
+    """`divergence.json` of a comparison."""
+
+    measured: list[MeasuredDivergence]
 
 
 class Landscape(Shape):
