@@ -215,7 +215,7 @@ def test_the_way_from_a_model_to_its_codes(tmp_path: Path) -> None:
         ({**compressed("int-quantized", 8), "transform_config": {"a": 1}}, "compressed-tensors"),
         ({"quant_method": "compressed-tensors"}, "compressed-tensors"),
         ({"quant_method": ["fp8"]}, "in the format"),
-        (["fp8"], "in the format None"),
+        (["fp8"], "has a list at quantization_config"),
     ],
 )
 def test_another_format_is_named(config: Any, says: str, tmp_path: Path) -> None:

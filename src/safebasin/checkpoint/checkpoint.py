@@ -401,11 +401,13 @@ class Checkpoint:
         name splits texts otherwise than its own `tokenizer.json`.
         """
         self._vet()
-        from transformers import AutoTokenizer, PreTrainedTokenizerBase
+        from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
+        # The class of a model's kind would have rules of its own in place of a GGUF file's.
+        loader = AutoTokenizer if self._gguf is None else PreTrainedTokenizerFast
         with quiet():
             try:
-                found = AutoTokenizer.from_pretrained(
+                found = loader.from_pretrained(
                     str(self.folders[0]),
                     trust_remote_code=self.trust_remote_code,
                     local_files_only=True,
