@@ -190,7 +190,7 @@ def row(case: Case, code: int, out: str) -> dict[str, Any]:
         "outcome": outcome,
         "exit_code": code,
         # Folders by their names alone: where they lay says nothing.
-        "told": [re.sub(r"'[^' ]*/([^/' ]+)'", r"'\1'", text) for text in told],
+        "told": [re.sub(r"'/[^' ]*/([^/' ]+)'", r"'\1'", text) for text in told],
         "length": [length.get(part) for part in ("value", "low", "high")],
     }
 
