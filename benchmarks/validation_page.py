@@ -32,6 +32,7 @@ def page() -> str:
         *first_token(read("first_token_score")),
         *release_cases(read("release_cases"), read("release_cases_real")),
         *corrected(),
+        *hostile(read("hostile")),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -438,6 +439,40 @@ def first_token(found: Any) -> list[str]:
                 "|---|---|---|---|",
                 *placed,
             ]
+        ),
+    ]
+
+
+def hostile(found: Any) -> list[str]:
+    kills = ", ".join(f"{count} of `{name}`" for name, count in found["kills"].items())
+    return [
+        "## Hostile input, kills and fuzzed replies",
+        paragraph(
+            """
+            `make test-hostile` does at length what the tests do a little of: commands killed with
+            SIGKILL at random moments and run again, folders of models, adapters and runs that try
+            to run code, to escape or to hang, and replies of judge models with faults thrown in.
+            `KILLS`, `FOLDERS` and `REPLIES` set how many, as in
+            `make test-hostile KILLS=20 FOLDERS=60 REPLIES=5000`; the defaults are 300, 300 and
+            30,000.
+            """
+        ),
+        "\n".join(
+            [
+                "| what | how many | found |",
+                "|---|---|---|",
+                f"| kills | {sum(found['kills'].values())}: {kills} | every record kept, nothing "
+                "doubled or left behind; the numbers are those of a run left alone |",
+                f"| hostile folders | {found['folders']} | none ran code, showed a traceback or "
+                "took a minute |",
+                f"| fuzzed replies | {found['replies']:,} | none was guessed |",
+            ]
+        ),
+        paragraph(
+            """
+            After each kill `verify` finds no problem: what is not there yet is incomplete, not
+            damaged.
+            """
         ),
     ]
 

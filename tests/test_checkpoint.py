@@ -245,7 +245,7 @@ def test_an_adapter_by_itself_names_what_to_write(folder, tmp_path):
         ({"peft_type": "PREFIX_TUNING"}, "virtual tokens before every prompt"),
         ({"peft_type": "XLORA"}, "cannot be merged.*several adapters anew at every token"),
         ({"peft_type": "NEWER"}, "cannot be merged"),
-        ({"peft_type": ["LORA"]}, "cannot be merged"),
+        ({"peft_type": ["LORA"]}, "has a list at peft_type, where a text is expected"),
         ({"task_type": "SEQ_CLS"}, "another task than writing text"),
         ({"alora_invocation_tokens": [5]}, "activated LoRA"),
         ({"init_lora_weights": "pissa_niter_16"}, "random decomposition"),

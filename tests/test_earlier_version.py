@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 EARLIER = Path(__file__).parent / "earlier_version"
+LENGTH = ("--limit", "6", "--max-new-tokens", "64", "--workers", "1")
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def test_an_earlier_run_shows_the_same(command: Any, folders: Path) -> None:
 
 def test_an_earlier_run_goes_on_and_asks_nothing(command: Any, folders: Path) -> None:
     before, then = records(folders / "line"), stored(folders / "line", "landscape.json")
-    asked = "--seeds 1 --radius 0.4 --steps 2 --limit 6 --max-new-tokens 64 --workers 1".split()
+    asked = ["--seeds", "1", "--radius", "0.4", "--steps", "2", *LENGTH]
     code, _, error = command("scan", "testbed:aligned", *asked, "--out", folders / "line")
     assert code == 0, error
     assert records(folders / "line") == before
@@ -68,7 +69,18 @@ def test_an_earlier_run_goes_on_and_asks_nothing(command: Any, folders: Path) ->
 def test_an_earlier_comparison_goes_on_with_its_verdict(command: Any, folders: Path) -> None:
     before, then = records(folders / "change"), stored(folders / "change", "comparison.json")
     models = ("testbed:aligned", "testbed:harmful-10")
-    asked = "--steps 2 --limit 6 --max-new-tokens 64 --refine 0 --workers 1".split()
+    asked = [
+        "--steps",
+        "2",
+        "--limit",
+        "6",
+        "--max-new-tokens",
+        "64",
+        "--refine",
+        "0",
+        "--workers",
+        "1",
+    ]
     code, _, error = command("compare", *models, *asked, "--out", folders / "change")
     assert code == 5, error
     assert records(folders / "change") == before

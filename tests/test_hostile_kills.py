@@ -14,6 +14,7 @@ import random
 import signal
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,8 @@ def child(arguments: list[str], log: Path) -> int:
     file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
+    # What catches the output of a test has other streams.
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w", buffering=1)
     code = 70
     try:
         sys.argv = ["safebasin", *arguments]
@@ -59,6 +62,7 @@ def child(arguments: list[str], log: Path) -> int:
     except SystemExit as leaving:
         code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
     finally:
+        sys.stdout.flush()
         for one in multiprocessing.active_children():
             one.terminate()
         os._exit(code)
@@ -76,8 +80,14 @@ def finish(pid: int, seconds: float = GIVEN_UP_AFTER) -> int | None:
 
 
 def kill(pid: int) -> None:
+    """Kill the whole group, and wait until all of it is gone: each holds the folder's lock."""
     os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
+    until = time.monotonic() + GIVEN_UP_AFTER
+    with suppress(ProcessLookupError):
+        while time.monotonic() < until:
+            os.killpg(pid, 0)
+            time.sleep(0.005)
 
 
 def runs(folder: Path) -> list[Path]:
