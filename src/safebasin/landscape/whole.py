@@ -48,7 +48,8 @@ def visage(sample: Sample, definition: Definition, score: Score) -> Estimate:
     elif broken:
         notes.append(f"{broken} of {len(rates)} directions are fully broken and count as 0")
     elif line and score == "asr" and (ends := lines.open_ends(sample)):
-        notes.append(f"{ends} ends of the range are below 0.99: the value depends on the range")
+        which = "1 end of the range is" if ends == 1 else f"{ends} ends of the range are"
+        notes.append(f"{which} below 0.99: the value depends on the range")
     return sample.estimate(measure, (0.0, 100.0), score, notes=notes, mean_of_prompts=True)
 
 
