@@ -30,7 +30,7 @@ def gpu(found: Any) -> list[str]:
         f"{copy / 1e12:.2f} TB/s, read and written; a product in bfloat16 runs at "
         f"{rate / 1e12:.0f} TFLOP/s. It was at hand for a quarter of an hour: each figure was "
         "taken once, and what was mended in between is named. Nothing was measured on another GPU.",
-        "```console\n$ PYTHONPATH=src python benchmarks/gpu.py --out gpu.json\n```",
+        "```console\n$ python benchmarks/gpu.py --out gpu.json\n```",
         "Models of two published shapes, their weights drawn at random in bfloat16, answer 80 "
         "prompts of 40 tokens with 128 tokens each. Such answers mean nothing and never end early: "
         "a verdict stop and drafts, which help real models, gain nothing here. `reference` answers "

@@ -38,6 +38,19 @@ def page() -> str:
         "hold it to both, on the packaged model and on small models of several architectures.",
         "Models with sliding windows shorter than a row, recurrent layers, capped attention or "
         "encoders go to the plain engine, and the plan says so.",
+        "The plain engine fills short rows up to the longest one, and a mask hides the "
+        "filling. Not every model heeds the mask: what a recurrent layer keeps of a row "
+        "holds the filling, too. So, once a model, a short row beside a long one is held "
+        "against the same row alone, over the logits of a few tokens. Where they differ, "
+        "only rows of one length share a batch, or none do, and the plan says which. Of "
+        "tiny models with random weights, RWKV, RecurrentGemma, MiniMax' lightning "
+        "attention, XLNet and positions of the kind `longrope` were found so; Mamba, "
+        "Mamba-2, Falcon-Mamba, Jamba, Bamba, Zamba-2, Falcon-H1 and Nemotron-H heed it. "
+        "Likelihoods, first-token scores, the KL of a comparison and guard models go by the"
+        " same check.",
+        "Where the undisplaced model's logits are no numbers, as in float16 that runs over,"
+        " that is an error which names the model and the dtype; at displaced points such "
+        "answers count as broken.",
         WAYS.strip(),
         "On a CPU in float32 the layers of Llama, Mistral and Qwen 2 models run in half the "
         "operators that transformers takes for them; what comes out is held against the model's own "
