@@ -101,9 +101,12 @@ class Graphs:
                 # Some models synchronise in their forward, which a recording does not allow.
                 self.failed = str(error).splitlines()[0]
                 return None
-        numbers, column, places = _packed(feeds, coefficients, shape, self.storage)
+        numbers, places = _packed(feeds, shape, self.storage)
         recorded.numbers.copy_(numbers, non_blocking=True)
         if self.pool is not None:
+            column = _column(feeds, coefficients, shape)
+            if self.storage.data.is_cuda:
+                column = column.pin_memory()
             recorded.column.copy_(column, non_blocking=True)
         recorded.replay()
         tokens, finite = recorded.results.tolist()
@@ -137,16 +140,20 @@ class Graphs:
         return Layout(ids[None], positions[None], places, None, [group], None)
 
 
-def _packed(
-    feeds: Sequence[Feed], coefficients: Sequence[float], shape: Shape, storage: SlotStorage
-) -> tuple[Tensor, Tensor, list[int]]:
-    """ids, positions and places [3, tokens], coefficients [tokens, 1], and where results are."""
+def _column(feeds: Sequence[Feed], coefficients: Sequence[float], shape: Shape) -> Tensor:
+    """The coefficients [tokens, 1] of a recorded pass; 0 in rows that are not there."""
+    values = numpy.zeros((shape.rows, shape.queries), dtype=numpy.float32)
+    values[[feed.slot for feed in feeds]] = numpy.asarray(coefficients)[:, None]
+    return torch.from_numpy(values.reshape(-1, 1))
+
+
+def _packed(feeds: Sequence[Feed], shape: Shape, storage: SlotStorage) -> tuple[Tensor, list[int]]:
+    """ids, positions and places [3, tokens], and where results are."""
     slots = numpy.fromiter((feed.slot for feed in feeds), numpy.int64, len(feeds))
     starts = numpy.fromiter((feed.start for feed in feeds), numpy.int64, len(feeds))
     counts = numpy.fromiter((len(feed.tokens) for feed in feeds), numpy.int64, len(feeds))
     packed = numpy.zeros((3, shape.rows, shape.queries), dtype=numpy.int64)
     packed[2] = (numpy.arange(shape.rows) * storage.length)[:, None]
-    values = numpy.zeros((shape.rows, shape.queries), dtype=numpy.float32)
     # A row with fewer tokens repeats its last one.
     steps = numpy.minimum(numpy.arange(shape.queries), counts[:, None] - 1)
     if shape.queries == 1:
@@ -156,16 +163,14 @@ def _packed(
             packed[0, feed.slot] = numpy.asarray(feed.tokens)[step]
     packed[1, slots] = starts[:, None] + steps
     packed[2, slots] += packed[1, slots]
-    values[slots] = numpy.asarray(coefficients, dtype=numpy.float32)[:, None]
     found: list[int] = []
     for feed in feeds:
         begin = feed.slot * shape.queries + len(feed.tokens) - feed.wanted
         found += range(begin, begin + feed.wanted)
     numbers = torch.from_numpy(packed.reshape(3, -1))
-    column = torch.from_numpy(values.reshape(-1, 1))
     if storage.data.is_cuda:
-        numbers, column = numbers.pin_memory(), column.pin_memory()
-    return numbers, column, found
+        numbers = numbers.pin_memory()
+    return numbers, found
 
 
 def record_on_gpu(work: Callable[[], None]) -> Callable[[], None]:

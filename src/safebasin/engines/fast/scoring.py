@@ -56,8 +56,8 @@ class Room:
             len(prompts) * length * shape.bytes_per_token
             for length in (longest, longest + new_tokens)
         )
-        tokens = max(len(prompts), 1) * new_tokens
-        logits = min(self.logits, tokens * vocabulary * shape.dtype.itemsize)
+        whole = len(prompts) * new_tokens * vocabulary * shape.dtype.itemsize
+        logits = min(self.logits, whole)
         return (kept if kept <= self.cache else 0) + min(self.cache, scored) + logits
 
 
