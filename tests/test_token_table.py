@@ -88,8 +88,7 @@ def test_rows_are_checked_by_the_table() -> None:
 
 def test_a_class_with_rules_of_its_own_is_held_against_the_file(tmp_path: Path) -> None:
     folder = pico.save(tmp_path / "model")
-    checkpoint = Checkpoint.parse(str(folder))
-    assert checkpoint.load_tokenizer()(PROBES[0])["input_ids"]
+    assert Checkpoint.parse(str(folder)).load_tokenizer()(PROBES[0])["input_ids"]
     file = folder / "tokenizer.json"
     stored = json.loads(file.read_text())
     # A file whose rules GPT-2's class does not have: it splits at white space alone.
@@ -102,10 +101,15 @@ def test_a_class_with_rules_of_its_own_is_held_against_the_file(tmp_path: Path) 
     named = json.loads(settings.read_text())
     settings.write_text(json.dumps(named | {"tokenizer_class": "GPT2Tokenizer"}))
     with pytest.raises(CheckpointError, match="loaded as a GPT2Tokenizer, which splits") as caught:
-        checkpoint.load_tokenizer()
+        Checkpoint.parse(str(folder)).load_tokenizer()
     assert "tokenizer_class" in caught.value.hint
     settings.write_text(json.dumps(named))
-    assert checkpoint.load_tokenizer()
+    assert Checkpoint.parse(str(folder)).load_tokenizer()
+
+
+def test_a_checkpoint_reads_its_tokenizer_once(tmp_path: Path) -> None:
+    checkpoint = Checkpoint.parse(str(pico.save(tmp_path / "model")))
+    assert checkpoint.load_tokenizer() is checkpoint.load_tokenizer()
 
 
 def test_a_class_that_agrees_with_the_file_is_taken(tmp_path: Path) -> None:

@@ -395,11 +395,15 @@ class Checkpoint:
         return own
 
     def load_tokenizer(self) -> Any:
-        """The base's tokenizer.
+        """The base's tokenizer, read once; not to be changed.
 
         Raises CheckpointError where it cannot be loaded, and where the class that its settings
         name splits texts otherwise than its own `tokenizer.json`.
         """
+        return self._tokenizer
+
+    @cached_property
+    def _tokenizer(self) -> Any:
         self._vet()
         from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
