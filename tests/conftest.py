@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -48,12 +49,13 @@ def command(
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["safebasin", *map(str, arguments)])
         capsys.readouterr()
-        code = 0
+        code, terminating = 0, signal.getsignal(signal.SIGTERM)
         try:
             main()
         except SystemExit as leaving:
             code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
         finally:
+            signal.signal(signal.SIGTERM, terminating)
             logging.getLogger("safebasin").setLevel(logging.NOTSET)
         captured = capsys.readouterr()
         return code, captured.out, captured.err

@@ -130,15 +130,11 @@ def test_an_interruption_is_an_object_that_says_how_to_go_on(
     def stopped(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
-    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr("safebasin.cli.views.scan.scan_or_shard", stopped)
     options = ["--seeds", "1", "--steps", "2", "--limit", "2", "--device", "cpu"]
-    try:
-        code, out, err = command(
-            "scan", *options, "--out", tmp_path / "run", *(["--json"] if asked else [])
-        )
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    code, out, err = command(
+        "scan", *options, "--out", tmp_path / "run", *(["--json"] if asked else [])
+    )
     assert code == 130
     assert f"interrupted: every finished point is safe in {tmp_path / 'run'}" in err
     assert "  resume: safebasin scan --seeds 1" in err

@@ -140,6 +140,31 @@ def test_an_error_of_a_worker_is_the_same_error_here() -> None:
         ask(Scripted(at), 2)
 
 
+def test_a_worker_asked_to_stop_as_it_starts_never_runs_what_its_parent_runs(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    real, parent = os.fork, os.getpid()
+
+    def forked() -> int:
+        pid = real()
+        if pid == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+            signal.getsignal(signal.SIGTERM)  # a step at which Python calls a handler
+        return pid
+
+    monkeypatch.setattr(os, "fork", forked)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with pytest.raises(EngineError, match=r"died 3 times.*by signal 15"):
+            ask(Scripted(), 2)
+    except BaseException:
+        if os.getpid() != parent:
+            os._exit(99)
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 def test_points_that_are_no_longer_wanted_are_left_out() -> None:
     found: list[Point] = []
     slow = Scripted(lambda point: time.sleep(0.02))

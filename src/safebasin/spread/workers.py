@@ -25,6 +25,9 @@ from safebasin.spread.executor import MOST_DEATHS
 LAST_SECONDS = 5.0
 """How long a worker that has finished may take to end."""
 
+_HANDLED = (signal.SIGINT, signal.SIGTERM)
+"""The signals for which the parent may have handlers of its own."""
+
 
 def available_cores() -> int:
     """The number of cores that this process may use."""
@@ -136,10 +139,16 @@ class _Job:
         context = multiprocessing.get_context("fork")
         ours, theirs = context.Pipe(duplex=False)
         process = context.Process(target=self._work, args=(theirs, ours, list(share)), daemon=True)
-        with warnings.catch_warnings():
-            # Threads of the parent, such as one that draws progress, do not exist in the child.
-            warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
-            process.start()
+        # A signal to the new process waits until it has left the parent's handlers: these would
+        # unwind the parent's stack in it, with all that the parent cleans up on its way out.
+        signals = signal.pthread_sigmask(signal.SIG_BLOCK, _HANDLED)
+        try:
+            with warnings.catch_warnings():
+                # Threads of the parent, such as one that draws progress, are not in the child.
+                warnings.filterwarnings("ignore", ".*fork.*", DeprecationWarning)
+                process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         theirs.close()
         return _Worker(process, ours, list(share))
 
@@ -149,6 +158,7 @@ class _Job:
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HANDLED)
         other_end.close()
         torch.set_num_threads(1)
         try:
