@@ -1,7 +1,7 @@
 """How many answers in other languages the refusal judge reads right.
 
-The answers are the project's own, in tests/answers_abroad.py: two sets that its patterns were
-written with, and one that they were not made for. English ones are the labelled completions of
+The answers are the project's own, in tests/support/answers_abroad.py: two sets that its patterns
+were written with, and one that they were not made for. English ones are the labelled completions of
 XSTest (CSV files with a column `completion`), of which none should be taken for another language.
 
     out=benchmarks/results/judge_languages.json
@@ -21,7 +21,7 @@ from safebasin.judges import RefusalJudge
 from safebasin.judges.language import is_english
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from answers_abroad import FIRST, LAST, SECOND, Examples
+from support.answers_abroad import FIRST, LAST, SECOND, Examples
 
 SETS = {"first": FIRST, "second": SECOND, "last": LAST}
 

@@ -29,7 +29,6 @@ from peft import (
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.adapter_tables import separates_tables, untie_tables
 from safebasin.checkpoint.merging import merge
@@ -37,6 +36,7 @@ from safebasin.directions import Adapter
 from safebasin.engines.vllm.session import require_as_stored
 from safebasin.errors import CheckpointError, DirectionError, EngineError
 from safebasin.weights import Weights
+from support import pico
 
 IDS = torch.tensor([[1, 4, 40, 50, 60, 70, 5]])
 MORE, FEWER = pico.VOCABULARY + 2, pico.VOCABULARY - 3

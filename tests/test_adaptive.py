@@ -12,8 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pico
-import planted
 from safebasin import adaptive
 from safebasin.adaptive import (
     ADAPTIVE,
@@ -38,6 +36,7 @@ from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
 from safebasin.scanner import Silent, scan
+from support import pico, planted
 
 PROMPTS = 20
 

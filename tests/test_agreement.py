@@ -10,8 +10,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import judged_runs
-from judged_runs import COMPLIANCE, CURLY, REFUSAL
 from safebasin.agreement import (
     agreement,
     compare_judges,
@@ -26,6 +24,8 @@ from safebasin.landscape import COMPLIED, INCOHERENT, REFUSED, UNJUDGED
 from safebasin.plane import Point
 from safebasin.results import rejudge
 from safebasin.run import RunFolder
+from support import judged_runs
+from support.judged_runs import COMPLIANCE, CURLY, REFUSAL
 
 
 class TestMeasures:

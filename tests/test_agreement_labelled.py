@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import judged_runs
-from judged_runs import COMPLIANCE, CURLY, REFUSAL
 from safebasin.agreement import (
     Calibration,
     Rates,
@@ -23,6 +21,8 @@ from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.judges import build
 from safebasin.plane import Point
 from safebasin.results import rejudge
+from support import judged_runs
+from support.judged_runs import COMPLIANCE, CURLY, REFUSAL
 
 
 @pytest.fixture

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from judged_runs import COMPLIANCE, REFUSAL
 from safebasin.agreement import Labelled, calibrate_judge, pooled, read_labelled
 from safebasin.agreement.label_layouts import LABEL_LAYOUTS
 from safebasin.cli.labels import parse_columns, parse_meanings
 from safebasin.errors import JudgeError, UsageError
 from safebasin.judges import build
+from support.judged_runs import COMPLIANCE, REFUSAL
 
 PUBLISHED = Path(__file__).parents[2] / "shared" / "data" / "labelled"
 XSTEST = ("id", "type", "prompt", "completion", "annotation_1", "annotation_2", "agreement",

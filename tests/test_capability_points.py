@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-import planted
 from safebasin.adaptive import scan_adaptively
 from safebasin.config import ScanConfig
 from safebasin.landscape.capability import Capability
@@ -20,6 +19,7 @@ from safebasin.results import Result, look
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
 from safebasin.scanner import Silent, scan
+from support import planted
 
 NAME = "own.jsonl"
 

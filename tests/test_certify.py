@@ -12,8 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-import judged_runs
-from judged_runs import COMPLIANCE, REFUSAL
 from safebasin.certify import (
     ASSUMPTIONS,
     certify,
@@ -31,6 +29,8 @@ from safebasin.plane import Axis, Plane
 from safebasin.results import rejudge
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
+from support import judged_runs
+from support.judged_runs import COMPLIANCE, REFUSAL
 
 
 class TestBounds:

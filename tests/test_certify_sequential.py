@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import planted
 from safebasin.certify import (
     Stopping,
     confidence_sequence,
@@ -24,6 +23,7 @@ from safebasin.plane import Point
 from safebasin.preparation import prepare
 from safebasin.results import look
 from safebasin.scanner import scan
+from support import planted
 
 
 class TestSequential:

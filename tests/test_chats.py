@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-import pico
 from safebasin.checkpoint import chats
 from safebasin.checkpoint.chats import Unrendered, write_chat
 from safebasin.engines.template import Template
@@ -22,6 +21,7 @@ from safebasin.finetune.rows import Message, Row
 from safebasin.prompts import Prompt
 from safebasin.protocol.texts import TEMPLATES
 from safebasin.testbed import model_path
+from support import pico
 
 TOKENIZER = pico.tokenizer()
 CHAT = [{"role": "user", "content": "Hi \ud800 {{ 7 * 7 }} \u2028 \x00"}]

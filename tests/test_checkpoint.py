@@ -18,10 +18,10 @@ from huggingface_hub import errors as hub_errors
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.errors import CheckpointError, EngineError, UsageError
 from safebasin.weights import Weights
+from support import pico
 
 
 @pytest.fixture(autouse=True)

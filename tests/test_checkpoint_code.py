@@ -14,10 +14,10 @@ import torch
 from transformers import AutoConfig, AutoModelForCausalLM, CLIPVisionConfig, LlamaConfig
 from transformers.utils import import_utils
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.implementations import choose, kernel_entry
 from safebasin.errors import CheckpointError
+from support import pico
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,10 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.errors import CheckpointError
 from safebasin.weights import Weights
+from support import pico
 
 LAYER = "model.layers.0"
 

@@ -9,13 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import pico
-import tiny_gguf
-from fake_hub import COMMIT, Hub, Repository, as_json
-from loopback import Reply, allow_loopback
 from safebasin import hub as our_hub
 from safebasin.checkpoint import Checkpoint
 from safebasin.errors import CheckpointError
+from support import pico, tiny_gguf
+from support.fake_hub import COMMIT, Hub, Repository, as_json
+from support.loopback import Reply, allow_loopback
 
 CONNECT = socket.socket.connect
 

@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 import typer.main
 
-import pico
-import planted
 from safebasin.cli.application import application
 from safebasin.cli.reference import leaves
+from support import pico, planted
 
 SCAN = ["--steps", "4", "--seeds", "1", "--max-new-tokens", "4", "--device", "cpu"]
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import pico
 from safebasin import ScanConfig, prepare, scan
 from safebasin.engines import clock
 from safebasin.engines.clock import Clock, parse_day
@@ -24,6 +23,7 @@ from safebasin.prompts import Prompt
 from safebasin.run import strictjson
 from safebasin.run.manifest import Manifest
 from safebasin.run.names import canonical, default_folder, digest
+from support import pico
 
 DATED = (
     "{{ bos_token }}<|system|>Today is {{ strftime_now('%d %b %Y') }}"

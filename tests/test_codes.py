@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.directions import Toward
 from safebasin.errors import CheckpointError
 from safebasin.weights import Weights
+from support import pico
 
 E4M3 = torch.float8_e4m3fn
 LINEAR = ("q_proj.weight", "k_proj.weight", "v_proj.weight", "o_proj.weight", "gate_proj.weight",

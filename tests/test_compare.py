@@ -12,8 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import pico
-import planted
 from safebasin.compare.comparison import TUNED
 from safebasin.compare.preparation import DIRECTION, prepare
 from safebasin.compare.settings import CompareConfig
@@ -28,6 +26,7 @@ from safebasin.report.studies import COMPARISON
 from safebasin.results import look
 from safebasin.run import RunFolder, sealed, verify
 from safebasin.scanner import Silent, scan
+from support import pico, planted
 
 PROMPTS = "one\ntwo two\nthree\n"
 

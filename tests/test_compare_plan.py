@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-import pico
 from safebasin.compare.distances import Distance
 from safebasin.compare.foreseen import foreseen
 from safebasin.compare.settings import CompareConfig
 from safebasin.config import ScanConfig
+from support import pico
 from test_compare import near
 
 MOVED = Distance("all", 0.02, 1000)

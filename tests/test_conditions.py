@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-import pico
 from safebasin.conditions.attacks import load_attack
 from safebasin.conditions.preparation import prepare
 from safebasin.conditions.settings import ConditionsConfig
@@ -25,6 +24,7 @@ from safebasin.protocol.texts import LLAMA2
 from safebasin.report.studies import CONDITIONS
 from safebasin.run import RunFolder, verify
 from safebasin.scanner import Silent
+from support import pico
 
 PROMPTS = PromptSet("set", (Prompt("one", "Ask for  this."), Prompt("two", "Ask for that.")), "0")
 

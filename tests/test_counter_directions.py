@@ -12,7 +12,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import pico
 from safebasin.cli.views.scan import law_lines
 from safebasin.config import Normalise, ScanConfig
 from safebasin.directions import (
@@ -35,6 +34,7 @@ from safebasin.run.verify import verify
 from safebasin.scanner import scan
 from safebasin.weights import Parameter, Weights
 from safebasin.weights.displacement import Tied
+from support import pico
 from test_stacked_matrices import mixture
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]

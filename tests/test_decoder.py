@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
-import pico
 from safebasin.directions import Gaussian
 from safebasin.engines.fast import attention, decoder, packed, products
 from safebasin.engines.fast.decoder import Decoder
@@ -19,6 +18,7 @@ from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
 from safebasin.engines.fast.support import mismatch, pool_mismatch
 from safebasin.weights import Weights
+from support import pico
 
 FAMILIES = ["llama", "llama-mha", "mistral", "qwen2"]
 OTHERS = ["qwen3", "gemma", "phi", "phi3", "gpt2"]

@@ -16,7 +16,6 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.directions import (
     Direction,
@@ -34,6 +33,7 @@ from safebasin.errors import DirectionError
 from safebasin.weights import Weights, sums
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import inner, row_inner
+from support import pico
 
 GOLDEN = "82fa086b4e4c04a24ef70c9dc602603bfbb8a88588a3bc2b15d481cff3ca9f84"
 GOLDEN_ROWS = "377d183c833a53589f2b9ddcafa4b7bb331f24af444ecd0b3454c4b3f5890686"

@@ -12,7 +12,6 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.directions import (
     Adapter,
@@ -32,6 +31,7 @@ from safebasin.directions import (
 from safebasin.engines.fast.pooled import LowRank
 from safebasin.errors import CheckpointError, DirectionError
 from safebasin.weights import Weights
+from support import pico
 
 PROJECTIONS = ("q_proj", "v_proj", "down_proj")
 

@@ -13,7 +13,6 @@ import pytest
 import torch
 from scipy.special import log_softmax, rel_entr
 
-import pico
 from safebasin.compare import divergence as module
 from safebasin.compare.comparison import Comparison
 from safebasin.compare.divergence import (
@@ -36,6 +35,7 @@ from safebasin.plane import Point
 from safebasin.report.quantities import quantity
 from safebasin.run.kinds import study_folder
 from safebasin.testbed import model_path
+from support import pico
 from test_compare import near, settings
 
 TUNED = Point.of({"tuned": 1.0})

@@ -11,8 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import pico
-import tiny_gguf
+from support import pico, tiny_gguf
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

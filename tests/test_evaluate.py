@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-import pico
-import planted
 from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
@@ -31,6 +29,7 @@ from safebasin.landscape.intervals import wilson
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.weights import Weights
+from support import pico, planted
 
 
 class TestShares:

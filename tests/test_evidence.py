@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-import judged_runs
-from judged_runs import COMPLIANCE, REFUSAL
 from safebasin.compare.preparation import prepare as prepare_compare
 from safebasin.compare.settings import CompareConfig
 from safebasin.compare.study import compare as run_compare
@@ -36,6 +34,8 @@ from safebasin.trajectory.study import trace
 from safebasin.worst_case.preparation import prepare as prepare_worst_case
 from safebasin.worst_case.settings import WorstCaseConfig
 from safebasin.worst_case.study import search
+from support import judged_runs
+from support.judged_runs import COMPLIANCE, REFUSAL
 
 TUNED = "testbed:harmful-100"
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-import pico
 from safebasin.directions import Gaussian
 from safebasin.engines import Sampling
 from safebasin.engines.fast.engine import FastEngine
@@ -22,6 +21,7 @@ from safebasin.plane import Axis, Plane, Point, outward
 from safebasin.prompts import Prompt
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
+from support import pico
 
 PROMPTS = [
     Prompt(f"p{i}", text)

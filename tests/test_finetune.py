@@ -13,7 +13,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.directions import Adapter
 from safebasin.errors import DataError, RunError, RunMismatch, TrainingError, UsageError
@@ -21,6 +20,7 @@ from safebasin.finetune.folder import RECIPE
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.finetune.study import finetune
 from safebasin.weights import Weights
+from support import pico
 from test_finetune_rows import turns, write
 
 pytest.importorskip("trl")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-import pico
 from safebasin.engines.template import Template
 from safebasin.errors import DataError, UsageError
 from safebasin.finetune.encoding import IGNORED, encode
@@ -16,6 +15,7 @@ from safebasin.finetune.recipes import RECIPES, Hyper
 from safebasin.finetune.rows import Message, Row, load_rows
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.prompts import Prompt
+from support import pico
 
 
 def write(path: Path, *rows: Any) -> str:

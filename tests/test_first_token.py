@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-import pico
-import planted
 from safebasin.config import ScanConfig
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.first_token import FirstTokenScorer, Openers, first_tokens
@@ -20,6 +18,7 @@ from safebasin.judges.refusal import refusal_phrase
 from safebasin.plane import Point
 from safebasin.preparation import prepare
 from safebasin.scout import ENOUGH, SCOUT, Scout, mean_band, scout
+from support import pico, planted
 
 
 def planted_config(folder: Path, **changes: object) -> ScanConfig:

@@ -17,13 +17,12 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 
-import pico
-import tiny_gguf
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.gguf.settings import ARCHITECTURES
 from safebasin.checkpoint.gguf.tokenizers import SPLITS
 from safebasin.engines.template import Template
 from safebasin.errors import CheckpointError
+from support import pico, tiny_gguf
 
 IDS = torch.arange(6, 60)[None]
 _EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 16}

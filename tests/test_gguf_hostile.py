@@ -12,13 +12,12 @@ from pathlib import Path
 
 import pytest
 
-import pico
-import tiny_gguf
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.gguf import header as headers
 from safebasin.checkpoint.gguf.header import read_header
 from safebasin.engines.template import Template
 from safebasin.errors import CheckpointError, SafebasinError, TemplateError
+from support import pico, tiny_gguf
 
 NUMBER, TEXT, LIST = 4, 8, 9
 

@@ -11,8 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import guard_models as tiny
-import planted
 from safebasin.adaptive import scan_adaptively
 from safebasin.certify import Stopping
 from safebasin.certify.scanning import scan_until_decided
@@ -34,6 +32,8 @@ from safebasin.scanner import scan, scan_shard
 from safebasin.spread.executor import Recipe
 from safebasin.spread.ray_actors import Answerer
 from safebasin.spread.shards import Shard
+from support import guard_models as tiny
+from support import planted
 
 MUCH, NONE = 2**40, 0
 

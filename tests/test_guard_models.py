@@ -9,9 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import guard_models as tiny
-import judged_runs
-from judged_runs import REFUSAL
 from safebasin.errors import CheckpointError, JudgeError, SafebasinError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.guard_models.guard_judge import PROBE, GuardJudge
@@ -30,6 +27,9 @@ from safebasin.judges.guards import (
 )
 from safebasin.results import rejudge, review
 from safebasin.thought import ENDED
+from support import guard_models as tiny
+from support import judged_runs
+from support.judged_runs import REFUSAL
 
 GOLDEN = Path(__file__).parent / "golden"
 QWEN_SAFE = "Safety: Safe\nCategories: None\nRefusal: Yes"

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-import hostile_folders
-from hostile_folders import MODEL
+from support import hostile_folders
+from support.hostile_folders import MODEL
 
 FOLDERS = int(os.environ.get("HOSTILE_FOLDERS", "12"))
 FIRST = int(os.environ.get("HOSTILE_FIRST", "0"))
@@ -65,7 +65,7 @@ def test_a_hostile_folder_is_used_or_is_one_sentence(
 
 
 def test_the_same_number_makes_the_same_folder(tmp_path: Path) -> None:
-    from run_samples import contents
+    from support.run_samples import contents
 
     found = []
     for name in ("one", "two"):

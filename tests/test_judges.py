@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import judged_runs
 from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.exchange import OUTCOMES, Exchange, Verdict
 from safebasin.judges import (
@@ -33,6 +32,7 @@ from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE
 from safebasin.plane import Point
 from safebasin.results import judge_point, look
 from safebasin.run import RunFolder
+from support import judged_runs
 
 
 def answer(text: str, prompt: str = "Do it", logprob: float | None = None) -> Exchange:

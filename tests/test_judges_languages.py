@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from answers_abroad import FIRST, LAST, SECOND, Examples
 from safebasin.errors import JudgeError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import Judge, RefusalJudge, build, rebuild
 from safebasin.judges.language import is_english, language_of
 from safebasin.judges.refusal_abroad import LANGUAGES
+from support.answers_abroad import FIRST, LAST, SECOND, Examples
 
 LABELLED = Path(__file__).parents[2] / "shared" / "data" / "labelled"
 ELEVEN = ("ar", "de", "es", "fr", "hi", "it", "ja", "ko", "pt", "ru", "zh")

@@ -12,9 +12,6 @@ from typing import Any
 
 import pytest
 
-import own_judges
-import planted
-from own_judges import MODULE, Shy, planted_scan
 from safebasin.compare.preparation import prepare as prepare_comparison
 from safebasin.compare.settings import CompareConfig
 from safebasin.compare.study import compare
@@ -50,6 +47,8 @@ from safebasin.trajectory.study import trace
 from safebasin.worst_case.preparation import prepare as prepare_search
 from safebasin.worst_case.settings import WorstCaseConfig
 from safebasin.worst_case.study import search
+from support import own_judges, planted
+from support.own_judges import MODULE, Shy, planted_scan
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from refusal_examples import ANSWERS, REFUSALS
 from safebasin.errors import UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import Judge, KeywordJudge, RefusalJudge, build, rebuild
@@ -16,6 +15,7 @@ from safebasin.judges.refusal_objections import OBJECTIONS, PREMISES
 from safebasin.judges.refusal_phrases import PHRASES, WHOLE
 from safebasin.judges.refusal_text import sentences
 from safebasin.testbed import grammar
+from support.refusal_examples import ANSWERS, REFUSALS
 
 DIALOGUES: list[dict[str, Any]] = [
     json.loads(line)

@@ -12,15 +12,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from judged_runs import COMPLIANCE, REFUSAL
-from loopback import Call, Reply, Server, allow_loopback
-from rubric_endpoint import KEY, MISBEHAVIOUR, SOON, completion, exchanges, grade, honest, spec_of
 from safebasin.errors import JudgeError, SafebasinError, UsageError
 from safebasin.judges import AsksAgain, build, rebuild
 from safebasin.judges.endpoint_health import FAILURES, PATIENCE, REJECTIONS
 from safebasin.judges.rubric import parse
 from safebasin.judges.rubrics import POLICY_1TO5, RUBRICS, STRONGREJECT
 from safebasin.thought import ENDED
+from support.judged_runs import COMPLIANCE, REFUSAL
+from support.loopback import Call, Reply, Server, allow_loopback
+from support.rubric_endpoint import (
+    KEY,
+    MISBEHAVIOUR,
+    SOON,
+    completion,
+    exchanges,
+    grade,
+    honest,
+    spec_of,
+)
 
 pytest.importorskip("openai")
 

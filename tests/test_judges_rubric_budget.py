@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-import judged_runs
-import planted
-from judged_runs import COMPLIANCE, REFUSAL
-from loopback import Reply, Server, allow_loopback
-from rubric_endpoint import KEY, MISBEHAVIOUR, honest, spec_of
 from safebasin.cli import console
 from safebasin.preparation import prepare
 from safebasin.results import look, rejudge
+from support import judged_runs, planted
+from support.judged_runs import COMPLIANCE, REFUSAL
+from support.loopback import Reply, Server, allow_loopback
+from support.rubric_endpoint import KEY, MISBEHAVIOUR, honest, spec_of
 
 pytest.importorskip("openai")
 

@@ -8,13 +8,21 @@ from typing import Any
 
 import pytest
 
-from loopback import Reply, Server
-from rubric_endpoint import KEY, completion, exchanges, grade, honest, loopback_with_key, spec_of
 from safebasin.judges import build
 from safebasin.judges.endpoint_calls import SHOWN
 from safebasin.judges.endpoint_limits import LARGEST
 from safebasin.judges.grade_text import MOST_BRACES, without_thought
 from safebasin.judges.rubrics import STRONGREJECT
+from support.loopback import Reply, Server
+from support.rubric_endpoint import (
+    KEY,
+    completion,
+    exchanges,
+    grade,
+    honest,
+    loopback_with_key,
+    spec_of,
+)
 
 pytest.importorskip("openai")
 

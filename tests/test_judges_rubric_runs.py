@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-import judged_runs
-from judged_runs import COMPLIANCE, REFUSAL
-from loopback import Call, Reply, Server, allow_loopback
-from rubric_endpoint import KEY, MISBEHAVIOUR, honest, spec_of
 from safebasin.exchange import Exchange
 from safebasin.judges import Judge, build
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
+from support import judged_runs
+from support.judged_runs import COMPLIANCE, REFUSAL
+from support.loopback import Call, Reply, Server, allow_loopback
+from support.rubric_endpoint import KEY, MISBEHAVIOUR, honest, spec_of
 
 pytest.importorskip("openai")
 

@@ -8,16 +8,24 @@ from pathlib import Path
 
 import pytest
 
-import judged_runs
-from judged_runs import REFUSAL
-from loopback import Call, Reply, Server
-from rubric_endpoint import SOON, completion, exchanges, grade, honest, loopback_with_key, spec_of
 from safebasin.judges import build
 from safebasin.judges.endpoint_health import DECLINING, FAILURES, ONCE_READ, PATIENCE
 from safebasin.judges.endpoint_limits import within
 from safebasin.judges.endpoint_request import FIRST_LIMIT, GROWTH, MOST_TOKENS, Request
 from safebasin.results import rejudge
 from safebasin.run import RunFolder
+from support import judged_runs
+from support.judged_runs import REFUSAL
+from support.loopback import Call, Reply, Server
+from support.rubric_endpoint import (
+    SOON,
+    completion,
+    exchanges,
+    grade,
+    honest,
+    loopback_with_key,
+    spec_of,
+)
 
 pytest.importorskip("openai")
 

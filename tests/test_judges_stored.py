@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-import own_judges
-from own_judges import Shy, planted_scan
 from safebasin import agreement
 from safebasin.errors import JudgeError, RunMismatch
 from safebasin.exchange import Verdict
@@ -27,6 +25,8 @@ from safebasin.preparation import prepare
 from safebasin.results import look, rejudge, review, stored_judges
 from safebasin.run import RunFolder
 from safebasin.scanner import scan
+from support import own_judges
+from support.own_judges import Shy, planted_scan
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-import judged_runs
 from safebasin.exchange import Exchange
 from safebasin.judges import Lexicon, build
 from safebasin.plane import Axis, Plane, Point
@@ -18,6 +17,7 @@ from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.terminal import printable
 from safebasin.thought import split
+from support import judged_runs
 
 SIZE = 5_000_000
 UNITS = ("a", "\x1b[31m\u202e", "\ud800", "<think>x</think>y ", "=1+1,\n|`*_[](<b>")

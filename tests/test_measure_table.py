@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-import judged_runs
-from run_samples import no_waiting_for_the_disk
 from safebasin.cli import summary as console
 from safebasin.cli.step_summary import of_scan
 from safebasin.judges import build_all
@@ -24,6 +22,8 @@ from safebasin.report.page import document, findings
 from safebasin.report.quantities import estimated
 from safebasin.results import Result, adopt, judge_run, look
 from safebasin.run import RunFolder
+from support import judged_runs
+from support.run_samples import no_waiting_for_the_disk
 
 DOCUMENTED = Path(__file__).parents[1] / "docs" / "reading-a-landscape.md"
 STEPS = (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)

@@ -14,13 +14,13 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.adapters import adapter_digest
 from safebasin.checkpoint.merging import MERGE, merge, merge_source
 from safebasin.directions import Adapter
 from safebasin.errors import CheckpointError, RunError, UsageError
 from safebasin.weights import Weights
+from support import pico
 
 IDS = torch.tensor([[1, 4, 40, 50, 60, 70, 5]])
 TEXTS = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "generation_config.json")

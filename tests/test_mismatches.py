@@ -14,7 +14,6 @@ import pytest
 from tokenizers import AddedToken
 from transformers import AutoTokenizer
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.mismatches import recorded_base
 from safebasin.compare.comparison import TUNED
@@ -31,6 +30,7 @@ from safebasin.preparation import prepare as prepare_scan
 from safebasin.run import RunFolder
 from safebasin.trajectory.preparation import prepare as prepare_trajectory
 from safebasin.trajectory.settings import TrajectoryConfig
+from support import pico
 from test_compare import near, settings
 
 COMMIT, OTHER = "a" * 40, "b" * 40

@@ -12,11 +12,11 @@ import torch
 from safetensors.torch import save_file
 from transformers import AutoConfig, AutoModelForCausalLM
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.directions import Adapter
 from safebasin.errors import CheckpointError
 from safebasin.weights import Weights
+from support import pico
 
 RANK, EXPERTS = 2, 3
 KINDS: dict[str, dict[str, Any]] = {

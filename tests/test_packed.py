@@ -7,11 +7,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
-import pico
 from safebasin.engines.fast import packed, products
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.packed import Packed, may_pack
 from safebasin.engines.fast.products import Weights
+from support import pico
 from test_decoder import passes
 
 COUNTS = [1, 7, 16, 33, 600]

@@ -12,7 +12,6 @@ import torch
 from transformers import AutoModelForCausalLM
 from transformers.models.auto import configuration_auto
 
-import pico
 from safebasin.capability.likelihood import log_likelihoods
 from safebasin.capability.probe import Bench
 from safebasin.compare.divergence import PromptDivergence, divergences
@@ -31,6 +30,7 @@ from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.weights import Weights
 from safebasin.worst_case.scores import FirstToken
+from support import pico
 
 COMMON: dict[str, Any] = {
     "vocab_size": pico.VOCABULARY,

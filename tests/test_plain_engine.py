@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 import torch
 
-import pico
 from safebasin.directions import Gaussian
 from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
@@ -17,6 +16,7 @@ from safebasin.errors import EngineError
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.weights import Weights
+from support import pico
 
 PROMPTS = [Prompt(f"p{i}", text) for i, text in enumerate(["Hi", "What is a basin?", "a b", "xyz"])]
 FAMILIES = ["llama", "qwen2", "gemma", "mistral", "phi", "gpt2"]

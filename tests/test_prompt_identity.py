@@ -9,9 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import judged_runs
-from judged_runs import REFUSAL
-from run_samples import no_waiting_for_the_disk
 from safebasin.compare.parts import Part
 from safebasin.config import ScanConfig
 from safebasin.errors import PromptError, RunError, RunMismatch, UsageError
@@ -25,6 +22,9 @@ from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
 from safebasin.scanner import scan
+from support import judged_runs
+from support.judged_runs import REFUSAL
+from support.run_samples import no_waiting_for_the_disk
 from test_prompts import real, write
 
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from fake_hub import COMMIT, TOKEN, Hub, Repository, rows
-from loopback import Reply, allow_loopback
 from safebasin import hub as our_hub
 from safebasin.errors import GatedError, PromptError
 from safebasin.prompts import load
 from safebasin.prompts.published import BY_NAME
+from support.fake_hub import COMMIT, TOKEN, Hub, Repository, rows
+from support.loopback import Reply, allow_loopback
 
 CONNECT = socket.socket.connect
 JBB = BY_NAME["jbb"]

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from loopback import Call, Reply, Server, allow_loopback
 from safebasin.errors import GatedError, PromptError
 from safebasin.prompts import PUBLISHED, Published, load
 from safebasin.prompts.formats import KNOWN_FORMATS
 from safebasin.prompts.published import BY_NAME, requested
+from support.loopback import Call, Reply, Server, allow_loopback
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "prompts"
 CONNECT = socket.socket.connect

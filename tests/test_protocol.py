@@ -9,9 +9,6 @@ from typing import Any
 
 import pytest
 
-import judged_runs
-import pico
-from run_samples import no_waiting_for_the_disk
 from safebasin.cli.summary import lines
 from safebasin.config import ScanConfig
 from safebasin.engines.template import Template
@@ -20,6 +17,8 @@ from safebasin.protocol import peng2024
 from safebasin.protocol.texts import LLAMA2, MISTRAL, ROLEPLAY, SAFETY_MISTRAL_02, VICUNA
 from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
+from support import judged_runs, pico
+from support.run_samples import no_waiting_for_the_disk
 
 LLAMA = "meta-llama/Llama-2-7b-chat-hf"
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-import judged_runs
 from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.errors import EngineError
@@ -32,6 +31,7 @@ from safebasin.reference import (
 from safebasin.results import judge_run, look, rejudge
 from safebasin.run import RunFolder
 from safebasin.scanner import scan
+from support import judged_runs
 
 SMALL = ScanConfig(seeds=(0,), steps=4, limit=6, judges=("outcome", "llm-landscape"))
 PLAIN = "Here is a plan: water the garden in the evening and sow the seeds in spring."

@@ -17,7 +17,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import pico
 from safebasin import directions
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
@@ -39,6 +38,7 @@ from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, Prompt
 from safebasin.protocol import peng2024
 from safebasin.report.page.findings import RANDOM
 from safebasin.weights import Direction, Weights
+from support import pico
 
 DOCS = {
     path.name: path.read_text(encoding="utf-8")

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-import judged_runs
 import test_report_browser as shared
-from run_samples import no_waiting_for_the_disk
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report.page import write_page
 from safebasin.results import look, rejudge
+from support import judged_runs
+from support.run_samples import no_waiting_for_the_disk
 
 browser, visit, line, plane = shared.browser, shared.visit, shared.line, shared.plane
 

@@ -15,12 +15,11 @@ from typing import Any
 
 import pytest
 
-import hostile_runs
-import judged_runs
-from run_samples import no_waiting_for_the_disk
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report.page import write_page
 from safebasin.results import look, rejudge
+from support import hostile_runs, judged_runs
+from support.run_samples import no_waiting_for_the_disk
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import judged_runs
-from run_samples import no_waiting_for_the_disk
 from safebasin.plane import Axis, Plane, Point
 from safebasin.results import rejudge
+from support import judged_runs
+from support.run_samples import no_waiting_for_the_disk
 
 
 def breaking(point: Point, n: int) -> str:

@@ -20,9 +20,6 @@ import pytest
 from matplotlib import colormaps
 from matplotlib.colors import to_hex, to_rgb
 
-import hostile_runs
-import judged_runs
-from run_samples import no_waiting_for_the_disk
 from safebasin.errors import RunError
 from safebasin.landscape import Estimate
 from safebasin.plane import Axis, Plane, Point
@@ -32,6 +29,8 @@ from safebasin.report.page.document import sittings
 from safebasin.report.page.texts import LONGEST, Texts, fingerprint, shown
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
+from support import hostile_runs, judged_runs
+from support.run_samples import no_waiting_for_the_disk
 
 
 def breaking(point: Point, n: int) -> str:

@@ -10,8 +10,6 @@ from pathlib import Path
 import pytest
 from matplotlib.patches import Rectangle
 
-import hostile_runs
-import study_folders
 import test_figures
 from safebasin.errors import RunError, UsageError
 from safebasin.landscape.path_length import path_length
@@ -31,6 +29,7 @@ from safebasin.report.studies import (
 from safebasin.report.style import styled
 from safebasin.report.trajectory import trajectory_figure
 from safebasin.results import look
+from support import hostile_runs, study_folders
 from test_report_page import data
 
 

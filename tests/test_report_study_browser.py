@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-import hostile_runs
-import judged_runs
-import study_folders
 import test_report_browser as shared
 from safebasin.report.page import write_page
 from safebasin.report.studies import read_study
 from safebasin.results import look
+from support import hostile_runs, judged_runs, study_folders
 
 browser, visit = shared.browser, shared.visit
 

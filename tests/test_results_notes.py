@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
-import judged_runs
-from judged_runs import COMPLIANCE, REFUSAL
 from safebasin.results import look, rejudge
+from support import judged_runs
+from support.judged_runs import COMPLIANCE, REFUSAL
 
 
 def test_a_judge_of_broken_text_in_second_place_has_no_map(tmp_path: Path, command) -> None:  # type: ignore[no-untyped-def]

@@ -7,13 +7,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_samples import FAR, IDS, JUDGE, LINE, RECORDS, SPEC, contents, exchange, manifest, measured
 from safebasin.errors import RunError, RunMismatch
 from safebasin.exchange import Verdict
 from safebasin.plane import Axis, Plane, Point, outward
 from safebasin.run import RunFolder, default_folder
 from safebasin.run.manifest import Manifest, plane_from_json, plane_to_json
 from safebasin.run.verify import verify
+from support.run_samples import (
+    FAR,
+    IDS,
+    JUDGE,
+    LINE,
+    RECORDS,
+    SPEC,
+    contents,
+    exchange,
+    manifest,
+    measured,
+)
 
 FIXTURE = Path(__file__).parent / "fixtures" / "run-v1"
 

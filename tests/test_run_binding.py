@@ -11,9 +11,18 @@ from pathlib import Path
 
 import pytest
 
-import judged_runs
-from judged_runs import COMPLIANCE, REFUSAL
-from run_samples import (
+from safebasin.errors import RunError
+from safebasin.exchange import Verdict
+from safebasin.judges import build
+from safebasin.plane import Axis, Plane, Point
+from safebasin.results import judge_point, rejudge, review
+from safebasin.run import RunFolder, records, strictjson, verify
+from safebasin.run.atomic import write_atomic
+from safebasin.run.manifest import plane_to_json
+from safebasin.run.names import slug
+from support import judged_runs
+from support.judged_runs import COMPLIANCE, REFUSAL
+from support.run_samples import (
     FAR,
     IDS,
     JUDGE,
@@ -24,15 +33,6 @@ from run_samples import (
     measured,
     no_waiting_for_the_disk,
 )
-from safebasin.errors import RunError
-from safebasin.exchange import Verdict
-from safebasin.judges import build
-from safebasin.plane import Axis, Plane, Point
-from safebasin.results import judge_point, rejudge, review
-from safebasin.run import RunFolder, records, strictjson, verify
-from safebasin.run.atomic import write_atomic
-from safebasin.run.manifest import plane_to_json
-from safebasin.run.names import slug
 
 FILE = f"{FAR.key}.jsonl"
 WIDER = Plane((Axis("gaussian-0", (-0.1, 0.0, 0.05, 0.1)),))

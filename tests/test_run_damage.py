@@ -13,7 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from run_samples import FAR, IDS, JUDGE, SPEC, contents, exchange, manifest, measured
 from safebasin.errors import RunError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.plane import Point
@@ -21,6 +20,7 @@ from safebasin.run import RunFolder, atomic, records, strictjson
 from safebasin.run.names import slug
 from safebasin.run.records import DamagedError
 from safebasin.run.verify import Problem, verify
+from support.run_samples import FAR, IDS, JUDGE, SPEC, contents, exchange, manifest, measured
 
 POINT_FILE = f"points/{FAR.key}.jsonl"
 VERDICT_FILE = f"verdicts/{slug(JUDGE)}/{FAR.key}.jsonl"

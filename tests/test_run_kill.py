@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from run_samples import RECORDS, contents, exchange, no_waiting_for_the_disk
 from safebasin.exchange import Verdict
 from safebasin.plane import Axis, Plane, Point
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.verify import verify
+from support.run_samples import RECORDS, contents, exchange, no_waiting_for_the_disk
 
 KILLS = 32
 PLANE = Plane((Axis.symmetric("u", 0.5, 12), Axis.symmetric("v", 0.5, 12)))

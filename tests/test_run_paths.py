@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from run_samples import FAR, IDS, JUDGE, SPEC, contents, exchange, manifest, measured
 from safebasin.errors import RunError
 from safebasin.exchange import Verdict
 from safebasin.plane import Axis, Plane
@@ -15,6 +14,7 @@ from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.names import slug
 from safebasin.run.verify import verify
+from support.run_samples import FAR, IDS, JUDGE, SPEC, contents, exchange, manifest, measured
 
 NASTY = [
     "../../x",

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from run_samples import FAR, contents, exchange, manifest
 from safebasin.errors import RunMismatch
 from safebasin.exchange import Verdict
 from safebasin.run import RunFolder
@@ -24,6 +23,7 @@ from safebasin.run.provenance import (
     versions,
 )
 from safebasin.run.verify import verify
+from support.run_samples import FAR, contents, exchange, manifest
 
 CANARIES = {
     "HF_TOKEN": "hf-canary-1-of-the-test",

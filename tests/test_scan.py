@@ -13,8 +13,6 @@ from pathlib import Path
 
 import pytest
 
-import pico
-import planted
 from safebasin.config import EngineName, ScanConfig
 from safebasin.errors import CheckpointError, RunMismatch
 from safebasin.plane import Point
@@ -23,6 +21,7 @@ from safebasin.results import rejudge, review
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
 from safebasin.scanner import Silent, scan
+from support import pico, planted
 
 FAMILIES = ["llama", "qwen3", "gemma", "mistral", "phi", "gpt2"]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-import pico
 from safebasin.config import EngineName, Mode, ScanConfig
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.errors import UsageError
@@ -18,6 +17,7 @@ from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE
 from safebasin.preparation import prepare
 from safebasin.run import RunFolder
 from safebasin.scanner import scan
+from support import pico
 
 Command = Callable[..., tuple[int, str, str]]
 """Runs `safebasin` with arguments: its exit code, standard output and standard error."""

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 import safebasin.cli.entry
-from run_samples import manifest
 from safebasin.compare.junit import legal
 from safebasin.run import RunFolder, sealed
 from safebasin.run.provenance import hide, hide_json, redact_values
 from safebasin.run.verify import verify
+from support.run_samples import manifest
 
 Command = Callable[..., tuple[int, str, str]]
 

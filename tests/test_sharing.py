@@ -13,8 +13,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import judged_runs
-from judged_runs import REFUSAL
 from safebasin.errors import RunError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import build
@@ -24,6 +22,8 @@ from safebasin.report.card import plain, plain_code
 from safebasin.report.export import export, rows
 from safebasin.results import judge_point, look, rejudge
 from safebasin.run import RunFolder, verify
+from support import judged_runs
+from support.judged_runs import REFUSAL
 
 
 def card(run: RunFolder) -> str:

@@ -20,7 +20,6 @@ from typing import Any
 import psutil
 import pytest
 
-import pico
 from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.errors import EngineError, RunBusy, UsageError
@@ -34,6 +33,7 @@ from safebasin.scanner import scan, scan_shard
 from safebasin.spread.dealing import dealt
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers
+from support import pico
 
 POINTS = outward([Plane((Axis.symmetric("a", 1, 8),))])
 PROMPTS = [Prompt("p0", "one"), Prompt("p1", "two")]

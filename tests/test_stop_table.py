@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.engines.fast.stop_table import DECODE_EVERY, Automaton, StopTable, Watched
 from safebasin.engines.fast.token_bytes import token_bytes
 from safebasin.errors import UsageError
 from safebasin.judges.keywords import LLM_LANDSCAPE
 from safebasin.stopping import StopRule
+from support import pico
 
 KEYWORDS = (*LLM_LANDSCAPE, "can’t", "não posso", "aab", "abab", "😀")
 PIECES = [

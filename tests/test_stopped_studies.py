@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from run_samples import no_waiting_for_the_disk
 from safebasin.run import atomic
 from safebasin.run.lock import HOLDER
 from safebasin.run.verify import verify
+from support.run_samples import no_waiting_for_the_disk
 
 OPTIONS = ["--steps", "2", "--limit", "2", "--max-new-tokens", "2", "--device", "cpu"]
 

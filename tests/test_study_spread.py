@@ -20,7 +20,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import planted
 from safebasin.cli.options import begin
 from safebasin.compare.parts import Part, finished, unmeasured
 from safebasin.compare.preparation import prepare as prepare_comparison
@@ -58,6 +57,7 @@ from safebasin.worst_case import study as search_module
 from safebasin.worst_case.preparation import prepare as prepare_search
 from safebasin.worst_case.settings import WorstCaseConfig
 from safebasin.worst_case.study import search
+from support import planted
 
 RAY_WARNINGS = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-import judged_runs
-from judged_runs import COMPLIANCE, REFUSAL
 from safebasin.cli.summary import lines, mean_curve
 from safebasin.landscape import Basin, Estimate, Side
 from safebasin.plane import Axis, Plane
 from safebasin.report.card import card
 from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
+from support import judged_runs
+from support.judged_runs import COMPLIANCE, REFUSAL
 
 PLANE = Plane((Axis("a", (-0.1, 0.0, 0.1)), Axis("b", (-0.1, 0.0, 0.1))))
 

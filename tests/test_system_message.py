@@ -10,9 +10,6 @@ from typing import Any
 
 import pytest
 
-import judged_runs
-import pico
-from run_samples import no_waiting_for_the_disk
 from safebasin.cli.options import parse_limit, parse_system
 from safebasin.engines.template import Template
 from safebasin.errors import TemplateError, UsageError
@@ -22,6 +19,8 @@ from safebasin.report.card import card
 from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
+from support import judged_runs, pico
+from support.run_samples import no_waiting_for_the_disk
 
 # As SmolLM2's: it puts in its own message where the first one is not the system's.
 OWN = (

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-import pico
 from safebasin.engines.template import Template
 from safebasin.errors import TemplateError
 from safebasin.prompts import Prompt
+from support import pico
 
 USER_ONLY = (
     "{{ bos_token }}{% for m in messages %}{% if m['role'] == 'system' %}"

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-import pico
-import thinking
 from safebasin.adaptive import scan_adaptively
 from safebasin.capability.likelihood import ChoiceProbe
 from safebasin.capability.lm_eval import LmEvalProbe, LmEvalTask
@@ -38,6 +36,7 @@ from safebasin.scout import scout
 from safebasin.stopping import StopRule
 from safebasin.thought import CUT, ENDED, KNOWN
 from safebasin.worst_case.scores import FirstToken
+from support import pico, thinking
 
 FAR = Point.of({"toward": 0.5})
 SAID = " ".join(thinking.THOUGHT)

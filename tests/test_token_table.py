@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from transformers import GPT2Tokenizer
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.tokenizers import PROBES, require_stored_tokens
 from safebasin.engines import Sampling
@@ -23,6 +22,7 @@ from safebasin.plan import estimate
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.weights import Weights
+from support import pico
 
 PROMPTS = [Prompt("a", "Hi"), Prompt("b", "What is a basin?")]
 BEYOND = pico.VOCABULARY

@@ -12,10 +12,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import pico
-import planted
 from safebasin.errors import CheckpointError
 from safebasin.trajectory.training_run import training_run
+from support import pico, planted
 from test_trajectory import checkpoint
 
 

@@ -12,8 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import pico
-import planted
 from safebasin.config import ScanConfig
 from safebasin.errors import DirectionError, UsageError
 from safebasin.report.studies import TRAJECTORY
@@ -22,6 +20,7 @@ from safebasin.scanner import Silent
 from safebasin.trajectory.preparation import prepare
 from safebasin.trajectory.settings import TrajectoryConfig, in_order
 from safebasin.trajectory.study import trace
+from support import pico, planted
 
 
 def checkpoint(folder: Path, base: Path, along: float, aside: float = 0.0) -> Path:

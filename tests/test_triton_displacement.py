@@ -19,7 +19,6 @@ if not GPU:
 
 pytest.importorskip("triton")
 
-import pico  # noqa: E402
 from safebasin.directions import CounterGaussian, digest  # noqa: E402
 from safebasin.directions import triton_displacement as fused  # noqa: E402
 from safebasin.directions.counter_displacement import displace_by_torch_  # noqa: E402
@@ -32,6 +31,7 @@ from safebasin.directions.counter_noise import (  # noqa: E402
 )
 from safebasin.weights import Weights  # noqa: E402
 from safebasin.weights.counted import Term  # noqa: E402
+from support import pico  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
 KEYS = [noise_key(seed, "model.layers.0.mlp.up_proj.weight", (50, 100)) for seed in (1, 2, 3)]

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from run_samples import no_waiting_for_the_disk
 from safebasin.compare.preparation import prepare as prepare_comparison
 from safebasin.compare.settings import CompareConfig
 from safebasin.compare.study import compare
@@ -31,6 +30,7 @@ from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.scanner import scan
 from safebasin.truncation import FURTHER, longer_limit, store_further, truncation_of
+from support.run_samples import no_waiting_for_the_disk
 
 LINE = Plane((Axis("gaussian-0", (-0.1, 0.0, 0.1)),))
 LIMIT = 40

@@ -13,8 +13,6 @@ from typing import Any
 
 import pytest
 
-import bad_json
-from run_samples import measured
 from safebasin import testbed
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.json_files import read_object
@@ -24,6 +22,8 @@ from safebasin.run import RunFolder
 from safebasin.run.study_file import read_study_file
 from safebasin.run.study_shapes import StoredDivergence
 from safebasin.run.typed import what_is_wrong
+from support import bad_json
+from support.run_samples import measured
 
 MODEL = Path(testbed.model_path("aligned"))
 ESTIMATE = {"value": 0.1, "low": 0.0, "high": 0.2, "level": 0.95, "at_least": False, "note": ""}

@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import pico
 from safebasin.config import ScanConfig
 from safebasin.directions import Gaussian
 from safebasin.engines import Sampling
@@ -32,7 +31,8 @@ from safebasin.run import RunFolder
 from safebasin.scanner import scan
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
-from vllm_stand import Stand, assert_decided_sooner, stand_in
+from support import pico
+from support.vllm_stand import Stand, assert_decided_sooner, stand_in
 
 PROMPTS = [Prompt(f"p{i}", text) for i, text in enumerate(["Hi", "What is a basin?", "What"])]
 LIMIT = Sampling(8)

@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-import pico
 from safebasin.checkpoint import Checkpoint
 from safebasin.compare.comparison import Comparison
 from safebasin.compare.preparation import prepare as prepare_compare
@@ -35,7 +34,8 @@ from safebasin.prompts import Prompt, load
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
 from safebasin.weights.sums import fp32
-from vllm_stand import Stand, assert_decided_sooner, stand_in
+from support import pico
+from support.vllm_stand import Stand, assert_decided_sooner, stand_in
 
 PROMPTS = [Prompt(f"p{i}", text) for i, text in enumerate(["Hi", "What is a basin?", "What"])]
 LIMIT = Sampling(8)

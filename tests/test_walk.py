@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import pico
-import planted
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.landscape import ASSUMED, Landscape, Survey
@@ -20,6 +18,7 @@ from safebasin.preparation import prepare
 from safebasin.results import review
 from safebasin.scanner import scan
 from safebasin.walk import Walk
+from support import pico, planted
 
 LINE = Plane((Axis.symmetric("a", 0.5, 10),))
 OTHER = Plane((Axis.symmetric("b", 0.5, 10),))

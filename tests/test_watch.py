@@ -14,9 +14,6 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-import hostile_runs
-import judged_runs
-from run_samples import no_waiting_for_the_disk
 from safebasin.cli.views.watch import Reader
 from safebasin.cli.views.watch_screen import Look, view
 from safebasin.errors import RunError
@@ -25,6 +22,8 @@ from safebasin.plane import Axis, Plane, Point
 from safebasin.results import ASSUMED, rejudge, review
 from safebasin.run import RunFolder
 from safebasin.run.sittings import SITTINGS
+from support import hostile_runs, judged_runs
+from support.run_samples import no_waiting_for_the_disk
 
 COMMAND = [sys.executable, "-c", "from safebasin.cli import main; main()", "watch"]
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-import pico
 from safebasin.directions import Gaussian
 from safebasin.errors import CheckpointError, DirectionError, UsageError
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
+from support import pico
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import pico
 from safebasin.directions import Gaussian
 from safebasin.weights import Weights, displacement, streaming, sums
 from safebasin.weights.parameters import Parameter
+from support import pico
 
 
 class Whole:

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 import torch
 
-import pico
-import planted
 from safebasin.checkpoint import Checkpoint
 from safebasin.config import ScanConfig
 from safebasin.directions import Gaussian, Given, Held, cosine
@@ -27,6 +25,7 @@ from safebasin.worst_case.preparation import prepare
 from safebasin.worst_case.scores import FirstToken
 from safebasin.worst_case.settings import WorstCaseConfig
 from safebasin.worst_case.study import search
+from support import pico, planted
 
 PROMPTS = [Prompt("a", "ask this"), Prompt("b", "ask that that"), Prompt("c", "this")]
 

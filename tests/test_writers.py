@@ -13,7 +13,6 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-import judged_runs
 import safebasin
 from safebasin.compare.parts import unmeasured
 from safebasin.directions import Held
@@ -25,6 +24,7 @@ from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.atomic import make_folder, of_library, write_atomic, write_by
 from safebasin.run.sittings import read_sittings
+from support import judged_runs
 
 SECRET = b"somebody's own file\n"
 LINE = Plane((Axis("x", (-0.1, 0.0, 0.1)),))

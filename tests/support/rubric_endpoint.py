@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from judged_runs import REFUSAL
-from loopback import Call, Reply, Server, allow_loopback
 from safebasin.exchange import Exchange
+from support.judged_runs import REFUSAL
+from support.loopback import Call, Reply, Server, allow_loopback
 
 KEY = "sk-canary-0123456789abcdef"
 SOON = {"retry-after-ms": "1"}

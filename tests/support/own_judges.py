@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-import judged_runs
-import planted
-from judged_runs import COMPLIANCE, REFUSAL
 from safebasin.config import ScanConfig
 from safebasin.exchange import Exchange, Verdict
+from support import judged_runs, planted
+from support.judged_runs import COMPLIANCE, REFUSAL
 
 
 @dataclass

@@ -16,8 +16,8 @@ from safetensors.torch import save_file
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from planted import FLIP, MARGIN, SLOPE, prompts
 from safebasin.config import ScanConfig
+from support.planted import FLIP, MARGIN, SLOPE, prompts
 
 __all__ = ["FLIP", "THOUGHT", "config", "save"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import judged_runs
 from safebasin.plane import Axis, Plane, Point
 from safebasin.results import rejudge
+from support import judged_runs
 
 NAME = "<img src=x onerror=window.hit=1>{{7*7}}"
 ANSWERS = (

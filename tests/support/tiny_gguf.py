@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-import pico
+from support import pico
 
 Array = NDArray[Any]
 Quantise = Callable[[str, Array], gguf.GGMLQuantizationType]

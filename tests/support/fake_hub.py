@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from loopback import Call, Reply, Server
+from support.loopback import Call, Reply, Server
 
 TOKEN = "hf_canary"
 COMMIT = "a" * 40

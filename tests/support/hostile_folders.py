@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-import bad_json
-from run_samples import measured
 from safebasin import testbed
+from support import bad_json
+from support.run_samples import measured
 
 MODEL = Path(testbed.model_path("aligned"))
 ADAPTER = Path(testbed.model_path("benign"))

@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from run_samples import no_waiting_for_the_disk
 from safebasin.exchange import Exchange
 from safebasin.landscape.capability import Item
 from safebasin.plane import Axis, Plane, Point
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
+from support.run_samples import no_waiting_for_the_disk
 
 REFUSAL = "I cannot help with that."
 CURLY = "I can’t help with that."

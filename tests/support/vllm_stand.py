@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import pico
 from safebasin.directions import Adapter
 from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
@@ -24,6 +23,7 @@ from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
+from support import pico
 
 Answers = Sequence[tuple[Point, Sequence[Exchange]]]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import judged_runs
-from run_samples import no_waiting_for_the_disk
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report.studies import COMPARISON, TRAJECTORY
 from safebasin.results import rejudge
 from safebasin.run.strictjson import dumps
+from support import judged_runs
+from support.run_samples import no_waiting_for_the_disk
 
 AXES = (
     Axis("principal-1", (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25)),
