@@ -10,9 +10,9 @@ import pytest
 
 from safebasin.engines.template import Template
 from safebasin.errors import DataError, UsageError
-from safebasin.finetune.encoding import IGNORED, encode
+from safebasin.subject.encoding import IGNORED, encode
 from safebasin.finetune.recipes import RECIPES, Hyper
-from safebasin.finetune.rows import Message, Row, load_rows
+from safebasin.subject.rows import Message, Row, load_rows
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.prompts import Prompt
 from support import pico

@@ -10,7 +10,7 @@ from typing import Any
 
 from safebasin.errors import UsageError
 from safebasin.finetune.recipes import DECAY, MAX_LENGTH, recipe_named
-from safebasin.finetune.rows import Rows, load_rows
+from safebasin.subject.rows import Rows, load_rows
 
 
 @dataclass(frozen=True)

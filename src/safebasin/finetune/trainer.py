@@ -17,7 +17,7 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from safebasin.errors import TrainingError
-from safebasin.finetune.encoding import Encoded
+from safebasin.subject.encoding import Encoded
 from safebasin.finetune.folder import TrainingFolder
 from safebasin.run.atomic import write_atomic
 
