@@ -28,6 +28,7 @@ LAYERS: list[set[str]] = [
         "reference",
         "results",
         "spread",
+        "subject",
         "testbed",
         "thought_plan",
         "truncation",

@@ -32,7 +32,7 @@ class Statistic(Protocol):
 
 
 class InputNorm:
-    """‖x_j‖₂ of each input j over all tokens: [in], the norms of Wanda (arXiv 2306.11695, Eq. 1)."""
+    """‖x_j‖₂ of each input j over all tokens: [in]. Wanda's norms (arXiv 2306.11695, Eq. 1)."""
 
     def __init__(self, linear: Linear) -> None:
         self._squares = torch.zeros(linear.inputs, dtype=torch.float64)
