@@ -22,7 +22,9 @@ LAYERS: list[set[str]] = [
     {"checkpoint", "weights", "directions"},
     {"engines", "judges"},
     {
+        "attribution",
         "capability",
+        "defences",
         "plan",
         "preparation",
         "reference",

@@ -31,7 +31,7 @@ Loss = Literal["sum", "mean"]
 STATISTICS_SHARE = 0.4
 ACTIVATIONS_SHARE = 0.2
 """The shares of free memory that the statistics of a pass and the tokens of a batch may take."""
-MOST_ROWS = 16
+MOST_ROWS = 8
 """The most rows of a batch: more bring nothing on a CPU."""
 
 
@@ -56,7 +56,7 @@ def gather(
                their "sum" or their "mean"; False for none
     layers     those of `subject.linear`, all by default
     at_once    how many layers in one pass over the rows; by default as many as memory holds
-    batch      how many rows at a time; by default what memory holds, at most 16. Rows share one
+    batch      how many rows at a time; by default what memory holds, at most 8. Rows share one
                where padding does not change what the model computes, which is tried out first
 
     A layer that a row's tokens never reach, such as an expert, does not see the row. Everything is
