@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import pkgutil
 import re
 from collections.abc import Callable
@@ -38,6 +39,8 @@ from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, Prompt
 from safebasin.protocol import peng2024
 from safebasin.report.page.findings import RANDOM
 from safebasin.weights import Direction, Weights
+from safebasin.weights.masks import Mask
+from safebasin.weights.subspaces import HeldSubspace
 from support import pico
 
 DOCS = {
@@ -64,6 +67,18 @@ def drawn(weights: Weights, seed: int = 0) -> Direction:
     return directions.Gaussian(seed, weights)
 
 
+def half(weights: Weights) -> Mask:
+    """A mask of every other entry."""
+    found = {p.name: torch.arange(math.prod(p.shape)).reshape(p.shape) for p in weights.parameters}
+    return Mask({name: numbers % 2 == 0 for name, numbers in found.items()}, name="half")
+
+
+def subspace(weights: Weights) -> HeldSubspace:
+    """The first three coordinates of what enters each matrix."""
+    matrices = [p for p in weights.parameters if len(p.shape) == 2]
+    return HeldSubspace("first", "input", {p.name: torch.eye(p.shape[1], 3) for p in matrices})
+
+
 SAMPLES: dict[str, Sample] = {
     "adapter": lambda w, at: directions.Adapter(pico.adapter(at / "base", at / "adapter"), w),
     "combination": lambda w, at: directions.Combination(
@@ -75,9 +90,13 @@ SAMPLES: dict[str, Sample] = {
     "held": lambda w, at: directions.Held(
         "found", {p.name: torch.full(p.shape, 1 / 3) for p in w.parameters}
     ),
+    "masked": lambda w, at: directions.Masked(drawn(w), half(w)),
     "orthogonal": lambda w, at: directions.Orthogonal(drawn(w, 1), drawn(w)),
+    "projected": lambda w, at: directions.Projected(drawn(w), subspace(w), complement=True),
+    "pruned": lambda w, at: directions.Pruned(half(w), w),
     "rounded": lambda w, at: directions.Resident(drawn(w), w, dtype=torch.bfloat16),
     "toward": lambda w, at: directions.Toward(other(at), w),
+    "truncated": lambda w, at: directions.Truncated(drawn(w), 2),
 }
 """One direction of each kind over the weights of the checkpoint in the folder `base`."""
 
