@@ -15,7 +15,7 @@ ROOT = Path(safebasin.__file__).parent
 
 BASE = {
     "config", "errors", "exchange", "hub", "landscape", "plane", "prompts", "protocol", "run",
-    "stopping", "system_message", "terminal", "thought", "walk",
+    "setting", "stopping", "system_message", "terminal", "thought", "walk",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,

@@ -12,8 +12,9 @@ from typing import Annotated, TypedDict
 
 import typer
 
-from safebasin.config import DEFAULT_JUDGES, PROMPTS_KINDS, PromptsKind, ScanConfig
+from safebasin.config import DEFAULT_JUDGES, ScanConfig
 from safebasin.errors import UsageError
+from safebasin.setting import PROMPTS_KINDS, PromptsKind
 from safebasin.system_message import system_message
 from safebasin.terminal import printable, shorten
 

@@ -45,9 +45,10 @@ from safebasin.cli.options import (
     parse_prompts_kind,
     parse_system,
 )
-from safebasin.config import LARGEST_SEED, MOST_POINTS, ScanConfig
+from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.protocol import peng2024
+from safebasin.setting import LARGEST_SEED, MOST_POINTS
 from safebasin.terminal import shorten
 
 _WHOLE = re.compile(r"[+-]?[0-9]+")
