@@ -2,18 +2,118 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 import typer
+import typer.main
 from typer.testing import CliRunner
 
-from safebasin.cli.bind import STUDY, Given, bound
+import safebasin
+from safebasin.cli.application import application
+from safebasin.cli.bind import STUDY, Bound, Given, bound
+from safebasin.cli.reference import leaves
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
-from safebasin.setting import parse_number, required, setting
+from safebasin.setting import parse_number, required, setting, settings_of
+
+NO_OPTION = {
+    "CompareConfig.scan": "holds settings that are options",
+    "ConditionsConfig.scan": "holds settings that are options",
+    "EvaluateConfig.scan": "holds settings that are options",
+    "TrajectoryConfig.scan": "holds settings that are options",
+    "WorstCaseConfig.scan": "holds settings that are options",
+    "ScanConfig.first": "said by --limit first:N",
+    "TrajectoryConfig.notes": "found in the folder of the training, not asked for",
+}
+"""The settings that are no options of their own, and why."""
+
+ROOT = Path(safebasin.__file__).parent
+COMMANDS: dict[str, Any] = {
+    name: command
+    for name, command in leaves(typer.main.get_command(application), "safebasin")
+    if hasattr(command.callback, "options")
+}
+BOUND: list[Bound] = [one for command in COMMANDS.values() for one in command.callback.options]
+
+
+def settings_classes() -> dict[str, type]:
+    paths = [ROOT / "config.py", *sorted(ROOT.rglob("settings.py"))]
+    names = [".".join(("safebasin", *p.relative_to(ROOT).with_suffix("").parts)) for p in paths]
+    return {
+        found.__name__: found
+        for module in map(importlib.import_module, names)
+        for found in vars(module).values()
+        if is_dataclass(found)
+        and isinstance(found, type)
+        and found.__module__ == module.__name__
+        and found.__name__.endswith("Config")
+    }
+
+
+def test_each_setting_is_an_option_or_it_is_said_why_not() -> None:
+    """A new field is to have `setting(default, "what it is")`, or a reason in NO_OPTION."""
+    classes = settings_classes()
+    assert len(classes) >= 7
+    every = {f"{name}.{one.name}" for name, kind in classes.items() for one in fields(kind)}
+    options = {f"{one.owner.__name__}.{one.field}" for one in BOUND}
+    assert sorted(every - options - set(NO_OPTION)) == []
+    assert sorted(set(NO_OPTION) - every) == []
+    assert sorted(set(NO_OPTION) & options) == []
+
+
+def test_each_command_takes_all_of_its_own_settings() -> None:
+    for command in COMMANDS.values():
+        taken = {(one.owner, one.field) for one in command.callback.options}
+        own = {one.owner for one in command.callback.options} - {ScanConfig} or {ScanConfig}
+        assert {(kind, name) for kind in own for name in settings_of(kind)} <= taken
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_an_option_is_given_arrives_in_its_setting(name: str) -> None:
+    """By the command's own parser, with the first of some texts that it takes."""
+    command = COMMANDS[name]
+    parameters = {one.name: one for one in command.params}
+    places = ["x" for one in command.params if one.param_type_name == "argument"]
+    needed = {one.name: [one.opts[0], "x"] for one in command.params if one.required}
+
+    def read(one: Bound, *words: str) -> Any:
+        others = [needed[key] for key in needed if key != one.parameter]
+        options = [word for pair in others for word in pair if pair[0].startswith("--")]
+        parsed = command.make_context(name, [*words, *options, *places]).params
+        return one.read(parsed[one.parameter])[one.field]
+
+    def taken(one: Bound, text: str) -> bool:
+        try:
+            read(one, parameters[one.parameter].opts[0], text)
+        except (UsageError, typer.BadParameter):
+            return False
+        return True
+
+    for one in command.callback.options:
+        parameter = parameters[one.parameter]
+        assert one.option.help in parameter.help
+        if one.option.argument:
+            assert read(one) in ("x", ("x",)), one.field
+        elif parameter.is_flag:
+            assert read(one, parameter.opts[0]) is True, one.field
+        else:
+            text = next(text for text in ("7", "benign") if taken(one, text))
+            assert read(one, parameter.opts[0], text) != settings_of(one.owner)[one.field][1]
+
+
+def test_the_default_that_an_option_shows_is_that_of_its_field() -> None:
+    """Of `scan`, which changes no option."""
+    options = COMMANDS["safebasin scan"].callback.options
+    shown = [one for one in options if one.default is not None]
+    assert {one.field for one in options} == set(settings_of(ScanConfig))
+    assert len(shown) > 20
+    for one in shown:
+        assert one.read(one.default)[one.field] == settings_of(ScanConfig)[one.field][1], one.field
 
 
 @dataclass(frozen=True)
