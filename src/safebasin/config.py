@@ -7,9 +7,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal
 
 from safebasin.errors import UsageError
+from safebasin.given_judges import (
+    GivenJudge,
+    RecordedJudge,
+    judge_to_json,
+    judges_from_json,
+    require_several,
+)
 from safebasin.plane import Axis, Plane
 from safebasin.protocol import peng2024
 from safebasin.setting import (
@@ -41,32 +48,6 @@ ExecutorName = Literal["local", "ray"]
 
 PLATEAU_POINTS = 2
 """After how many consecutive broken points a side counts as broken all the way."""
-
-
-@runtime_checkable
-class GivenJudge(Protocol):
-    """What settings know of a judge that is an object; `safebasin.judges.Judge` is the whole."""
-
-    @property
-    def name(self) -> str: ...
-
-    def spec(self) -> Mapping[str, object]: ...
-
-
-@dataclass(frozen=True)
-class RecordedJudge:
-    """A judge as settings in a file tell of it.
-
-    `given` is the name or the import path that leads to it; None for one that was an object, of
-    which `stored` is the specification.
-    """
-
-    name: str
-    given: str | None = None
-    stored: Mapping[str, object] | None = None
-
-    def spec(self) -> Mapping[str, object]:
-        return self.stored or {}
 
 
 @dataclass(frozen=True)
@@ -379,7 +360,7 @@ class ScanConfig:
     def to_json(self) -> dict[str, Any]:
         """JSON values; of a judge given as an object its name and its specification."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**own, "judges": tuple(map(_judge_to_json, self.judges))}
+        return {**own, "judges": tuple(map(judge_to_json, self.judges))}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ScanConfig:
@@ -409,7 +390,7 @@ class ScanConfig:
             ) from error
         if "judges" not in value:
             return config
-        return replace(config, judges=_judges_from_json(value["judges"]))
+        return replace(config, judges=judges_from_json(value["judges"]))
 
     @classmethod
     def read(cls, path: Path) -> ScanConfig:
@@ -424,40 +405,3 @@ class ScanConfig:
         if not isinstance(value, dict):
             raise UsageError(f"The configuration '{path}' is not a JSON object.", "Correct it.")
         return cls.from_json(value.get("config", value))
-
-
-def require_several(judges: object) -> None:
-    """Raises UsageError for a judge that stands where judges are expected."""
-    if isinstance(judges, str) or not isinstance(judges, Sequence):
-        raise UsageError(
-            f"The judges are one {type(judges).__name__}.",
-            "Give several, or one, as in judges=(my_judge,).",
-        )
-
-
-def _judge_to_json(judge: str | GivenJudge) -> str | dict[str, Any]:
-    if isinstance(judge, str):
-        return judge
-    if isinstance(judge, RecordedJudge) and judge.given is not None:
-        return {"name": judge.name, "given": judge.given}
-    return {"name": judge.name, "spec": dict(judge.spec())}
-
-
-def _judges_from_json(value: object) -> tuple[str | GivenJudge, ...]:
-    if not isinstance(value, list | tuple):
-        raise UsageError("The configuration's 'judges' is no list.", "Give a list of names.")
-    return tuple(_judge_from_json(item, i) for i, item in enumerate(value))
-
-
-def _judge_from_json(value: object, index: int) -> str | GivenJudge:
-    match value:
-        case str() | GivenJudge():
-            return value
-        case {"name": str(), "given": str(given)}:
-            return given
-        case {"name": str(name), "spec": dict(spec)}:
-            return RecordedJudge(name, stored=spec)
-    raise UsageError(
-        f"The configuration's 'judges.{index}' is wrong: it is no judge.",
-        "Give its name, or an object with its name and spec.",
-    )
