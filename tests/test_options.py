@@ -225,3 +225,11 @@ def test_an_option_that_a_field_does_not_have_is_refused() -> None:
     wrong: dict[str, Any] = {"reach": {"hint": "How far."}}
     with pytest.raises(TypeError):
         bound(Study, **wrong)
+
+
+@pytest.mark.parametrize(
+    ("scan", "changes"), [({"radus"}, {}), ({"radius"}, {"radus": {}}), ({"first"}, {})]
+)
+def test_a_setting_that_is_none_is_refused(scan: set[str], changes: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"no options of (radus|first)"):
+        bound(Study, scan, **changes)

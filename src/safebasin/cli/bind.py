@@ -12,6 +12,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import (
@@ -75,7 +76,7 @@ class Bound:
 
     def signature(self) -> inspect.Parameter:
         """The parameter that typer makes the option of."""
-        hint, many = get_type_hints(self.owner)[self.field], self.option.many
+        hint, many = _types(self.owner)[self.field], self.option.many
         if type(None) in get_args(hint):
             hint = next(one for one in get_args(hint) if one is not NoneType)
         if self.option.parse is not None:
@@ -169,9 +170,15 @@ def bound(
     options.sort(
         key=lambda o: (not o.option.argument, o.option.argument != (o.owner is ScanConfig))
     )
-    if len({one.field for one in options}) < len(options):
+    known = {one.field for one in options}
+    if unknown := sorted({*scan, *changes} - known):
+        raise ValueError(f"There are no options of {', '.join(unknown)}.")
+    if len(known) < len(options):
         raise ValueError(f"{kind.__name__} and ScanConfig have a setting of the same name.")
     return lambda function: _command(function, kind, options)
+
+
+_types = cache(get_type_hints)
 
 
 def _bound(owner: type, field: str, change: Change) -> Bound:
