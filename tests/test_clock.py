@@ -17,12 +17,12 @@ from safebasin.engines.template import Template
 from safebasin.errors import RunMismatch, TemplateError, UsageError
 from safebasin.evaluate.preparation import prepare as prepare_evaluation
 from safebasin.evaluate.settings import EvaluateConfig
-from safebasin.finetune.encoding import _render
-from safebasin.finetune.rows import Message
 from safebasin.prompts import Prompt
 from safebasin.run import strictjson
 from safebasin.run.manifest import Manifest
 from safebasin.run.names import canonical, default_folder, digest
+from safebasin.subject.encoding import _render
+from safebasin.subject.rows import Message
 from support import pico
 
 DATED = (
