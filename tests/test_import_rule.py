@@ -14,8 +14,8 @@ import safebasin
 ROOT = Path(safebasin.__file__).parent
 
 BASE = {
-    "config", "errors", "exchange", "hub", "landscape", "plane", "prompts", "protocol", "run",
-    "stopping", "system_message", "terminal", "thought", "walk",
+    "config", "errors", "exchange", "given_judges", "hub", "landscape", "plane", "prompts",
+    "protocol", "run", "setting", "stopping", "system_message", "terminal", "thought", "walk",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safebasin.config import GivenJudge
 from safebasin.errors import JudgeError, RunError, SafebasinError
 from safebasin.exchange import DETAILS, Detail, Outcome, Verdict
+from safebasin.given_judges import GivenJudge
 from safebasin.judges import (
     AsksAgain,
     HoldsModel,
