@@ -8,11 +8,12 @@ from typing import Any
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
-from safebasin.setting import setting
+from safebasin.setting import described, setting
 
 ALL = tuple(SYSTEM_PROMPTS)
 
 
+@described
 @dataclass(frozen=True)
 class ConditionsConfig:
     """Everything that `conditions` can be told.

@@ -11,10 +11,11 @@ from typing import Any
 from safebasin.errors import UsageError
 from safebasin.finetune.recipes import DECAY, MAX_LENGTH, recipe_named
 from safebasin.finetune.rows import Rows, load_rows
-from safebasin.setting import required, setting
+from safebasin.setting import described, required, setting
 from safebasin.system_message import system_message
 
 
+@described
 @dataclass(frozen=True)
 class FinetuneConfig:
     """Everything that `finetune` can be told; None leaves the recipe's own value."""
