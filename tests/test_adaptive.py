@@ -35,7 +35,8 @@ from safebasin.preparation import prepare
 from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
-from safebasin.scanner import Silent, scan
+from safebasin.scanner import scan
+from safebasin.study.observer import Silent
 from support import pico, planted
 
 PROMPTS = 20

@@ -32,8 +32,9 @@ from safebasin.prompts import load
 from safebasin.report.page import document
 from safebasin.results import look
 from safebasin.run import RunFolder, verify
-from safebasin.scanner import Silent, scan, scan_shard
+from safebasin.scanner import scan, scan_shard
 from safebasin.spread.shards import Shard
+from safebasin.study.observer import Silent
 from safebasin.testbed import choices_path
 from safebasin.testbed.prompt_files import build_choices
 from safebasin.weights import Weights

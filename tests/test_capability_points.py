@@ -18,7 +18,8 @@ from safebasin.preparation import prepare
 from safebasin.results import Result, look
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
-from safebasin.scanner import Silent, scan
+from safebasin.scanner import scan
+from safebasin.study.observer import Silent
 from support import planted
 
 NAME = "own.jsonl"

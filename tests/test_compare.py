@@ -25,7 +25,8 @@ from safebasin.preparation import prepare as prepare_scan
 from safebasin.report.studies import COMPARISON
 from safebasin.results import look
 from safebasin.run import RunFolder, sealed, verify
-from safebasin.scanner import Silent, scan
+from safebasin.scanner import scan
+from safebasin.study.observer import Silent
 from support import pico, planted
 
 PROMPTS = "one\ntwo two\nthree\n"

@@ -22,12 +22,16 @@ LAYERS: list[set[str]] = [
     {"checkpoint", "weights", "directions"},
     {"engines", "judges"},
     {
+        "attribution",
         "capability",
+        "defences",
         "plan",
         "preparation",
         "reference",
         "results",
         "spread",
+        "subject",
+        "study",
         "testbed",
         "thought_plan",
         "truncation",
@@ -95,6 +99,21 @@ def test_a_layer_imports_only_the_layers_beneath(path: Path) -> None:
     ):
         allowed |= {"report"}
     assert used <= allowed, f"{room} imports {sorted(used - allowed)}"
+
+
+STUDIES = {"compare", "conditions", "evaluate", "finetune", "trajectory", "worst_case"}
+
+
+def test_studies_share_by_way_of_one_room() -> None:
+    """What two of them need lies in `study/`, so that each can be read by itself."""
+    assert {room_of(path) for path in FILES} > STUDIES
+    found = [
+        f"{path.relative_to(ROOT)} imports {sorted(others)}"
+        for path in FILES
+        if room_of(path) in STUDIES | {"study"}
+        and (others := imports_of(path) & (STUDIES - {room_of(path)}))
+    ]
+    assert found == []
 
 
 def test_only_engines_ask_which_engine_one_is() -> None:

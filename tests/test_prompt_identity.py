@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from safebasin.compare.parts import Part
 from safebasin.config import ScanConfig
 from safebasin.errors import PromptError, RunError, RunMismatch, UsageError
 from safebasin.evaluate.preparation import ORIGIN
@@ -22,6 +21,7 @@ from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
 from safebasin.scanner import scan
+from safebasin.study.parts import Part
 from support import judged_runs
 from support.judged_runs import REFUSAL
 from support.run_samples import no_waiting_for_the_disk

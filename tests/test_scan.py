@@ -20,7 +20,8 @@ from safebasin.preparation import prepare
 from safebasin.results import rejudge, review
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
-from safebasin.scanner import Silent, scan
+from safebasin.scanner import scan
+from safebasin.study.observer import Silent
 from support import pico, planted
 
 FAMILIES = ["llama", "qwen3", "gemma", "mistral", "phi", "gpt2"]

@@ -198,13 +198,13 @@ def test_a_scan_by_workers_is_the_scan(tmp_path: Path) -> None:
 def test_workers_are_for_small_models_with_much_to_ask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("safebasin.preparation.available_cores", lambda: 4)
+    monkeypatch.setattr("safebasin.study.spread.available_cores", lambda: 4)
     prepared = prepare(config_of(tmp_path, "run", workers=None))
     assert prepared.workers() == 1
-    monkeypatch.setattr("safebasin.preparation.WORTH_WORKERS", 10)
+    monkeypatch.setattr("safebasin.study.spread.WORTH_WORKERS", 10)
     assert prepared.workers() == 4
     assert prepared.plan().workers == 4
-    monkeypatch.setattr("safebasin.preparation.SMALL_MODEL", 10)
+    monkeypatch.setattr("safebasin.study.spread.SMALL_MODEL", 10)
     assert prepared.workers() == 1
 
 

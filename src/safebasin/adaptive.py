@@ -26,8 +26,9 @@ from safebasin.run import RunFolder
 from safebasin.run.manifest import load_manifest, plane_to_json
 from safebasin.run.names import default_folder
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.scanner import Observer, Silent, measure
+from safebasin.scanner import measure
 from safebasin.scout import Scout, judged_answers
+from safebasin.study.observer import Observer, Silent
 
 ADAPTIVE = "adaptive.json"
 GRID = "adaptive"

@@ -185,6 +185,13 @@ class ScanConfig:
         PLATEAU_POINTS, "After how many consecutive points with an ASR of 99 %."
     )
     full_responses: bool = setting(False, "Keep whole answers, which other judges can read later.")
+    judges: tuple[str | GivenJudge, ...] = setting(
+        DEFAULT_JUDGES,
+        "Judges by name, or MODULE:NAME of your own; the first gives the headline.",
+        name="--judge",
+        parse=parse_names,
+        studies=True,
+    )
     capability: tuple[str, ...] = setting(
         (),
         "Measure at every point, too: testbed:capability, testbed:choice, a file of questions, "
@@ -198,13 +205,6 @@ class ScanConfig:
         "lm-eval; 0 for all.",
     )
     capability_tasks: str | None = setting(None, "A folder of lm-eval tasks of one's own.")
-    judges: tuple[str | GivenJudge, ...] = setting(
-        DEFAULT_JUDGES,
-        "Judges by name, or MODULE:NAME of your own; the first gives the headline.",
-        name="--judge",
-        parse=parse_names,
-        studies=True,
-    )
     tolerance: float = setting(
         0.10, "The ASR, in [0, 1), up to which a point is inside the basin.", studies=True
     )

@@ -20,7 +20,8 @@ from safebasin.reference import ask_everyday, settle
 from safebasin.results import LEXICON, SEQUENTIAL, adopt, judge_point, judge_run
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.scanner import Observer, Silent, by_missing
+from safebasin.study.loop import by_missing
+from safebasin.study.observer import Observer, Silent
 
 
 @dataclass(frozen=True)

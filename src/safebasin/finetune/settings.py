@@ -10,8 +10,8 @@ from typing import Any
 
 from safebasin.errors import UsageError
 from safebasin.finetune.recipes import DECAY, MAX_LENGTH, recipe_named
-from safebasin.finetune.rows import Rows, load_rows
 from safebasin.setting import described, required, setting
+from safebasin.subject.rows import Rows, load_rows
 from safebasin.system_message import system_message
 
 

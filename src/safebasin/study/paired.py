@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safebasin.compare.paired_interval import METHOD, score_interval
 from safebasin.landscape.intervals import Estimate, wilson
+from safebasin.study.paired_interval import METHOD, score_interval
 
 
 @dataclass(frozen=True)
