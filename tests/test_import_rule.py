@@ -23,6 +23,7 @@ LAYERS: list[set[str]] = [
     {"engines", "judges"},
     {
         "capability",
+        "judging",
         "plan",
         "preparation",
         "reference",

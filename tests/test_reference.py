@@ -15,6 +15,7 @@ from safebasin.engines import Sampling
 from safebasin.errors import EngineError
 from safebasin.exchange import Exchange
 from safebasin.judges import Coherence, OutcomeJudge, build
+from safebasin.judging import judge_run
 from safebasin.plane import Point
 from safebasin.preparation import prepare
 from safebasin.prompts import Prompt, load
@@ -28,7 +29,7 @@ from safebasin.reference import (
     undisplaced_answers,
     unsettle,
 )
-from safebasin.results import judge_run, look, rejudge
+from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.scanner import scan
 from support import judged_runs

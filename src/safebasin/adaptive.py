@@ -18,10 +18,11 @@ from typing import Any
 
 from safebasin.engines.clock import settle_day
 from safebasin.errors import EngineError, UsageError
+from safebasin.judging import judge_point
 from safebasin.landscape import Survey
 from safebasin.plane import Axis, Plane, Point
 from safebasin.preparation import Prepared
-from safebasin.results import Result, judge_point, summarise, survey
+from safebasin.results import Result, summarise, survey
 from safebasin.run import RunFolder
 from safebasin.run.manifest import load_manifest, plane_to_json
 from safebasin.run.names import default_folder

@@ -31,8 +31,9 @@ from safebasin.judges.placement import waiting
 from safebasin.plan import CapabilityPlan, Plan, estimate, outline
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
-from safebasin.results import LEXICON, assumed_points
+from safebasin.results import assumed_points
 from safebasin.run import RunFolder
+from safebasin.run.folder import LEXICON
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.verdicts import plain_json
 from safebasin.spread.executor import Recipe

@@ -14,11 +14,13 @@ from safebasin.certify.sequential import (
     decide,
 )
 from safebasin.judges import Judge
+from safebasin.judging import adopt, judge_point, judge_run
 from safebasin.plane import Point
 from safebasin.preparation import Prepared
 from safebasin.reference import ask_everyday, settle
-from safebasin.results import LEXICON, SEQUENTIAL, adopt, judge_point, judge_run
+from safebasin.results import SEQUENTIAL
 from safebasin.run import RunFolder
+from safebasin.run.folder import LEXICON
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.study.loop import by_missing
 from safebasin.study.observer import Observer, Silent

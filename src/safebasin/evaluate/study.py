@@ -14,12 +14,12 @@ from safebasin.errors import SafebasinError
 from safebasin.evaluate.preparation import BENIGN, CAPABILITY, HARMFUL, Prepared
 from safebasin.evaluate.shares import Codes, Shares, gap, right, shares
 from safebasin.judges import HoldsModel, Judge
+from safebasin.judging import adopt, judge_point
 from safebasin.landscape.cells import CODES
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.truncation import Cut
 from safebasin.plane import Point
 from safebasin.prompts.expected import right_answers
-from safebasin.results import adopt, judge_point
 from safebasin.run import RunFolder, sealed
 from safebasin.run.kinds import STUDY_FILES
 from safebasin.run.records import SCHEMA_VERSION
