@@ -14,15 +14,17 @@ import safebasin
 ROOT = Path(safebasin.__file__).parent
 
 BASE = {
-    "config", "errors", "exchange", "hub", "landscape", "plane", "prompts", "protocol", "run",
-    "stopping", "system_message", "terminal", "thought", "walk",
+    "config", "errors", "exchange", "given_judges", "hub", "landscape", "plane", "prompts",
+    "protocol", "run", "setting", "stopping", "system_message", "terminal", "thought", "walk",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,
     {"checkpoint", "weights", "directions"},
     {"engines", "judges"},
     {
+        "attribution",
         "capability",
+        "defences",
         "judging",
         "plan",
         "preparation",
@@ -30,6 +32,7 @@ LAYERS: list[set[str]] = [
         "results",
         "spread",
         "study",
+        "subject",
         "testbed",
         "thought_plan",
         "truncation",

@@ -345,14 +345,6 @@ def test_a_cluster_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> Non
     assert "Traceback" not in done.stderr
 
 
-@pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
-    module = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
-    module.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield module
-    module.shutdown()
-
-
 def prepared_for_ray(tmp_path: Path, out: str, **changes: Any) -> Prepared:
     return prepare(config_of(tmp_path, out, executor="ray", workers=2, **changes))
 

@@ -505,14 +505,6 @@ def test_something_is_said_before_anything_heavy_is_imported(
     assert capsys.readouterr().err == ""
 
 
-@pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
-    module = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
-    module.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield module
-    module.shutdown()
-
-
 @RAY_WARNINGS
 def test_a_comparison_by_ray_is_the_comparison(
     models: dict[str, Path], alone: Any, tmp_path: Path, ray: Any

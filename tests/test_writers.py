@@ -215,7 +215,7 @@ OWN_WAY = {
     "engines/vllm/lora_requests.py": "writes into a private temporary folder",
     "report/inspect_log.py": "writes a draft into a private temporary folder",
     "report/style.py": "draws into memory",
-    "directions/held.py": "writes the draft that `write_by` asks for",
+    "weights/tensor_files.py": "writes the draft that `write_by` asks for",
     "testbed/folders.py": "saves models of its own making into new folders",
     "judges/lexicon.py": "only its name is `save`",
     "run/folder.py": "only its own `write_text`, which goes through the writer",

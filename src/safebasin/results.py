@@ -8,15 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from safebasin.config import GivenJudge
 from safebasin.errors import RunError
 from safebasin.exchange import DETAILS, Detail, Outcome, Verdict
-from safebasin.judges import (
-    Judge,
-    StoredJudge,
-    build_all,
-    require_headline,
-)
+from safebasin.given_judges import GivenJudge
+from safebasin.judges import Judge, StoredJudge, build_all, require_headline
 from safebasin.judging import (
     LANDSCAPE,
     adopt,

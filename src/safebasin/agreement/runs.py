@@ -12,9 +12,9 @@ import numpy as np
 
 from safebasin.agreement.conclusions import disagreements
 from safebasin.agreement.measures import Agreement, Codes, agreement
-from safebasin.config import GivenJudge
 from safebasin.errors import JudgeError, RunError
 from safebasin.exchange import Exchange
+from safebasin.given_judges import GivenJudge
 from safebasin.judges import Judge, build_all, verdicts_of
 from safebasin.judging import adopt, judge_run, lexicon_of, stored_judges
 from safebasin.landscape import TOLERANCE, Summary, Survey

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from safebasin.errors import DirectionError
-from safebasin.run.atomic import of_library, prepare_folder, write_by
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
+from safebasin.weights.tensor_files import write_tensors
 
 
 class Held:
@@ -58,20 +58,7 @@ class Held:
 
         Raises RunError where its folder is a link or it cannot be written.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
-        scaled = self._scaled(scale)
-        prepare_folder(path.parent)
-
-        def write(draft: Path) -> None:
-            try:
-                save_file(scaled, draft)
-            except SafetensorError as error:
-                raise of_library(error) from error
-
-        write_by(path, write)
-        return path
+        return write_tensors(path, self._scaled(scale))
 
     def _scaled(self, scale: float) -> dict[str, Tensor]:
         return {name: (t * scale).cpu().contiguous() for name, t in self.tensors.items()}
