@@ -22,9 +22,9 @@ from safebasin.certify.scanning import scan_until_decided
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.plane import Point
-from safebasin.preparation import prepare
 from safebasin.results import look
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
 from safebasin.spread.workers import Workers
 from support import planted
 

@@ -16,12 +16,12 @@ from safebasin.certify.sequential import (
 from safebasin.judges import Judge
 from safebasin.judging import adopt, judge_point, judge_run
 from safebasin.plane import Point
-from safebasin.preparation import Prepared
 from safebasin.reference import ask_everyday, settle
 from safebasin.results import SEQUENTIAL
 from safebasin.run import RunFolder
 from safebasin.run.folder import LEXICON
 from safebasin.run.records import SCHEMA_VERSION
+from safebasin.scanning.preparation import Prepared
 from safebasin.study.loop import ask
 from safebasin.study.observer import Observer, Silent
 

@@ -28,6 +28,7 @@ from safebasin.run import RunFolder
 from safebasin.run.folder import LEXICON
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.verdicts import plain_json
+from safebasin.scanning.walk import Walk
 from safebasin.spread.executor import Recipe
 from safebasin.spread.shards import Shard
 from safebasin.study.engine import build_directions, build_engine, describe, settings_elsewhere
@@ -44,7 +45,6 @@ from safebasin.study.preparation import (
 )
 from safebasin.study.spread import Spread, prober_count, worker_count
 from safebasin.thought_plan import thought_plan
-from safebasin.walk import Walk
 from safebasin.weights import Weights
 
 LOG = logging.getLogger(__name__)
