@@ -15,7 +15,7 @@ ROOT = Path(safebasin.__file__).parent
 
 BASE = {
     "config", "errors", "exchange", "given_judges", "hub", "landscape", "plane", "prompts",
-    "protocol", "run", "setting", "stopping", "system_message", "terminal", "thought", "walk",
+    "protocol", "run", "setting", "stopping", "system_message", "terminal", "thought",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,
@@ -25,18 +25,18 @@ LAYERS: list[set[str]] = [
         "attribution",
         "capability",
         "defences",
+        "judging",
         "plan",
-        "preparation",
         "reference",
         "results",
         "spread",
-        "subject",
         "study",
+        "subject",
         "testbed",
         "thought_plan",
         "truncation",
     },
-    {"adaptive", "scanner", "scout"},
+    {"scanning"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},
     {"evidence", "prediction"},
@@ -95,7 +95,7 @@ def test_a_layer_imports_only_the_layers_beneath(path: Path) -> None:
         "trajectory",
         "conditions",
         "worst_case",
-        "scout",
+        "scanning",
     ):
         allowed |= {"report"}
     assert used <= allowed, f"{room} imports {sorted(used - allowed)}"

@@ -25,11 +25,11 @@ from safebasin.engines import Sampling
 from safebasin.errors import EngineError, RunBusy, UsageError
 from safebasin.exchange import Exchange
 from safebasin.plane import Axis, Plane, Point, outward
-from safebasin.preparation import Prepared, prepare
 from safebasin.prompts import Prompt
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
-from safebasin.scanner import scan, scan_shard
+from safebasin.scanning.preparation import Prepared, prepare
+from safebasin.scanning.scan import scan, scan_shard
 from safebasin.spread.dealing import dealt
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers

@@ -88,13 +88,13 @@ def prepare(config: CompareConfig) -> Prepared:
     base = checked(scan)
     tuned = tuned_checkpoint(config.tuned, base)
     tuned.check()
-    loaded = load_base(base, scan, (tuned,))
-    direction = direction_to(tuned, loaded, DIRECTION)
+    subject = load_base(base, scan, (tuned,))
+    direction = direction_to(tuned, subject, DIRECTION)
     asked = [prompt for found in sets.values() for prompt in found]
-    mismatches = between(loaded.template, base, tuned, asked, vocabulary_rows(loaded.model))
+    mismatches = between(subject.template, base, tuned, asked, vocabulary_rows(subject.model))
     refuse(mismatches, DirectionError)
-    scan, lexicon, judges = judged_by(loaded, scan, asked)
-    engine = build_engine(scan, loaded, {DIRECTION: direction})
+    scan, lexicon, judges = judged_by(subject, scan, asked)
+    engine = build_engine(scan, subject, {DIRECTION: direction})
     other_ends = end_at(engine, {TUNED: tuned})
     sampling = sampling_of(scan, engine.own_limit)
     path, ends = Plane((config.path(DIRECTION),)), Plane((Axis(DIRECTION, (0.0, 1.0)),))
@@ -104,16 +104,16 @@ def prepare(config: CompareConfig) -> Prepared:
         else Part(name, found, (ends,), () if name == CAPABILITY else judges)
         for name, found in sets.items()
     )
-    identity = identity_of(loaded, engine, sampling, tuned=named(tuned)) | other_ends
+    identity = identity_of(subject, engine, sampling, tuned=named(tuned)) | other_ends
     friendly = sets.get(BENIGN)
     # The sets and the path count too, so that other questions never meet these answers.
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
     folder = folder_of(scan, f"compare-{base.name}-{tuned.name}", whole)
     return Prepared(
         config=replace(config, scan=scan), engine=engine, sampling=sampling, lexicon=lexicon,
-        identity=on_its_day(identity, folder, scan, loaded.template), folder=folder,
+        identity=on_its_day(identity, folder, scan, subject.template), folder=folder,
         build=_engine, base=base, tuned=tuned, direction=direction,
-        distances=distances(direction, loaded.weights), parts=parts,
+        distances=distances(direction, subject.weights), parts=parts,
         notes=(*_notes(direction), *(one.sentence for one in mismatches)),
         friendly=sampled(everyday_for(identity), scan) if friendly is None else friendly,
     )  # fmt: skip

@@ -9,8 +9,8 @@ from safebasin.compare.foreseen import foreseen
 from safebasin.compare.preparation import Prepared
 from safebasin.compare.study import compare
 from safebasin.plane import outward
-from safebasin.preparation import prepare as prepare_scan
-from safebasin.scanner import scan_shard
+from safebasin.scanning.preparation import prepare as prepare_scan
+from safebasin.scanning.scan import scan_shard
 from safebasin.spread.shards import Shard
 from safebasin.study.loop import measure
 from safebasin.study.observer import Observer, Silent

@@ -10,13 +10,13 @@ from safebasin.compare.preparation import DIRECTION, PATH, Prepared
 from safebasin.compare.provenance import provenance
 from safebasin.compare.stored_divergence import divergence_of
 from safebasin.plane import Point
-from safebasin.preparation import prepare as prepare_scan
 from safebasin.report.page import PAGE, write_page
 from safebasin.report.path import draw_path
 from safebasin.report.studies import COMPARISON, read_change
 from safebasin.results import Result, look
 from safebasin.run import sealed
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare as prepare_scan
+from safebasin.scanning.scan import scan
 from safebasin.study.loop import measure
 from safebasin.study.observer import Observer, Silent
 from safebasin.study.parts import Part

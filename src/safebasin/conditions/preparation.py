@@ -78,17 +78,17 @@ def prepare(config: ConditionsConfig) -> Prepared:
     described = describe(directions, first.weights, scan.axes)
     conditions: list[Condition] = []
     for name, system, attack, found in ways:
-        loaded = first
+        subject = first
         if conditions:
             template = Template.of(first.tokenizer, scan.template, system, scan.marks)
-            loaded = replace(first, template=template)
-        engine = build_engine(scan, loaded, directions, judges)
+            subject = replace(first, template=template)
+        engine = build_engine(scan, subject, directions, judges)
         # The first engine takes over the model's own limit of new tokens.
         sampling = conditions[0].sampling if conditions else sampling_of(scan, engine.own_limit)
         own = {"directions": described, "attack": None if attack is None else attack.spec()}
         condition = Condition(
             config=config, engine=engine, sampling=sampling, lexicon=lexicon,
-            identity=identity_of(loaded, engine, sampling, **own), folder=Path(),
+            identity=identity_of(subject, engine, sampling, **own), folder=Path(),
             build=_engine, which=(name,), deciding=judges, name=name, system=system,
             attack=attack, part=Part(slug(name), found, planes, judges),
         )  # fmt: skip

@@ -29,10 +29,7 @@ class ConditionsConfig:
         name="--system",
     )
     attacks: tuple[str, ...] = setting(
-        (),
-        "A published artefact, a suffix or a template; repeatable.",
-        name="--attack",
-        path=True,
+        (), "A published artefact, a suffix or a template; repeatable.", name="--attack", path=True
     )
     neighbourhood: float = setting(
         0.1, "How far out, in alpha, an attack is to be seen to stop working."

@@ -18,7 +18,6 @@ from safebasin.prompts.expected import require_expected
 from safebasin.study.parts import Part
 from safebasin.study.plan import StudyPlan, study_plan
 from safebasin.study.preparation import (
-    Loaded,
     checked,
     folder_of,
     harmful_of,
@@ -30,6 +29,7 @@ from safebasin.study.preparation import (
     sampling_of,
 )
 from safebasin.study.work import Work
+from safebasin.subject.subject import Subject
 
 HARMFUL, BENIGN, CAPABILITY = "harmful", "benign", "capability"
 ORIGIN = Plane((Axis("origin", (0.0,)),))
@@ -48,7 +48,7 @@ class Prepared:
     """An evaluation with nothing asked or written yet."""
 
     config: EvaluateConfig
-    loaded: Loaded
+    subject: Subject
     sets: Mapping[str, PromptSet]
     judges: tuple[Judge, ...]
     samples: tuple[Sample, ...]
@@ -81,11 +81,11 @@ def prepare(config: EvaluateConfig) -> Prepared:
     sets, notes = _sets(config)
     check_judges(scan.judges)
     checkpoint = checked(scan)
-    loaded = load(checkpoint, scan)
+    subject = load(checkpoint, scan)
     asked = [prompt for found in sets.values() for prompt in found]
-    scan, lexicon, judges = judged_by(loaded, scan, asked)
+    scan, lexicon, judges = judged_by(subject, scan, asked)
     config = replace(config, scan=scan)
-    engines = [_sampler(config, loaded, number) for number in range(1, config.samples + 1)]
+    engines = [_sampler(config, subject, number) for number in range(1, config.samples + 1)]
     sampling = sampling_of(scan, engines[0].own_limit)
     common = {"model": named(checkpoint), "sampling": sampling.spec()}
     whole = {
@@ -96,7 +96,7 @@ def prepare(config: EvaluateConfig) -> Prepared:
         "samples": [config.temperature, config.noise_seed],
     }
     folder = folder_of(scan, f"evaluate-{checkpoint.name}", whole)
-    common = on_its_day(common, folder, scan, loaded.template)
+    common = on_its_day(common, folder, scan, subject.template)
     samples = tuple(
         Sample(
             config=config, engine=engine, sampling=sampling, lexicon=lexicon,
@@ -111,16 +111,16 @@ def prepare(config: EvaluateConfig) -> Prepared:
             for judge in judges
             if judge.measures == "harm"
         ]
-    return Prepared(config, loaded, sets, judges, samples, folder, tuple(notes))
+    return Prepared(config, subject, sets, judges, samples, folder, tuple(notes))
 
 
-def _sampler(config: EvaluateConfig, loaded: Loaded, sample: int) -> PlainEngine:
+def _sampler(config: EvaluateConfig, subject: Subject, sample: int) -> PlainEngine:
     """The engine of one sample; samples count from 1."""
-    asked = loaded.model, loaded.weights
+    asked = subject.model, subject.weights
     if config.temperature == 0:
-        return PlainEngine(*asked, {}, loaded.template, config.scan.batch)
+        return PlainEngine(*asked, {}, subject.template, config.scan.batch)
     return SampledEngine(
-        *asked, loaded.template, config.scan.batch,
+        *asked, subject.template, config.scan.batch,
         temperature=config.temperature, seed=config.noise_seed, sample=sample,
     )  # fmt: skip
 

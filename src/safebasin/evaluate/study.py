@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.engines.memory import free_model
 from safebasin.errors import SafebasinError
 from safebasin.evaluate.preparation import BENIGN, CAPABILITY, HARMFUL, Prepared
 from safebasin.evaluate.shares import Codes, Shares, gap, right, shares
 from safebasin.judges import HoldsModel, Judge
+from safebasin.judging import adopt, judge_point
 from safebasin.landscape.cells import CODES
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.truncation import Cut
 from safebasin.plane import Point
 from safebasin.prompts.expected import right_answers
-from safebasin.results import adopt, judge_point
 from safebasin.run import RunFolder, sealed
 from safebasin.run.kinds import STUDY_FILES
 from safebasin.run.records import SCHEMA_VERSION
@@ -92,8 +91,7 @@ def evaluate(prepared: Prepared, observer: Observer | None = None) -> Evaluation
     """
     _measure(prepared, observer or Silent())
     # A judge may need the memory.
-    prepared.loaded.weights.forget_pristine()
-    free_model(prepared.loaded.model)
+    prepared.subject.release()
     found = _read(prepared)
     sealed.write(prepared.folder / EVALUATION, found.to_json())
     return found
@@ -150,7 +148,7 @@ def _read(prepared: Prepared) -> Evaluation:
     )
     return Evaluation(
         folder=prepared.folder,
-        model=prepared.loaded.checkpoint.name,
+        model=prepared.subject.checkpoint.name,
         prompts={kind: f"{found.name} ({len(found)})" for kind, found in prepared.sets.items()},
         harmful=harmful,
         benign=benign,

@@ -20,11 +20,12 @@ from safebasin.evidence.study_numbers import (
     outcomes_at,
 )
 from safebasin.exchange import Outcome
+from safebasin.judging import judge_names, stored_judges
 from safebasin.plane import Plane, Point
 from safebasin.prompts.expected import right_answers
 from safebasin.report.card import number, percent
 from safebasin.report.quantities import UNITS, Unit, bound, points, quantity
-from safebasin.results import judge_names, look, stored_judges
+from safebasin.results import look
 from safebasin.run import RunFolder
 from safebasin.run.kinds import StudyFolder
 from safebasin.study.paired import Paired, paired

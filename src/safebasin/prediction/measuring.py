@@ -17,8 +17,8 @@ from safebasin.errors import DirectionError
 from safebasin.exchange import Exchange, Outcome
 from safebasin.landscape import Landscape, Survey
 from safebasin.plane import Axis, Plane, Point
-from safebasin.preparation import Prepared, prepare
 from safebasin.prompts import Prompt
+from safebasin.scanning.preparation import Prepared, prepare
 from safebasin.study.engine import build_engine
 from safebasin.testbed.adapters import FineTuning, fine_tune
 from safebasin.testbed.corpus import request_rows

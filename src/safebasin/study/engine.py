@@ -92,7 +92,7 @@ def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Directio
 
 def build_engine(
     config: ScanConfig,
-    loaded: Askable,
+    subject: Askable,
     directions: Mapping[str, Direction],
     judges: Sequence[Judge] = (),
 ) -> AnyEngine:
@@ -100,7 +100,7 @@ def build_engine(
 
     Without judges they are whole.
     """
-    asked = loaded.model, loaded.weights, directions, loaded.template
+    asked = subject.model, subject.weights, directions, subject.template
     if config.engine == "plain":
         return PlainEngine(*asked, config.batch)
     stop = None if config.full_responses else common_stop_rule(judges)

@@ -10,12 +10,13 @@ from typing import Any
 from safebasin.engines import Sampling, Wanted
 from safebasin.exchange import Exchange
 from safebasin.judges import Judge
+from safebasin.judging import adopt, judge_point
 from safebasin.plane import Point, outward
 from safebasin.prompts import PromptSet
 from safebasin.reference import ask_everyday, settle
-from safebasin.results import LEXICON, adopt, judge_point
 from safebasin.run import RunFolder
 from safebasin.run.atomic import refuse_link, remove_study_leftovers
+from safebasin.run.folder import LEXICON
 from safebasin.run.manifest import Manifest
 from safebasin.spread.executor import Executor
 from safebasin.spread.shards import Shard

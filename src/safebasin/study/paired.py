@@ -45,10 +45,7 @@ class Paired:
 
 
 def paired(
-    name: str,
-    before: Sequence[bool | None],
-    after: Sequence[bool | None],
-    level: float = 0.95,
+    name: str, before: Sequence[bool | None], after: Sequence[bool | None], level: float = 0.95
 ) -> Paired:
     """Compare two readings of the same prompts in the same order; None is not judged."""
     pairs = [(a, b) for a, b in zip(before, after, strict=True) if a is not None and b is not None]

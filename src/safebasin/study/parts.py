@@ -112,10 +112,7 @@ def share_of(
 
 
 def opened(
-    path: Path,
-    part: Part,
-    made: Callable[[Part], Manifest],
-    shard: Shard | None,
+    path: Path, part: Part, made: Callable[[Part], Manifest], shard: Shard | None
 ) -> RunFolder:
     """The run folder of a part, given the part's points where it holds a part of them only.
 

@@ -69,10 +69,7 @@ def study_plan(
     """
     sizes = tuple(
         PartPlan(
-            part.name,
-            len(outward(part.planes)),
-            len(part.prompts),
-            unmeasured(work.folder, [part]),
+            part.name, len(outward(part.planes)), len(part.prompts), unmeasured(work.folder, [part])
         )
         for part in parts
     )

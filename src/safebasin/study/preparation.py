@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,20 +20,10 @@ from safebasin.engines.vllm.session import require_vllm
 from safebasin.judges import Judge, Lexicon, build_all
 from safebasin.prompts import Prompt, PromptSet
 from safebasin.run.names import default_folder
+from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
 
 LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Loaded:
-    """A model with its selected weights, ready to be moved and asked."""
-
-    checkpoint: Checkpoint
-    model: Any
-    tokenizer: Any
-    weights: Weights
-    template: Template
 
 
 def harmful_prompts(scan: ScanConfig) -> PromptSet:
@@ -67,7 +57,7 @@ def checked(scan: ScanConfig) -> Checkpoint:
     return checkpoint
 
 
-def load(checkpoint: Checkpoint, scan: ScanConfig) -> Loaded:
+def load(checkpoint: Checkpoint, scan: ScanConfig) -> Subject:
     """Load a model with the weights that the settings select.
 
     Warns of what an adapter brings that is not its base's; raises CheckpointError where it was
@@ -79,14 +69,14 @@ def load(checkpoint: Checkpoint, scan: ScanConfig) -> Loaded:
             model, include=scan.include, exclude=scan.exclude, layers=scan.layers, tied=scan.tied
         )
 
-    loaded = load_with(checkpoint, scan, selected)
-    compare_adapter(checkpoint, loaded.tokenizer, loaded.template.source)
-    return loaded
+    subject = load_with(checkpoint, scan, selected)
+    compare_adapter(checkpoint, subject.tokenizer, subject.template.source)
+    return subject
 
 
 def load_with(
     checkpoint: Checkpoint, scan: ScanConfig, weights_of: Callable[[Any], Weights]
-) -> Loaded:
+) -> Subject:
     """Load a model with the weights that `weights_of` selects.
 
     For the engine vllm it stays in host memory: vLLM has the device's to itself.
@@ -97,14 +87,14 @@ def load_with(
     model, tokenizer = checkpoint.load(scan.dtype, scan.device, keep_on_host=on_host)
     weights = weights_of(model)
     template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
-    return Loaded(checkpoint, model, tokenizer, weights, template)
+    return Subject(checkpoint, model, tokenizer, weights, template)
 
 
 def judged_by(
-    loaded: Loaded, scan: ScanConfig, prompts: Iterable[Prompt]
+    subject: Subject, scan: ScanConfig, prompts: Iterable[Prompt]
 ) -> tuple[ScanConfig, Lexicon, tuple[Judge, ...]]:
     """The settings with their judges' names, the words that these know, and the judges."""
-    lexicon = Lexicon.of(loaded.tokenizer.get_vocab(), [prompt.text for prompt in prompts])
+    lexicon = Lexicon.of(subject.tokenizer.get_vocab(), [prompt.text for prompt in prompts])
     judges = build_all(scan.judges, lexicon)
     return scan.judged_by([judge.name for judge in judges]), lexicon, judges
 
@@ -115,13 +105,13 @@ def sampling_of(scan: ScanConfig, own_limit: int | None) -> Sampling:
 
 
 def identity_of(
-    loaded: Loaded, engine: AnyEngine, sampling: Sampling, **own: Any
+    subject: Subject, engine: AnyEngine, sampling: Sampling, **own: Any
 ) -> dict[str, Any]:
     """What determines the answers of any study, and what of this one alone does."""
     return {
-        "model": named(loaded.checkpoint),
+        "model": named(subject.checkpoint),
         **own,
-        "weights": loaded.weights.spec(),
+        "weights": subject.weights.spec(),
         "engine": dict(engine.spec()),
         "sampling": sampling.spec(),
     }

@@ -15,7 +15,8 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.end_tokens import EndTokens
 from safebasin.errors import CheckpointError, DirectionError
 from safebasin.plane import Point
-from safebasin.study.preparation import Loaded, load_with
+from safebasin.study.preparation import load_with
+from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
 
 
@@ -32,7 +33,7 @@ def tuned_checkpoint(text: str, base: Checkpoint) -> Checkpoint:
     return Checkpoint.parse(text, trust_remote_code=base.trust_remote_code)
 
 
-def load_base(base: Checkpoint, scan: ScanConfig, tuned: Sequence[Checkpoint] = ()) -> Loaded:
+def load_base(base: Checkpoint, scan: ScanConfig, tuned: Sequence[Checkpoint] = ()) -> Subject:
     """Load a base with all of its weights, norm layers included.
 
     Where a tuned model has other values in two tables that the base ties, each of them gets its
@@ -47,27 +48,27 @@ def load_base(base: Checkpoint, scan: ScanConfig, tuned: Sequence[Checkpoint] = 
     return load_with(base, scan, whole)
 
 
-def direction_to(tuned: Checkpoint, loaded: Loaded, name: str) -> Direction:
+def direction_to(tuned: Checkpoint, subject: Subject, name: str) -> Direction:
     """The direction whose coefficient 1 is the tuned model.
 
     An adapter over the loaded base stays low-rank where it is plain LoRA; anything else is the
     difference of the weights, for which an adapter is merged.
     """
-    base = loaded.checkpoint
+    base = subject.checkpoint
     folder, adapter = tuned.folders
     if adapter is not None and base.folders == (folder, None):
         try:
-            return Adapter(adapter, loaded.weights, name=name, merge=False)
+            return Adapter(adapter, subject.weights, name=name, merge=False)
         except NotLowRank as error:
             no_factors = error
         try:
-            return Toward(tuned, loaded.weights, name=name)
+            return Toward(tuned, subject.weights, name=name)
         except CheckpointError:
             # Merging fails, too: then the names that are not there are the plainer reason.
             if "another base" in no_factors.message:
                 raise no_factors from None
             raise
-    return Toward(tuned, loaded.weights, name=name, vocabulary=loaded.tokenizer.get_vocab())
+    return Toward(tuned, subject.weights, name=name, vocabulary=subject.tokenizer.get_vocab())
 
 
 def end_at(engine: AnyEngine, places: Mapping[Point, Checkpoint]) -> dict[str, Any]:

@@ -28,7 +28,6 @@ from safebasin.study.mismatches import between
 from safebasin.study.parts import Part
 from safebasin.study.plan import StudyPlan, study_plan
 from safebasin.study.preparation import (
-    Loaded,
     checked,
     folder_of,
     harmful_prompts,
@@ -41,6 +40,7 @@ from safebasin.study.preparation import (
 )
 from safebasin.study.tuned import direction_to, end_at, load_base, tuned_checkpoint
 from safebasin.study.work import Work
+from safebasin.subject.subject import Subject
 from safebasin.trajectory.settings import TrajectoryConfig
 from safebasin.weights import Weights
 
@@ -79,24 +79,24 @@ def prepare(config: TrajectoryConfig) -> Prepared:
     checkpoints = tuple(tuned_checkpoint(text, base) for text in config.checkpoints)
     for checkpoint in checkpoints:
         checkpoint.check()
-    loaded = load_base(base, scan, checkpoints)
-    series = {name_of(i): direction_to(c, loaded, name_of(i)) for i, c in enumerate(checkpoints)}
-    _compare(loaded, checkpoints, prompts)
+    subject = load_base(base, scan, checkpoints)
+    series = {name_of(i): direction_to(c, subject, name_of(i)) for i, c in enumerate(checkpoints)}
+    _compare(subject, checkpoints, prompts)
     LOG.info("laying the plane through the checkpoints")
-    axes, explained = _axes(config, list(series.values()), loaded.weights)
+    axes, explained = _axes(config, list(series.values()), subject.weights)
     # Rounded, so that the same places come out wherever the run is resumed.
     projections = tuple(
         Projection(tuple(_rounded(value) for value in one.coordinates), one.length, one.residual)
-        for one in project(list(series.values()), list(axes.values()), loaded.weights)
+        for one in project(list(series.values()), list(axes.values()), subject.weights)
     )
     if not any(one.length for one in projections):
         raise DirectionError(
             f"Every checkpoint has the weights of '{base.name}'.",
             "Give checkpoints that were trained.",
         )
-    scan, lexicon, judges = judged_by(loaded, scan, prompts)
+    scan, lexicon, judges = judged_by(subject, scan, prompts)
     config = replace(config, scan=scan)
-    engine = build_engine(scan, loaded, {**axes, **series})
+    engine = build_engine(scan, subject, {**axes, **series})
     places = [Point.of({name: 1.0}) for name in series]
     ends = end_at(engine, dict(zip(places, checkpoints, strict=True)))
     sampling = sampling_of(scan, engine.own_limit)
@@ -112,12 +112,12 @@ def prepare(config: TrajectoryConfig) -> Prepared:
         "plane": config.plane,
         "seed": _seed(config) if config.plane == "random" else None,
     }
-    identity = identity_of(loaded, engine, sampling, **own) | ends
+    identity = identity_of(subject, engine, sampling, **own) | ends
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
     folder = folder_of(scan, f"trajectory-{base.name}", whole)
     return Prepared(
         config=config, engine=engine, sampling=sampling, lexicon=lexicon,
-        identity=on_its_day(identity, folder, scan, loaded.template), folder=folder,
+        identity=on_its_day(identity, folder, scan, subject.template), folder=folder,
         build=_engine, base=base, checkpoints=checkpoints, projections=projections,
         explained=explained, parts=parts,
     )  # fmt: skip
@@ -128,12 +128,12 @@ def _engine(config: TrajectoryConfig) -> AnyEngine:
     return prepare(config).engine
 
 
-def _compare(loaded: Loaded, checkpoints: Sequence[Checkpoint], prompts: PromptSet) -> None:
+def _compare(subject: Subject, checkpoints: Sequence[Checkpoint], prompts: PromptSet) -> None:
     """Warn of what the checkpoints bring beside weights; raise where it changes their answers."""
-    rows = vocabulary_rows(loaded.model)
+    rows = vocabulary_rows(subject.model)
     told: dict[str, None] = {}
     for one in checkpoints:
-        found = between(loaded.template, loaded.checkpoint, one, prompts, rows)
+        found = between(subject.template, subject.checkpoint, one, prompts, rows)
         refuse(found, DirectionError)
         told |= {f"{one.name}: {mismatch.sentence}": None for mismatch in found}
     for text in told:

@@ -15,7 +15,6 @@ from safebasin.judges import Judge, Lexicon, check_judges
 from safebasin.prompts import PromptSet
 from safebasin.study.engine import build_engine
 from safebasin.study.preparation import (
-    Loaded,
     checked,
     folder_of,
     harmful_prompts,
@@ -25,6 +24,7 @@ from safebasin.study.preparation import (
     on_its_day,
     sampling_of,
 )
+from safebasin.subject.subject import Subject
 from safebasin.worst_case.settings import WorstCaseConfig
 
 
@@ -33,7 +33,7 @@ class Prepared:
     """A search with nothing computed or written yet."""
 
     config: WorstCaseConfig
-    loaded: Loaded
+    subject: Subject
     alignment: Combination | None
     searched: PromptSet
     asked: PromptSet
@@ -82,13 +82,13 @@ def prepare(config: WorstCaseConfig) -> Prepared:
     checkpoint = checked(scan)
     if base is not None:
         base.check()
-    loaded = load(checkpoint, scan)
+    subject = load(checkpoint, scan)
     alignment = None
     if base is not None:
-        difference = Difference(base, checkpoint, loaded.weights)
-        alignment = relative(difference, loaded.weights, name="alignment")
-    scan, lexicon, judges = judged_by(loaded, scan, everything)
-    engine = build_engine(scan, loaded, {}, judges)
+        difference = Difference(base, checkpoint, subject.weights)
+        alignment = relative(difference, subject.weights, name="alignment")
+    scan, lexicon, judges = judged_by(subject, scan, everything)
+    engine = build_engine(scan, subject, {}, judges)
     sampling = sampling_of(scan, engine.own_limit)
     search = {
         "ball": config.ball,
@@ -97,9 +97,9 @@ def prepare(config: WorstCaseConfig) -> Prepared:
         "prompts": list(searched.ids),
         "sha256": everything.sha256,
     }
-    identity = identity_of(loaded, engine, sampling, search=search)
+    identity = identity_of(subject, engine, sampling, search=search)
     folder = folder_of(scan, f"worst-{checkpoint.name}", identity)
     return Prepared(
-        replace(config, scan=scan), loaded, alignment, searched, asked, judges, lexicon, sampling,
-        on_its_day(identity, folder, scan, loaded.template), folder,
+        replace(config, scan=scan), subject, alignment, searched, asked, judges, lexicon, sampling,
+        on_its_day(identity, folder, scan, subject.template), folder,
     )  # fmt: skip

@@ -128,7 +128,7 @@ def search(
     lines = [_measured(prepared, name, one, observer) for name, one in directions.items()]
     found = Found(
         folder=prepared.folder,
-        model=prepared.loaded.checkpoint.name,
+        model=prepared.subject.checkpoint.name,
         prompts=len(prepared.asked),
         tolerance=config.scan.tolerance,
         scores=scores,
@@ -160,10 +160,10 @@ def _directions(
             return tuple(known["scores"]), files
     harm = _harm(prepared)
     config = prepared.config
-    loaded = prepared.loaded
+    subject = prepared.subject
     found = ascend(
-        loaded.model,
-        loaded.weights,
+        subject.model,
+        subject.weights,
         harm,
         radius=config.ball,
         steps=config.iterations,
@@ -172,7 +172,7 @@ def _directions(
     )
     # At coefficient `ball` the saved direction is the displacement that was found.
     found.best.save(files[0], 1 / config.ball)
-    gradient_direction(loaded.model, loaded.weights, harm).save(files[1])
+    gradient_direction(subject.model, subject.weights, harm).save(files[1])
     scores = (found.start, *found.reached)
     content = {"identity": wanted, "scores": list(scores)}
     sealed.write(record, content)
@@ -197,7 +197,7 @@ def _recorded(record: Path) -> Mapping[str, Any]:
 
 def _named(prepared: Prepared, files: Sequence[Path]) -> dict[str, Direction]:
     """The directions that are measured: those found, the random ones, and that of alignment."""
-    weights = prepared.loaded.weights
+    weights = prepared.subject.weights
     directions: dict[str, Direction] = {
         path.stem: Given(path, weights, name=path.stem) for path in files
     }
@@ -215,15 +215,15 @@ def _files(folder: Path) -> tuple[Path, ...]:
 
 def _harm(prepared: Prepared) -> Callable[[], Any]:
     """The score on the search prompts that the undisplaced model refuses."""
-    prompts, loaded = prepared.searched.prompts, prepared.loaded
-    engine = build_engine(prepared.config.scan, loaded, {})
+    prompts, subject = prepared.searched.prompts, prepared.subject
+    engine = build_engine(prepared.config.scan, subject, {})
     LOG.info("asking the prompts of the search")
     [(_, exchanges)] = engine.answers([Point()], prompts, prepared.sampling)
-    encoded = [loaded.template.encode(prompt) for prompt in prompts]
+    encoded = [subject.template.encode(prompt) for prompt in prompts]
     verdicts = verdicts_of(prepared.judges[0], exchanges)
-    score = FirstToken.of(encoded, exchanges, verdicts, loaded.tokenizer)
-    pad = pad_token_of(loaded.model, loaded.tokenizer, ())
-    return lambda: score.harm(loaded.model, pad)
+    score = FirstToken.of(encoded, exchanges, verdicts, subject.tokenizer)
+    pad = pad_token_of(subject.model, subject.tokenizer, ())
+    return lambda: score.harm(subject.model, pad)
 
 
 def _measured(prepared: Prepared, name: str, direction: Direction, observer: Observer) -> Measured:
@@ -261,7 +261,7 @@ def _along(prepared: Prepared, name: str, direction: Direction) -> Work[WorstCas
     return Work(
         config=prepared.config,
         engine=build_engine(
-            prepared.config.scan, prepared.loaded, {name: direction}, prepared.judges
+            prepared.config.scan, prepared.subject, {name: direction}, prepared.judges
         ),
         sampling=prepared.sampling,
         lexicon=prepared.lexicon,

@@ -13,28 +13,22 @@ from safebasin.capability.exact import ExactProbe
 from safebasin.capability.probe import Bench, Probe
 from safebasin.capability.tasks import load_tasks
 from safebasin.checkpoint import Checkpoint
-from safebasin.config import (
-    ScanConfig,
-)
+from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import UsageError
 from safebasin.exchange import Exchange
-from safebasin.judges import (
-    AsksAgain,
-    HoldsModel,
-    Judge,
-    Lexicon,
-    check_judges,
-)
+from safebasin.judges import AsksAgain, HoldsModel, Judge, Lexicon, check_judges
 from safebasin.judges.placement import waiting
 from safebasin.plan import CapabilityPlan, Plan, estimate, outline
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
-from safebasin.results import LEXICON, assumed_points
+from safebasin.results import assumed_points
 from safebasin.run import RunFolder
+from safebasin.run.folder import LEXICON
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.verdicts import plain_json
+from safebasin.scanning.walk import Walk
 from safebasin.spread.executor import Recipe
 from safebasin.spread.shards import Shard
 from safebasin.study.engine import build_directions, build_engine, describe, settings_elsewhere
@@ -51,7 +45,6 @@ from safebasin.study.preparation import (
 )
 from safebasin.study.spread import Spread, prober_count, worker_count
 from safebasin.thought_plan import thought_plan
-from safebasin.walk import Walk
 from safebasin.weights import Weights
 
 LOG = logging.getLogger(__name__)
@@ -239,17 +232,17 @@ def prepare(config: ScanConfig) -> Prepared:
     check_judges(config.judges)
     tasks = load_tasks(config)
     checkpoint = checked(config)
-    loaded = load(checkpoint, config)
-    model, weights, template = loaded.model, loaded.weights, loaded.template
+    subject = load(checkpoint, config)
+    model, weights, template = subject.model, subject.weights, subject.template
     directions = build_directions(config, weights)
     asked = [template.render(prompt.text) for prompt in prompts]
-    checkpoint.require_stored_tokens(loaded.tokenizer, asked)
+    checkpoint.require_stored_tokens(subject.tokenizer, asked)
     # The words of all prompts, so that a larger sample later has the same lexicon.
-    config, lexicon, judges = judged_by(loaded, config, everything)
-    engine = build_engine(config, loaded, directions, judges)
+    config, lexicon, judges = judged_by(subject, config, everything)
+    engine = build_engine(config, subject, directions, judges)
     sampling = sampling_of(config, engine.own_limit)
     identity = identity_of(
-        loaded,
+        subject,
         engine,
         sampling,
         directions=describe(directions, weights, config.axes),

@@ -8,19 +8,13 @@ from dataclasses import replace
 
 from safebasin.engines.model_shape import most_positions
 from safebasin.errors import EngineError, RunBusy
+from safebasin.judging import adopt, judge_point, observed_asr
 from safebasin.plane import Point
-from safebasin.preparation import Prepared
 from safebasin.reference import ask_everyday, settle
-from safebasin.results import (
-    ASSUMED,
-    LEXICON,
-    Result,
-    adopt,
-    judge_point,
-    observed_asr,
-    summarise,
-)
+from safebasin.results import ASSUMED, Result, summarise
 from safebasin.run import RunFolder
+from safebasin.run.folder import LEXICON
+from safebasin.scanning.preparation import Prepared
 from safebasin.spread.shards import Shard
 from safebasin.study.loop import ask
 from safebasin.study.observer import Observer, Silent
