@@ -98,6 +98,8 @@ def assembled(parameter: Parameter, parts: Mapping[int | None, Tensor]) -> Tenso
     The inverse of `Linear.of`; what no layer gives is zero.
     """
     any_part = next(iter(parts.values()))
+    if parameter.stacked is None:
+        return (any_part.T if parameter.output_dim == 1 else any_part).float().contiguous()
     whole = torch.zeros(parameter.shape, device=any_part.device)
     for expert, values in parts.items():
         Linear(parameter, expert).of(whole).copy_(values)

@@ -1,12 +1,14 @@
-"""Named tensors as a safetensors file, whole or not there."""
+"""Named tensors as a safetensors file, whole or not there, and as text within JSON."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from pathlib import Path
 
 from torch import Tensor
 
+from safebasin.errors import DirectionError
 from safebasin.run.atomic import of_library, prepare_folder, write_by
 
 
@@ -26,3 +28,25 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Path:
 
     write_by(path, write)
     return path
+
+
+def as_text(tensors: Mapping[str, Tensor]) -> str:
+    """All values of some tensors, as base64 of a safetensors file."""
+    from safetensors.torch import save
+
+    whole = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    return base64.b64encode(save(whole)).decode()
+
+
+def from_text(text: str, what: str) -> dict[str, Tensor]:
+    """The tensors of `as_text`; DirectionError, naming `what` they are, where it is damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return dict(load(base64.b64decode(text, validate=True)))
+    except (SafetensorError, ValueError) as error:
+        raise DirectionError(
+            f"The values of {what} are damaged.",
+            "Take its specification from where it was written.",
+        ) from error
