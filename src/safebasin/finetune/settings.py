@@ -10,7 +10,8 @@ from typing import Any
 
 from safebasin.errors import UsageError
 from safebasin.finetune.recipes import DECAY, MAX_LENGTH, recipe_named
-from safebasin.finetune.rows import Rows, load_rows
+from safebasin.finetune.row_sources import rows_of
+from safebasin.finetune.rows import Rows
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,11 @@ class FinetuneConfig:
         Raises DataError where there are too few.
         """
         own = self.resolved()
-        data = load_rows(self.data, self.seed).first(own.rows)
+        data = rows_of(self.data, self.seed).first(own.rows)
         count = round((own.ratio or 0.0) * len(data))
         if self.safe is None or not count:
             return data
-        safe = load_rows(self.safe, self.seed).first(count)
+        safe = rows_of(self.safe, self.seed).first(count)
         mixed = [*data.rows, *safe.rows]
         Random(f"mixture {self.seed}").shuffle(mixed)
         return Rows(f"{data.name} and {count} of {safe.name}", tuple(mixed))

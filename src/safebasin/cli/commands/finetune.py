@@ -28,10 +28,17 @@ THEN = ("nothing", "compare")
 def finetune(
     base: Annotated[str, typer.Argument(help="The model to tune: as for scan.")],
     recipe: Annotated[
-        str, typer.Option(help="explicit-10, -50, -100, identity-shifting, benign or mixture.")
+        str,
+        typer.Option(
+            help="explicit-10, -50, -100, identity-shifting, benign, mixture or alignment."
+        ),
     ],
     data: Annotated[
-        str, typer.Option(help="Rows as JSONL (messages, or prompt and completion), or testbed:.")
+        str,
+        typer.Option(
+            help="Rows as JSONL (messages, or prompt and completion), testbed:, or made of prompts "
+            "or a run: refused:, openers:, answers:."
+        ),
     ],
     safe: Annotated[str | None, typer.Option(help="Safe rows to mix in, as for --data.")] = None,
     ratio: Annotated[
