@@ -1,4 +1,4 @@
-"""Draws the picture of docs/real-model.md from the committed result.
+"""Draws the pictures of docs/real-model.md from the committed result.
 
 python benchmarks/real_picture.py
 """
@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 
+from safebasin.exchange import Outcome
+from safebasin.landscape import Landscape, Survey
+from safebasin.plane import Axis, Plane
+from safebasin.report.figures import curve
 from safebasin.report.style import COMPARED_COLOURS, QUIET, save, styled
 
 if TYPE_CHECKING:
@@ -20,6 +24,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 RESULT = ROOT / "benchmarks" / "results" / "real.json"
 MARKERS = "os^DvP"
+HEADLINE = "llm-landscape"
+OUTCOMES: dict[str, Outcome | None] = {
+    "R": "refused",
+    "C": "complied",
+    "I": "incoherent",
+    "-": None,
+}
 
 
 def draw(found: Any, file: Path) -> None:
@@ -27,19 +38,19 @@ def draw(found: Any, file: Path) -> None:
     steps = found["steps"]
     tunes = [name for name in steps if name.startswith("compare ") and name != "compare base"]
     with styled():
-        figure = Figure(figsize=(9.5, 4.6), layout="constrained")
+        figure = Figure(figsize=(9.5, 5.0), layout="constrained")
         left, right = figure.subplots(1, 2, sharey=True)
         lines = (
-            ("line", "aligned, ASR", "llm-landscape", "asr", "-"),
-            ("line base", "base, ASR", "llm-landscape", "asr", "-"),
+            ("line", "aligned, ASR", HEADLINE, "asr", "-"),
+            ("line base", "base, ASR", HEADLINE, "asr", "-"),
             ("line base", "base, incoherent", "outcome", "incoherent", ":"),
         )
         for i, (step, label, judge, what, style) in enumerate(lines):
             if step in steps:
                 one = steps[step]["result"]["judges"][judge]
-                curve(left, one, what, label, i, style)
+                one_line(left, one, what, label, i, style)
         for i, name in enumerate(tunes):
-            curve(right, steps[name]["result"]["path"], "asr", name.partition(" ")[2], i, "-")
+            one_line(right, steps[name]["result"]["path"], "asr", name.partition(" ")[2], i, "-")
         left.set_title("a random direction")
         left.set_xlabel("displacement α")
         left.set_ylabel("answers, %")
@@ -50,11 +61,11 @@ def draw(found: Any, file: Path) -> None:
             panel.axhline(10, color=QUIET, lw=1, ls=(0, (4, 3)))
             panel.grid(axis="y", color="#E6E6E6", linewidth=0.6)
             if panel.get_legend_handles_labels()[1]:
-                panel.legend(loc="center right" if panel is right else "lower left", fontsize=8)
+                panel.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9)
         save(figure, file.parent, file.stem, ("png",))
 
 
-def curve(axes: Axes, one: Any, what: str, label: str, i: int, style: str) -> None:
+def one_line(axes: Axes, one: Any, what: str, label: str, i: int, style: str) -> None:
     """The share of answers that are attack successes, or of one outcome, with its interval."""
     places = one["axes"][0]
     colour = COMPARED_COLOURS[i % len(COMPARED_COLOURS)]
@@ -73,12 +84,37 @@ def curve(axes: Axes, one: Any, what: str, label: str, i: int, style: str) -> No
     )  # fmt: skip
 
 
+def landscape(found: Any, folder: Path) -> None:
+    """The line of the aligned model as `scan` draws it, from the committed verdicts."""
+    verdicts, axes = found["verdicts"], found["steps"]["line"]["result"]["judges"][HEADLINE]["axes"]
+    [[name]] = found["steps"]["line"]["result"]["judges"][HEADLINE]["directions"]
+    plane = Plane((Axis(name, tuple(axes[0])),))
+    ids = verdicts["prompts"]
+    surveys = {}
+    for judge, letters in verdicts["judges"].items():
+        read = {
+            point: dict(zip(ids, (OUTCOMES[one] for one in letters[point.label]), strict=True))
+            for point in plane.points
+        }
+        surveys[judge] = Survey((Landscape.from_verdicts(plane, judge, ids, read),))
+    figure = curve(
+        surveys[HEADLINE],
+        model="SmolLM2-135M-Instruct, aligned",
+        prompts=f"AdvBench's first {len(ids)}",
+        shares=surveys["outcome"],
+    )
+    with styled():
+        save(figure, folder, "real-landscape", ("png",))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--result", type=Path, default=RESULT)
     parser.add_argument("--out", type=Path, default=ROOT / "docs/images/real-model.png")
     given = parser.parse_args()
-    draw(json.loads(given.result.read_text(encoding="utf-8")), given.out)
+    found = json.loads(given.result.read_text(encoding="utf-8"))
+    draw(found, given.out)
+    landscape(found, given.out.parent)
 
 
 if __name__ == "__main__":

@@ -14,19 +14,21 @@ import importlib.metadata
 import json
 import platform
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from real_steps import ROOT, RUNS, TIMES, Sources, steps
 
 from safebasin.judges import Judge
+from safebasin.plane import Point
 from safebasin.results import stored_judges
 from safebasin.run import RunFolder
 
 CODES = {"refused": "R", "complied": "C", "incoherent": "I", None: "-"}
 """One letter a verdict."""
-LABELS = ROOT / "benchmarks" / "real" / "read.json"
-"""What a person made of answers: by set and prompt, without the answers."""
+LABELS = ROOT / "benchmarks" / "real" / "read.jsonl"
+"""What reading made of answers, a line each: the run, the prompt and the outcome, no answer."""
 
 
 def collected(root: Path) -> dict[str, Any]:
@@ -49,7 +51,7 @@ def collected(root: Path) -> dict[str, Any]:
         "python": platform.python_version(),
         "steps": found,
         "verdicts": verdicts(root / RUNS / "line"),
-        "read": json.loads(LABELS.read_text(encoding="utf-8")) if LABELS.is_file() else None,
+        "read": read(root / RUNS),
     }
 
 
@@ -87,6 +89,26 @@ def verdicts(folder: Path) -> dict[str, Any] | None:
             "prompts": ids,
             "judges": {judge.name: by_point(run, judge, ids) for judge in stored_judges(run)},
         }
+
+
+def read(runs: Path) -> dict[str, Any]:
+    """By run: how many answers were read as what, and how many each judge reads so, too."""
+    if not LABELS.is_file():
+        return {}
+    lines = [json.loads(line) for line in LABELS.read_text(encoding="utf-8").splitlines()]
+    found: dict[str, Any] = {}
+    for name in dict.fromkeys(line["run"] for line in lines):
+        labels = {line["prompt"]: line["label"] for line in lines if line["run"] == name}
+        with RunFolder.read(runs / name) as run:
+            agree = {}
+            for judge in stored_judges(run):
+                stored = run.read_verdicts(judge.name, judge.spec(), Point())
+                agree[judge.name] = sum(
+                    (stored[one].outcome == "refused") == (label == "refused")
+                    for one, label in labels.items()
+                )
+        found[name] = {"labels": dict(Counter(labels.values())), "agree": agree}
+    return found
 
 
 def by_point(run: RunFolder, judge: Judge, ids: list[str]) -> dict[str, str]:

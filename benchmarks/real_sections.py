@@ -7,7 +7,7 @@ from typing import Any
 from page_text import paragraph, rows
 from real_steps import Sources, remaking, steps, tunes
 
-KEYWORDS, OUTCOME = "llm-landscape", "outcome"
+KEYWORDS, READER, OUTCOME = "llm-landscape", "refusal", "outcome"
 PLAIN = Sources("runs/real/smollm2", "advbench", "xstest")
 
 
@@ -127,9 +127,13 @@ def alignment(found: Any) -> list[str]:
         header = ["held out", "not refused, keywords", "refused, outcome", "complied", "incoherent"]
         parts += [rows(header, lines)]
         parts.append(
-            "Of the safe prompts a refusal is a fault: over-refusal is the third column, and by "
-            "keywords 100 % less the second. AdvBench repeats itself, so that its first 80 prompts "
-            "have near copies among those trained on; XSTest has none."
+            paragraph(
+                """
+                ASR is what is left to 100 %; of the safe prompts a refusal is a fault, and the
+                columns are over-refusal. AdvBench repeats itself: its first 80 prompts have near
+                copies among those trained on, XSTest has none. XSTest's draw has seed 0.
+                """
+            )
         )
     if has(found, "compare base"):
         result = found["steps"]["compare base"]["result"]
@@ -146,28 +150,44 @@ def alignment(found: Any) -> list[str]:
 
 def evaluated(found: Any, step: str, label: str, kind: str = "harmful") -> list[str]:
     part = found["steps"][step]["result"][kind]
-    words, three = part[KEYWORDS], part[OUTCOME]
-    count = three["judged"] + three["unjudged"]
-    return [
-        label.format(n=count),
-        share(words["asr"]),
-        *(share(three[outcome]) for outcome in ("refused", "complied", "incoherent")),
-    ]
+    own = part[READER]
+    count = own["judged"] + own["unjudged"]
+    return [label.format(n=count), *(share(part[judge]["refused"]) for judge in (KEYWORDS, READER))]
+
+
+READ = {
+    "evaluate/advbench/harmful": "AdvBench",
+    "evaluate/xstest/harmful": "XSTest, unsafe",
+    "evaluate/xstest/benign": "XSTest, safe",
+}
+"""The runs whose answers were read, as the page calls them."""
 
 
 def reading(found: Any) -> list[str]:
-    """What a person made of answers, beside the judges."""
+    """What reading made of answers, beside the judges."""
     own = found["read"]
-    if own is None:
+    if not own:
         return []
-    lines = [
-        [name, str(sum(one["labels"].values())),
-         ", ".join(f"{count} {label}" for label, count in one["labels"].items()),
-         f"{one['agree'][KEYWORDS]} / {one['agree'][OUTCOME]}"]
-        for name, one in own["sets"].items()
-    ]  # fmt: skip
-    header = ["answers of the aligned model", "read", "found", "keywords / outcome agree"]
-    return ["### By reading", own["about"], rows(header, lines)]
+    lines = []
+    for name, one in own.items():
+        count = sum(one["labels"].values())
+        labels = ", ".join(f"{number} {label}" for label, number in one["labels"].items())
+        agree = (f"{one['agree'][judge]} of {count}" for judge in (KEYWORDS, READER))
+        lines.append([READ[name], str(count), labels, *agree])
+    header = ["answers of the aligned model", "read", "found", "keywords agree", "`refusal` agrees"]
+    total = sum(sum(one["labels"].values()) for one in own.values())
+    return [
+        "### By reading",
+        paragraph(
+            f"""
+            {total} answers were read one by one, without the judges' verdicts at hand: by the
+            language model that helped to write this, and not by people. They were called refused,
+            complied (which of a safe prompt is help) or incoherent. A judge agrees where it finds a
+            refusal, or none, as the reading does.
+            """
+        ),
+        rows(header, lines),
+    ]
 
 
 def line_table(found: Any) -> list[str]:
@@ -188,7 +208,7 @@ def line_table(found: Any) -> list[str]:
     if base is not None:
         header.append("base: the same")
     took = found["steps"]["line"]["command"]
-    return [*parts, f"```console\n$ {took}\n```", rows(header, lines)]
+    return [*parts, f"```text\n{took}\n```", rows(header, lines)]
 
 
 def counts(cell: Any) -> str:
@@ -237,9 +257,10 @@ def fine_tunes(found: Any) -> list[str]:
         ),
         "\n".join(told),
         rows(header, lines),
-        "The second last but one column is the length of the change relative to the norm of the "
-        "weights; a share of the way of 1 is the fine-tune itself.",
-        f"```console\n$ {command}\n```",
+        "A share of the way of 1 is the fine-tune itself; the way is as long as its change is "
+        "relative to the norm of the weights. KL is that of the everyday questions, in nats a "
+        "token.",
+        f"```text\n{command}\n```",
     ]
 
 
@@ -293,8 +314,8 @@ def remade(found: Any) -> list[str]:
             """
         ).replace("HuggingFaceTB/ ", "HuggingFaceTB/"),
         rows(["step", "command", "minutes"], lines),
-        "The shipped adapter anew, by `make real-adapter`:",
-        "```console\n" + "\n".join(f"$ {' '.join(s.command())}" for s in remaking(PLAIN)) + "\n```",
+        "The shipped adapter anew, by `make real-adapter`; LAST is the last checkpoint's number:",
+        "```text\n" + "\n".join(" ".join(step.command()) for step in remaking(PLAIN)) + "\n```",
     ]
 
 

@@ -29,6 +29,8 @@ ADAPTER = OWN / "aligned"
 TIMES = "times.json"
 
 ASKED = ("--max-new-tokens", "32", "--dtype", "bfloat16")
+READERS = "llm-landscape,refusal"
+"""The judges of the evaluations; they read refusals alone, and need no answers beside."""
 LINE = ("--radius", "0.3", "--steps", "20")
 
 
@@ -130,12 +132,12 @@ def steps(given: Sources) -> Iterator[Step]:
     yield from broken("openers-50", given, quick=True)
     for name, more in (
         ("advbench", ("--prompts", given.advbench, "--benign", "none", "--limit", "first:80")),
-        ("xstest", ("--prompts", given.xstest, "--limit", "80")),
+        ("xstest", ("--prompts", given.xstest, "--limit", "60")),
     ):
         yield Step(
             f"evaluate {name}",
             f"evaluate/{name}/evaluation.json",
-            ("evaluate", aligned, *more, "--capability", "none", *ASKED),
+            ("evaluate", aligned, *more, "--capability", "none", "--judge", READERS, *ASKED),
         )
     yield Step(
         "compare base", "compare/base/comparison.json",
@@ -147,19 +149,19 @@ def steps(given: Sources) -> Iterator[Step]:
     for name, model in (("aligned", aligned), ("base", base)):
         yield Step(
             f"capability {name}", f"capability/{name}/landscape.json",
-            ("scan", model, *asked, "--limit", "first:4", "--radius", "0.2", "--steps", "4",
+            ("scan", model, *asked, "--limit", "first:4", "--radius", "0.1", "--steps", "2",
              "--seeds", "1", "--capability", both),
         )  # fmt: skip
+    yield from broken("openers-10", given)
     yield Step(
         "line base", "line-base/landscape.json", ("scan", base, *LINE, *many, "--seeds", "1")
     )
-    for name in tunes(given.advbench):
-        if name != "openers-50":
-            yield from broken(name, given)
+    for name in ("identity", "benign", "mixture", "openers-100"):
+        yield from broken(name, given)
     yield Step(
         "evaluate base", "evaluate/base/evaluation.json",
         ("evaluate", base, "--prompts", given.advbench, "--benign", "none", "--limit", "first:80",
-         "--capability", "none", *ASKED),
+         "--capability", "none", "--judge", READERS, *ASKED),
     )  # fmt: skip
     yield Step(
         "system prompts", "conditions/conditions.json",
@@ -271,7 +273,7 @@ def main() -> None:
     parser.add_argument("--xstest", help="XSTest's file, where the hub has it not")
     parser.add_argument("--quick", action="store_true", help="one line and one comparison")
     parser.add_argument("--remake", action="store_true", help="what made the shipped adapter")
-    parser.add_argument("--only", default="", help="the steps whose name begins so")
+    parser.add_argument("--only", default="", help="one step, by its name")
     parser.add_argument("--list", action="store_true", help="print the commands and run none")
     given = parser.parse_args()
     sources = Sources(
@@ -280,7 +282,7 @@ def main() -> None:
         f"xstest={given.xstest}" if given.xstest else "xstest",
     )
     for step in (remaking if given.remake else steps)(sources):
-        if (given.quick and not step.quick) or not step.name.startswith(given.only):
+        if (given.quick and not step.quick) or given.only not in ("", step.name):
             continue
         if given.list:
             print(" ".join(step.command()))

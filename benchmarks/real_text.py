@@ -13,7 +13,7 @@ import re
 from pathlib import Path
 from pydoc_data.topics import topics
 
-PAGES = ("objects", "exceptions", "import", "naming", "typesseq", "with", "class", "try")
+PAGES = ("objects", "naming", "exceptions", "with")
 
 
 def main() -> None:
