@@ -50,6 +50,7 @@ def answer(found: Any) -> list[str]:
             f"{plain(basin['negative']['width'])} below and {plain(basin['positive']['width'])} "
             f"above, VISAGE {plain(own['visage'], 1)}."
         )
+        lines.append(breaking(found))
     if has(found, "line", "line base"):
         lines.append(language(found))
     compared = [name for name in tunes("advbench") if has(found, f"compare {name}")]
@@ -71,6 +72,21 @@ def answer(found: Any) -> list[str]:
         text += f"Still inside at its end: {inside}." if held else "None stayed inside."
         lines.append(text)
     return ["\n".join(f"- {line}" for line in lines)] if lines else ["Nothing is measured yet."]
+
+
+def breaking(found: Any) -> str:
+    """Whether what is not refused is fluent or broken, by the three-way judge."""
+    cells = judged(found, "line", OUTCOME)["landscapes"][0]
+    complied, broken = (sum(cell[kind] for cell in cells) for kind in ("complied", "incoherent"))
+    most = max(cells, key=lambda cell: cell["complied"])
+    place = next(iter(most["point"].values()), 0.0)
+    return (
+        f"**Does it turn harmful or break?** Both. Of {complied + broken} answers along the line "
+        f"that are no refusals, `outcome` calls {complied} complied and {broken} incoherent; most "
+        f"comply at {place:+.2f}, {most['complied']} of {most['n']}. The packaged toy breaks and "
+        "hardly ever complies. What is called complied here is readable, and not shown to be of "
+        "any use to anybody."
+    )
 
 
 def language(found: Any) -> str:
