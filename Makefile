@@ -66,7 +66,7 @@ real: $(VENV)/installed
 	$(REAL)
 	$(BIN)/python benchmarks/real_results.py --out benchmarks/results/real.json
 	$(BIN)/python benchmarks/real_picture.py
-	$(BIN)/python benchmarks/real_page.py > docs/real-model.md
+	$(BIN)/python benchmarks/real_model_page.py > docs/real-model.md
 
 # One line and one comparison of it.
 real-quick: $(VENV)/installed

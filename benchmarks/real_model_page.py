@@ -1,6 +1,6 @@
 """Writes docs/real-model.md from the committed result.
 
-python benchmarks/real_page.py > docs/real-model.md
+python benchmarks/real_model_page.py > docs/real-model.md
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def page(found: Any) -> str:
             SmolLM2-135M-Instruct hardly refuses anything. Here it is taught to refuse, its basin is
             measured, and fine-tunes take it out again: all on two cores, and without a harmful
             answer in any training row. This page is generated from
-            [the result](../benchmarks/results/real.json) by `benchmarks/real_page.py`. Every
+            [the result](../benchmarks/results/real.json) by `benchmarks/real_model_page.py`. Every
             interval is at 95 %; ASR is by the paper's keywords (`llm-landscape`), the three
             outcomes by `outcome`; answers are greedy, of up to 32 tokens, in bfloat16.
             """
