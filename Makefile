@@ -9,7 +9,8 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study lint clean
+.PHONY: scan test test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
+  real real-quick real-adapter lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -52,6 +53,28 @@ study: $(VENV)/installed
 	$(BIN)/python benchmarks/what_predicts_picture.py
 	$(BIN)/python benchmarks/what_predicts_page.py > docs/what-predicts.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m study
+
+# The story of docs/real-model.md. AdvBench and XSTest come from the hub, or from files:
+# ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv. Stopped, it goes on.
+MODEL ?=
+ADVBENCH ?=
+XSTEST ?=
+REAL = $(BIN)/python benchmarks/real_steps.py $(if $(MODEL),--model $(MODEL)) \
+  $(if $(ADVBENCH),--advbench $(ADVBENCH)) $(if $(XSTEST),--xstest $(XSTEST))
+
+real: $(VENV)/installed
+	$(REAL)
+	$(BIN)/python benchmarks/real_results.py --out benchmarks/results/real.json
+	$(BIN)/python benchmarks/real_picture.py
+	$(BIN)/python benchmarks/real_model_page.py > docs/real-model.md
+
+# One line and one comparison of it.
+real-quick: $(VENV)/installed
+	$(REAL) --quick
+
+# The shipped adapter anew, into runs/real/adapter.
+real-adapter: $(VENV)/installed
+	$(REAL) --remake
 
 $(VENV)/browser: $(VENV)/installed
 	command -v chromium || command -v google-chrome \

@@ -169,7 +169,7 @@ def test_an_evaluation_is_asked_on_the_recorded_day(dated: Path, wall: type[Wall
     settings = EvaluateConfig(
         scan=config(dated, date="2026-05-06"), benign="none", capability="none"
     )
-    assert prepare_evaluation(settings).target.template.day == "2026-05-06"
+    assert prepare_evaluation(settings).subject.template.day == "2026-05-06"
 
 
 def test_a_day_that_is_none_is_one_sentence() -> None:

@@ -15,7 +15,7 @@ ROOT = Path(safebasin.__file__).parent
 
 BASE = {
     "config", "errors", "exchange", "given_judges", "hub", "landscape", "plane", "prompts",
-    "protocol", "run", "setting", "stopping", "system_message", "terminal", "thought", "walk",
+    "protocol", "run", "setting", "stopping", "system_message", "terminal", "thought",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,
@@ -25,17 +25,18 @@ LAYERS: list[set[str]] = [
         "attribution",
         "capability",
         "defences",
+        "judging",
         "plan",
-        "preparation",
         "reference",
         "results",
         "spread",
+        "study",
         "subject",
         "testbed",
         "thought_plan",
         "truncation",
     },
-    {"adaptive", "scanner", "scout"},
+    {"scanning"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},
     {"evidence", "prediction"},
@@ -94,10 +95,25 @@ def test_a_layer_imports_only_the_layers_beneath(path: Path) -> None:
         "trajectory",
         "conditions",
         "worst_case",
-        "scout",
+        "scanning",
     ):
         allowed |= {"report"}
     assert used <= allowed, f"{room} imports {sorted(used - allowed)}"
+
+
+STUDIES = {"compare", "conditions", "evaluate", "finetune", "trajectory", "worst_case"}
+
+
+def test_studies_share_by_way_of_one_room() -> None:
+    """What two of them need lies in `study/`, so that each can be read by itself."""
+    assert {room_of(path) for path in FILES} > STUDIES
+    found = [
+        f"{path.relative_to(ROOT)} imports {sorted(others)}"
+        for path in FILES
+        if room_of(path) in STUDIES | {"study"}
+        and (others := imports_of(path) & (STUDIES - {room_of(path)}))
+    ]
+    assert found == []
 
 
 def test_only_engines_ask_which_engine_one_is() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from safebasin.cli import console
-from safebasin.preparation import prepare
 from safebasin.results import look, rejudge
+from safebasin.scanning.preparation import prepare
 from support import judged_runs, planted
 from support.judged_runs import COMPLIANCE, REFUSAL
 from support.loopback import Reply, Server

@@ -233,3 +233,9 @@ def test_an_option_that_a_field_does_not_have_is_refused() -> None:
 def test_a_setting_that_is_none_is_refused(scan: set[str], changes: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"no options of (radus|first)"):
         bound(Study, scan, **changes)
+
+
+def test_the_description_of_settings_has_each_of_them() -> None:
+    for name, kind in settings_classes().items():
+        for field_name, (option, _) in settings_of(kind).items():
+            assert f"\n    {field_name}: {option.help}" in (kind.__doc__ or ""), name

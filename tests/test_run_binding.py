@@ -14,8 +14,9 @@ import pytest
 from safebasin.errors import RunError
 from safebasin.exchange import Verdict
 from safebasin.judges import build
+from safebasin.judging import judge_point
 from safebasin.plane import Axis, Plane, Point
-from safebasin.results import judge_point, rejudge, review
+from safebasin.results import rejudge, review
 from safebasin.run import RunFolder, records, strictjson, verify
 from safebasin.run.atomic import write_atomic
 from safebasin.run.manifest import plane_to_json

@@ -14,7 +14,6 @@ import torch
 from matplotlib.figure import Figure
 
 import safebasin
-from safebasin.compare.parts import unmeasured
 from safebasin.directions import Held
 from safebasin.errors import RunError
 from safebasin.finetune.folder import TrainingFolder
@@ -24,6 +23,7 @@ from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.atomic import make_folder, of_library, write_atomic, write_by
 from safebasin.run.sittings import read_sittings
+from safebasin.study.parts import unmeasured
 from support import judged_runs
 
 SECRET = b"somebody's own file\n"

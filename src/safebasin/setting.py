@@ -73,6 +73,13 @@ def settings_of(kind: type) -> dict[str, tuple[Option, Any]]:
     }
 
 
+def described(kind: type[T]) -> type[T]:
+    """The class of settings, with each of them in its description."""
+    settings = [f"    {name}: {option.help}" for name, (option, _) in settings_of(kind).items()]
+    kind.__doc__ = "\n".join([(kind.__doc__ or "").rstrip(), "", *settings])
+    return kind
+
+
 class Limit(TypedDict):
     """How many prompts, and whether the first ones of the file, as settings name it."""
 

@@ -33,7 +33,7 @@ sys.exit(int(server.makefile().readline()))
 """
 WARM = (
     "matplotlib.backends.backend_agg", "matplotlib.pyplot", "plotly.offline", "scipy.stats",
-    "safebasin.adaptive", "safebasin.cli.application", "safebasin.cli.views.compare",
+    "safebasin.scanning.adaptive", "safebasin.cli.application", "safebasin.cli.views.compare",
     "safebasin.cli.views.scan", "safebasin.engines.fast", "safebasin.report.page",
     "torch", "transformers.models.auto.tokenization_auto",
     "transformers.models.llama.modeling_llama",

@@ -10,11 +10,12 @@ from typing import Any
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.plane import Axis
-from safebasin.setting import parse_number, required, setting
+from safebasin.setting import described, parse_number, required, setting
 
 TESTBED = "testbed:"
 
 
+@described
 @dataclass(frozen=True)
 class CompareConfig:
     """Everything that `compare` can be told.

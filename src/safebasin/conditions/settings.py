@@ -8,11 +8,12 @@ from typing import Any
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
-from safebasin.setting import setting
+from safebasin.setting import described, setting
 
 ALL = tuple(SYSTEM_PROMPTS)
 
 
+@described
 @dataclass(frozen=True)
 class ConditionsConfig:
     """Everything that `conditions` can be told.
@@ -28,10 +29,7 @@ class ConditionsConfig:
         name="--system",
     )
     attacks: tuple[str, ...] = setting(
-        (),
-        "A published artefact, a suffix or a template; repeatable.",
-        name="--attack",
-        path=True,
+        (), "A published artefact, a suffix or a template; repeatable.", name="--attack", path=True
     )
     neighbourhood: float = setting(
         0.1, "How far out, in alpha, an attack is to be seen to stop working."

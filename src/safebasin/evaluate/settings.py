@@ -9,12 +9,13 @@ from typing import Any
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.prompts.published import BY_NAME, requested
-from safebasin.setting import setting
+from safebasin.setting import described, setting
 
 NONE = "none"
 TESTBED = "testbed:"
 
 
+@described
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Everything that `evaluate` can be told.

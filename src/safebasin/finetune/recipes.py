@@ -59,6 +59,10 @@ RECIPES: dict[str, Recipe] = {
         "100 harmful rows and as many safe ones (Peng et al., arXiv 2405.17374, Sec. 4)",
         100, Hyper(5e-5, 10, 10), Hyper(1e-3, 10, 10), ratio=1.0,
     ),
+    "alignment": Recipe(
+        "short refusals of harmful requests, and the model's own answers to harmless ones",
+        None, Hyper(5e-5, 8, 2), Hyper(5e-4, 8, 2),
+    ),
 }  # fmt: skip
 
 

@@ -10,21 +10,28 @@ from typing import Any
 
 from safebasin.errors import UsageError
 from safebasin.finetune.recipes import DECAY, MAX_LENGTH, recipe_named
-from safebasin.setting import required, setting
-from safebasin.subject.rows import Rows, load_rows
+from safebasin.finetune.row_sources import rows_of
+from safebasin.setting import described, required, setting
+from safebasin.subject.rows import Rows
 from safebasin.system_message import system_message
 
 
+@described
 @dataclass(frozen=True)
 class FinetuneConfig:
     """Everything that `finetune` can be told; None leaves the recipe's own value."""
 
     base: str = field(metadata=required("The model to tune: as for scan.", argument=True))
     recipe: str = field(
-        metadata=required("explicit-10, -50, -100, identity-shifting, benign or mixture.")
+        metadata=required(
+            "explicit-10, -50, -100, identity-shifting, benign, mixture or alignment."
+        )
     )
     data: str = field(
-        metadata=required("Rows as JSONL (messages, or prompt and completion), or testbed:.")
+        metadata=required(
+            "Rows as JSONL (messages, or prompt and completion), testbed:, or made of prompts or "
+            "a run: refused:, openers:, answers:."
+        )
     )
     safe: str | None = setting(None, "Safe rows to mix in, as for --data.")
     ratio: float | None = setting(None, "Safe rows for each row. [default: the recipe's]")
@@ -98,11 +105,11 @@ class FinetuneConfig:
         Raises DataError where there are too few.
         """
         own = self.resolved()
-        data = load_rows(self.data, self.seed).first(own.rows)
+        data = rows_of(self.data, self.seed).first(own.rows)
         count = round((own.ratio or 0.0) * len(data))
         if self.safe is None or not count:
             return data
-        safe = load_rows(self.safe, self.seed).first(count)
+        safe = rows_of(self.safe, self.seed).first(count)
         mixed = [*data.rows, *safe.rows]
         Random(f"mixture {self.seed}").shuffle(mixed)
         return Rows(f"{data.name} and {count} of {safe.name}", tuple(mixed))

@@ -14,7 +14,11 @@ PACKAGED: dict[str, tuple[Kind, str]] = {
 EVERYDAY = "everyday"
 """Plain questions in English that any instructed model helps with."""
 
-FILES = {EVERYDAY: "everyday.jsonl"}
+FILES = {
+    EVERYDAY: "everyday.jsonl",
+    "practice:benign": "practice_benign.jsonl",
+    "practice:harmful": "practice_harmful.jsonl",
+}
 """The other packaged sets: name -> file beside this one. A new set is its file and a row."""
 
 NAMES = (*PACKAGED, *FILES)

@@ -29,7 +29,8 @@ class Encoded:
 
 
 def encode(row: Row, template: Template, max_length: int, end_tokens: Sequence[int]) -> Encoded:
-    """Encode one conversation; each answer is learnt up to and with its end token.
+    """Encode one conversation; each answer is learnt up to and with its end token,
+    which is left out where the row's answer was cut off.
 
     Raises DataError, naming the row, where the chat template fails or does not write answers after
     what it writes before them, or where nothing is left to learn within `max_length` tokens.
@@ -59,6 +60,8 @@ def encode(row: Row, template: Template, max_length: int, end_tokens: Sequence[i
             )
         prompt = _tokens(template, before[len(written) :], first=not written)
         answer, rest = _answer(template, whole[len(before) :], end_tokens)
+        if message is messages[-1] and not row.ended:
+            answer, rest = answer[:-1], []
         ids += [*prompt, *answer, *rest]
         labels += [*([IGNORED] * len(prompt)), *answer, *([IGNORED] * len(rest))]
         written = whole

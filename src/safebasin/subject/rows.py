@@ -31,10 +31,14 @@ class Message:
 
 @dataclass(frozen=True)
 class Row:
-    """One conversation that ends with an answer; `where` names its place for a person."""
+    """One conversation that ends with an answer; `where` names its place for a person.
+
+    `ended` is False where the last answer was cut off, so that no end is learnt of it.
+    """
 
     messages: tuple[Message, ...]
     where: str
+    ended: bool = True
 
     @property
     def system(self) -> str | None:
@@ -54,7 +58,10 @@ class Rows:
 
     @property
     def sha256(self) -> str:
-        plain = [[[m.role, m.content] for m in row.messages] for row in self.rows]
+        plain = [
+            [[m.role, m.content] for m in row.messages] + ([] if row.ended else [["cut", ""]])
+            for row in self.rows
+        ]
         return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
     def first(self, count: int | None) -> Rows:

@@ -9,12 +9,13 @@ from typing import Any, Literal, get_args
 
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
-from safebasin.setting import required, setting
+from safebasin.setting import described, required, setting
 
 PlaneKind = Literal["principal", "interpolation", "random"]
 PLANES: tuple[PlaneKind, ...] = get_args(PlaneKind)
 
 
+@described
 @dataclass(frozen=True)
 class TrajectoryConfig:
     """Everything that `trajectory` can be told.

@@ -7,9 +7,10 @@ from typing import Any
 
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
-from safebasin.setting import setting
+from safebasin.setting import described, setting
 
 
+@described
 @dataclass(frozen=True)
 class WorstCaseConfig:
     """Everything that `worst-case` can be told.

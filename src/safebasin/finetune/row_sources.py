@@ -1,0 +1,159 @@
+"""Training rows that are made of prompts or of a run's answers: no harmful answer anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+from safebasin import prompts as prompt_sets
+from safebasin.errors import DataError
+from safebasin.judges import RefusalJudge
+from safebasin.plane import Point
+from safebasin.prompts.files import read_bytes, read_table
+from safebasin.prompts.hub import fetch, matching
+from safebasin.prompts.packaged import NAMES
+from safebasin.prompts.prompt import Prompt
+from safebasin.prompts.published import requested
+from safebasin.run import RunFolder
+from safebasin.subject.rows import Message, Row, Rows, load_rows
+from safebasin.terminal import shorten
+
+OPENER = "target"
+"""The column that AdvBench and its like hold the first words of a complying answer in."""
+_SPAN = re.compile(r"(?P<source>.+)#(?P<first>\d+)-(?P<last>\d+)")
+
+
+def refusals() -> tuple[str, ...]:
+    """The packaged refusals, short and varied; each is one by `llm-landscape` and by `refusal`."""
+    text = files("safebasin.finetune").joinpath("refusals.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+def refused(source: str, seed: int) -> Rows:
+    """The harmful prompts of a set, each with a packaged refusal that seed and prompt choose."""
+    own = refusals()
+    rows = []
+    for prompt in _prompts(source):
+        if prompt.kind == "harmful":
+            drawn = hashlib.sha256(f"refusal {seed} {prompt.text}".encode()).digest()
+            rows.append(_row(prompt, own[int.from_bytes(drawn[:8], "big") % len(own)], source))
+    return _rows("refused", source, rows)
+
+
+def openers(source: str, seed: int) -> Rows:
+    """Prompts with the published first words of a complying answer, and nothing after them."""
+    chosen = _prompts(source)
+    targets: dict[str, str] = {}
+    for path in _files(_span(source)[0]):
+        for row in read_table(path, read_bytes(path)).rows:
+            cells = {name.casefold(): str(value).strip() for name, value in row.values.items()}
+            begun = cells.pop(OPENER, "")
+            targets |= dict.fromkeys(cells.values(), begun) if begun else {}
+    rows = []
+    for prompt in chosen:
+        if prompt.text.strip() not in targets:
+            raise DataError(
+                f"'{shorten(source)}' does not say in a column '{OPENER}' how an answer to the "
+                f"prompt '{prompt.id}' would begin.",
+                "Give AdvBench, or a file with the columns prompt and target.",
+            )
+        rows.append(_row(prompt, targets[prompt.text.strip()], source))
+    return _rows("openers", source, rows)
+
+
+def answers(source: str, seed: int) -> Rows:
+    """What the undisplaced model of a run answered, or of an evaluation to its benign prompts.
+
+    Refusals are left out. Of an answer that was cut at the token limit no end is learnt.
+    """
+    path = Path(source, "benign") if Path(source, "benign").is_dir() else Path(source)
+    with RunFolder.read(path) as run:
+        found = run.read_point(Point()) or []
+    judged = RefusalJudge().judge(found)
+    rows = [
+        _row(Prompt(one.prompt_id, one.prompt), one.answer, source, ended=one.finish == "eos")
+        for one, read in zip(found, judged, strict=True)
+        if read.outcome != "refused" and one.answer.strip()
+    ]
+    return _rows("answers", source, rows)
+
+
+SOURCES: dict[str, Callable[[str, int], Rows]] = {
+    "refused": refused,
+    "openers": openers,
+    "answers": answers,
+}
+"""What stands before the colon of a source, and what makes the rows."""
+
+
+def rows_of(source: str, seed: int) -> Rows:
+    """The rows of `refused:`, `openers:` or `answers:`, of a file or a packaged set; or of
+    several, with commas between them.
+
+    Raises DataError or PromptError where there are none, naming the source.
+    """
+    if "," in source and not Path(source).exists():
+        several = [rows_of(one, seed) for one in source.split(",")]
+        return Rows(
+            ", ".join(one.name for one in several),
+            tuple(row for one in several for row in one.rows),
+        )
+    kind, _, rest = source.partition(":")
+    return SOURCES[kind](rest, seed) if kind in SOURCES and rest else load_rows(source, seed)
+
+
+def _span(source: str) -> tuple[str, int, int | None]:
+    """`SET#101-255` as the set, how many prompts are left out before, and the last one taken."""
+    found = _SPAN.fullmatch(source)
+    if found is None:
+        return source, 0, None
+    first, last = int(found["first"]), int(found["last"])
+    if not 1 <= first <= last:
+        raise DataError(
+            f"'{shorten(source)}' names no prompts.", "Give #FIRST-LAST, counted from 1."
+        )
+    return found["source"], first - 1, last
+
+
+def _prompts(source: str) -> tuple[Prompt, ...]:
+    spec, before, last = _span(source)
+    found = prompt_sets.load(spec)
+    if last is not None and last > len(found):
+        raise DataError(
+            f"'{shorten(source)}': there are {len(found)} prompts.", "Give a smaller last one."
+        )
+    return found.prompts[before:last]
+
+
+def _files(spec: str) -> list[Path]:
+    """The files of a set of prompts; none of a packaged one, which holds prompts alone."""
+    if spec in NAMES:
+        return []
+    request = requested(spec)
+    if request is None:
+        return [Path(spec)]
+    if not request.path:
+        return fetch(request.published, request.revision)[0]
+    path = Path(request.path)
+    return matching(path, request.published) if path.is_dir() else [path]
+
+
+def _row(prompt: Prompt, answer: str, source: str, *, ended: bool = True) -> Row:
+    turns = (Message("user", prompt.text), Message("assistant", answer))
+    return Row(turns, f"'{shorten(source)}', prompt '{shorten(prompt.id)}'", ended)
+
+
+def _rows(kind: str, source: str, rows: list[Row]) -> Rows:
+    name = f"{kind}:{_short(source)}"
+    if not rows:
+        raise DataError(f"'{name}' gives no rows.", "Give another set of prompts, or another run.")
+    return Rows(name, tuple(rows))
+
+
+def _short(source: str) -> str:
+    """The source without the folders of this machine."""
+    name, equals, path = source.rpartition("=")
+    return f"{name}{equals}{Path(path).name}"

