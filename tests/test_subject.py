@@ -237,6 +237,10 @@ class TestBadInput:
         with pytest.raises(DataError, match="no rows"):
             gather(llama, [], InputNorm)
 
+    def test_tokens_that_are_nowhere(self, llama: Subject) -> None:
+        with pytest.raises(UsageError, match="by 'first'"):
+            gather(llama, ROWS, InputNorm, where="first")  # type: ignore[arg-type]
+
     def test_no_layers_at_once(self, llama: Subject) -> None:
         with pytest.raises(UsageError, match="0 layers at once"):
             gather(llama, ROWS, InputNorm, at_once=0)

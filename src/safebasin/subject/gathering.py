@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -65,6 +65,10 @@ def gather(
     """
     if not rows:
         raise DataError("There are no rows to gather statistics of.", "Give at least one.")
+    if where not in get_args(Where):
+        raise UsageError(
+            f"Tokens cannot be chosen by '{where}'.", f"Give one of {', '.join(get_args(Where))}."
+        )
     if at_once is not None and at_once < 1:
         raise UsageError(f"{at_once} layers at once are none.", "Give a number from 1 up.")
     chosen = tuple(subject.linear if layers is None else layers)
