@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from safebasin.errors import UsageError
-from safebasin.setting import required, setting
+from safebasin.setting import described, required, setting
 from safebasin.system_message import system_message
 
 
+@described
 @dataclass(frozen=True)
 class AttributeConfig:
     """Everything that `attribute` can be told."""
