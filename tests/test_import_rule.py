@@ -164,6 +164,21 @@ def test_settings_load_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_settings_of_commands_load_nothing_that_takes_time() -> None:
+    """The command line reads all of them before it can show any help."""
+    paths = sorted(ROOT.glob("*/settings.py"))
+    modules = ["safebasin.config", *(f"safebasin.{path.parent.name}.settings" for path in paths)]
+    assert len(modules) >= 7
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert not {'torch', 'transformers', 'numpy', 'pydantic'} & set(sys.modules), name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     "path", sorted(ROOT.rglob("__init__.py")), ids=lambda p: str(p.relative_to(ROOT).parent)
 )

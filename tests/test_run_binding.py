@@ -268,7 +268,7 @@ class TestFiles:
             # Another lexicon, whose judge may be refused: until it is written, the old one holds.
             with RunFolder.open(run, other) as opened:
                 assert problems(run) == []
-                monkeypatch.setattr("safebasin.run.folder.write_atomic", write)
+                monkeypatch.setattr("safebasin.run.stored_files.write_atomic", write)
                 with suppress(RuntimeError):
                     opened.record_text("lexicon.txt", "words")
                 monkeypatch.undo()

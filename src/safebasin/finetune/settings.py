@@ -10,7 +10,6 @@ from typing import Any
 
 from safebasin.errors import UsageError
 from safebasin.finetune.recipes import DECAY, MAX_LENGTH, recipe_named
-from safebasin.finetune.row_sources import rows_of
 from safebasin.setting import described, required, setting
 from safebasin.subject.rows import Rows
 from safebasin.system_message import system_message
@@ -104,6 +103,9 @@ class FinetuneConfig:
 
         Raises DataError where there are too few.
         """
+        # It reads runs and judges them; the command line reads these settings for its help.
+        from safebasin.finetune.row_sources import rows_of
+
         own = self.resolved()
         data = rows_of(self.data, self.seed).first(own.rows)
         count = round((own.ratio or 0.0) * len(data))
