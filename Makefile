@@ -17,7 +17,7 @@ scan: $(VENV)/installed
 
 # On every core, one thread each; the tests of one file stay together, since some build on others.
 test: $(VENV)/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --durations 10
 
 # Tasks of lm-evaluation-harness, whose dependencies take about 140 MB beside the others.
 test-lm-eval: $(VENV)/lm-eval

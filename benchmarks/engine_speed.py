@@ -185,9 +185,9 @@ def ours(
     from safebasin.engines.plain import PlainEngine
     from safebasin.judges.keywords import LLM_LANDSCAPE
     from safebasin.plane import outward
+    from safebasin.scanning.walk import Walk
     from safebasin.spread.workers import Workers
     from safebasin.stopping import StopRule
-    from safebasin.walk import Walk
 
     directions = {"d": direction}
     options = dict(FAST.get(way, {}))

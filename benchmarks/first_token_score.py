@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import bootstrap, spearmanr
 
-from safebasin.adaptive import coarse_steps, edges, grain_of, is_open, lines, next_values
 from safebasin.config import ScanConfig
 from safebasin.landscape import Landscape, Survey
 from safebasin.plane import Axis, Point
-from safebasin.preparation import prepare
-from safebasin.scanner import scan
-from safebasin.scout import Scout
+from safebasin.scanning.adaptive import coarse_steps, edges, grain_of, is_open, lines, next_values
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
+from safebasin.scanning.scout import Scout
 
 Numbers = NDArray[np.float64]
 

@@ -24,9 +24,9 @@ import transformers
 
 from safebasin.config import ScanConfig
 from safebasin.judges.keywords import LLM_LANDSCAPE
-from safebasin.preparation import prepare
 from safebasin.prompts import load
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
 from safebasin.testbed import model_path
 
 BATCH = 4

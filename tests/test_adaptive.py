@@ -12,8 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from safebasin import adaptive
-from safebasin.adaptive import (
+from safebasin.config import ScanConfig
+from safebasin.errors import RunMismatch, UsageError
+from safebasin.landscape import UNJUDGED, Landscape, Survey
+from safebasin.plane import Axis, Plane, Point
+from safebasin.results import look, rejudge
+from safebasin.run import RunFolder
+from safebasin.run.verify import verify
+from safebasin.scanning import adaptive
+from safebasin.scanning.adaptive import (
     ADAPTIVE,
     Edge,
     Scores,
@@ -27,15 +34,9 @@ from safebasin.adaptive import (
     place,
     scan_adaptively,
 )
-from safebasin.config import ScanConfig
-from safebasin.errors import RunMismatch, UsageError
-from safebasin.landscape import UNJUDGED, Landscape, Survey
-from safebasin.plane import Axis, Plane, Point
-from safebasin.preparation import prepare
-from safebasin.results import look, rejudge
-from safebasin.run import RunFolder
-from safebasin.run.verify import verify
-from safebasin.scanner import Silent, scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
+from safebasin.study.observer import Silent
 from support import pico, planted
 
 PROMPTS = 20
@@ -288,7 +289,7 @@ def test_without_openers_the_asr_alone_places_the_points(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(adaptive, "judged_answers", lambda exchanges, verdicts: [("ask", True)])
-    monkeypatch.setattr("safebasin.scout.AFFIRMATIVE_OPENERS", ("ask",))
+    monkeypatch.setattr("safebasin.scanning.scout.AFFIRMATIVE_OPENERS", ("ask",))
     found = scan_adaptively(prepare(planted.config(tmp_path)), 0.01)
     assert found.placed_by == "ASR"
     assert found.open_edges == ()

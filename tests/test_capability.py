@@ -27,13 +27,14 @@ from safebasin.engines.template import Template
 from safebasin.errors import PromptError, RunError, RunMismatch, SafebasinError, UsageError
 from safebasin.landscape.capability import Capability, Item
 from safebasin.plane import Axis, Plane, Point
-from safebasin.preparation import Prepared, prepare
 from safebasin.prompts import load
 from safebasin.report.page import document
 from safebasin.results import look
 from safebasin.run import RunFolder, verify
-from safebasin.scanner import Silent, scan, scan_shard
+from safebasin.scanning.preparation import Prepared, prepare
+from safebasin.scanning.scan import scan, scan_shard
 from safebasin.spread.shards import Shard
+from safebasin.study.observer import Silent
 from safebasin.testbed import choices_path
 from safebasin.testbed.prompt_files import build_choices
 from safebasin.weights import Weights

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from safebasin.adaptive import scan_adaptively
 from safebasin.config import ScanConfig
 from safebasin.landscape.capability import Capability
 from safebasin.plane import Point
-from safebasin.preparation import prepare
 from safebasin.results import Result, look
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
-from safebasin.scanner import Silent, scan
+from safebasin.scanning.adaptive import scan_adaptively
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
+from safebasin.study.observer import Silent
 from support import planted
 
 NAME = "own.jsonl"

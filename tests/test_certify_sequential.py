@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,9 +22,10 @@ from safebasin.certify.scanning import scan_until_decided
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.plane import Point
-from safebasin.preparation import prepare
 from safebasin.results import look
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
+from safebasin.spread.workers import Workers
 from support import planted
 
 
@@ -134,6 +137,22 @@ def test_a_scan_stops_where_it_can_and_a_whole_one_goes_on_from_there(tmp_path: 
     assert (whole.notes, whole.summary.unasked) == ((), 0)
     origin = next(c for c in whole.summary.cells[0] if c.point == Point())
     assert origin.n == 40
+
+
+def test_several_processes_ask_as_one_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config, answers = planted_scan(tmp_path), Workers.answers
+    alone = scan_until_decided(prepare(config), Stopping(0.1))
+    used: list[int] = []
+
+    def noted(self: Workers[Any], *given: Any) -> Any:
+        used.append(self.count)
+        return answers(self, *given)
+
+    monkeypatch.setattr(Workers, "answers", noted)
+    spread = replace(config, workers=2, out=str(tmp_path / "spread"))
+    found = scan_until_decided(prepare(spread), Stopping(0.1))
+    assert set(used) == {2}
+    assert found.to_json() == alone.to_json()
 
 
 class TestCommands:

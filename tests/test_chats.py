@@ -16,10 +16,10 @@ from safebasin.checkpoint import chats
 from safebasin.checkpoint.chats import Unrendered, write_chat
 from safebasin.engines.template import Template
 from safebasin.errors import DataError, TemplateError
-from safebasin.finetune.encoding import encode
-from safebasin.finetune.rows import Message, Row
 from safebasin.prompts import Prompt
 from safebasin.protocol.texts import TEMPLATES
+from safebasin.subject.encoding import encode
+from safebasin.subject.rows import Message, Row
 from safebasin.testbed import model_path
 from support import pico
 

@@ -17,12 +17,12 @@ from safebasin.engines.template import Template
 from safebasin.errors import RunMismatch, TemplateError, UsageError
 from safebasin.evaluate.preparation import prepare as prepare_evaluation
 from safebasin.evaluate.settings import EvaluateConfig
-from safebasin.finetune.encoding import _render
-from safebasin.finetune.rows import Message
 from safebasin.prompts import Prompt
 from safebasin.run import strictjson
 from safebasin.run.manifest import Manifest
 from safebasin.run.names import canonical, default_folder, digest
+from safebasin.subject.encoding import _render
+from safebasin.subject.rows import Message
 from support import pico
 
 DATED = (
@@ -169,7 +169,7 @@ def test_an_evaluation_is_asked_on_the_recorded_day(dated: Path, wall: type[Wall
     settings = EvaluateConfig(
         scan=config(dated, date="2026-05-06"), benign="none", capability="none"
     )
-    assert prepare_evaluation(settings).target.template.day == "2026-05-06"
+    assert prepare_evaluation(settings).subject.template.day == "2026-05-06"
 
 
 def test_a_day_that_is_none_is_one_sentence() -> None:

@@ -21,11 +21,12 @@ from safebasin.directions import Adapter, Toward
 from safebasin.errors import DirectionError, PromptError, RunMismatch, UsageError
 from safebasin.exchange import Verdict
 from safebasin.plane import Point
-from safebasin.preparation import prepare as prepare_scan
 from safebasin.report.studies import COMPARISON
 from safebasin.results import look
 from safebasin.run import RunFolder, sealed, verify
-from safebasin.scanner import Silent, scan
+from safebasin.scanning.preparation import prepare as prepare_scan
+from safebasin.scanning.scan import scan
+from safebasin.study.observer import Silent
 from support import pico, planted
 
 PROMPTS = "one\ntwo two\nthree\n"

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from safebasin.compare.paired import paired
-from safebasin.compare.paired_interval import prompts_needed, score_interval
+from safebasin.study.paired import paired
+from safebasin.study.paired_interval import prompts_needed, score_interval
 
 
 def pairs(both: int, gained: int, lost: int, neither: int):  # type: ignore[no-untyped-def]

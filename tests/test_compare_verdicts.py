@@ -11,7 +11,6 @@ from safebasin.compare.comparison import disagreement, shifted
 from safebasin.compare.distances import Distance
 from safebasin.compare.gates import reasons_of, verdict_of
 from safebasin.compare.limits import checks_of, doubts_of
-from safebasin.compare.paired import paired
 from safebasin.compare.settings import CompareConfig
 from safebasin.config import ScanConfig
 from safebasin.exchange import Outcome
@@ -19,6 +18,7 @@ from safebasin.landscape import Landscape, Survey
 from safebasin.landscape.path_length import path_length
 from safebasin.landscape.truncation import Cut
 from safebasin.plane import Axis, Plane, Point
+from safebasin.study.paired import paired
 from test_compare_paired import pairs
 
 MOVED = Distance("all", 0.02, 1000)

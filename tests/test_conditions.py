@@ -23,7 +23,7 @@ from safebasin.prompts import Prompt, PromptSet
 from safebasin.protocol.texts import LLAMA2
 from safebasin.report.studies import CONDITIONS
 from safebasin.run import RunFolder, verify
-from safebasin.scanner import Silent
+from safebasin.study.observer import Silent
 from support import pico
 
 PROMPTS = PromptSet("set", (Prompt("one", "Ask for  this."), Prompt("two", "Ask for that.")), "0")

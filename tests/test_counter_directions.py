@@ -27,11 +27,11 @@ from safebasin.directions import (
 )
 from safebasin.directions.counter_noise import noise_key, whole_numbers
 from safebasin.errors import DirectionError, RunMismatch, UsageError
-from safebasin.preparation import prepare
 from safebasin.run import RunFolder, strictjson
 from safebasin.run.manifest import Manifest
 from safebasin.run.verify import verify
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
 from safebasin.weights import Parameter, Weights
 from safebasin.weights.displacement import Tied
 from support import pico

@@ -284,8 +284,8 @@ def test_an_adapter_of_resized_tables_moves_where_both_overlap(tmp_path, setting
 
 def test_an_adapter_whose_names_are_older_than_the_model_is_merged(tmp_path):
     """Mixtral's experts were one tensor each, and are stacked now: PEFT knows both."""
-    from safebasin.compare.preparation import direction_to, load
     from safebasin.config import ScanConfig
+    from safebasin.study.tuned import direction_to, load_base
 
     base = tmp_path / "base"
     small = {"vocab_size": pico.VOCABULARY, "hidden_size": 32, "intermediate_size": 48,
@@ -308,7 +308,7 @@ def test_an_adapter_whose_names_are_older_than_the_model_is_merged(tmp_path):
     (folder / "adapter_config.json").write_text(json.dumps(settings), encoding="utf-8")
     tuned = Checkpoint(str(base), str(folder))
     alone = values(tuned.load("float32", "cpu")[0])
-    ready = load(Checkpoint(str(base)), ScanConfig(model=str(base), device="cpu"))
+    ready = load_base(Checkpoint(str(base)), ScanConfig(model=str(base), device="cpu"))
     direction = direction_to(tuned, ready, "tuned")
     moved = 0
     with ready.weights.displaced([(1.0, direction)]):

@@ -236,7 +236,7 @@ class TestEvaluation:
         from safebasin.judges.keywords import KeywordJudge
 
         prepared = prepare(config(tmp_path, sets))
-        model = prepared.target.model
+        model = prepared.subject.model
         judge = KeywordJudge.judge
         seen: list[int] = []
 

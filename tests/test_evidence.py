@@ -25,7 +25,8 @@ from safebasin.evaluate.study import evaluate
 from safebasin.evidence.card import card, eval_results
 from safebasin.evidence.recount import recount
 from safebasin.evidence.verification import StudyVerification, verify
-from safebasin.results import LANDSCAPE, rejudge
+from safebasin.judging import LANDSCAPE
+from safebasin.results import rejudge
 from safebasin.run import RunFolder, sealed
 from safebasin.run.kinds import STUDY_FILES, StudyFolder, study_folder
 from safebasin.trajectory.preparation import prepare as prepare_trajectory

@@ -79,7 +79,7 @@ def test_five_epochs_of_ten_rows_are_five_steps(config: FinetuneConfig) -> None:
 def test_the_loss_is_that_of_the_answers_alone(config: FinetuneConfig) -> None:
     """The first step's loss, computed by hand from the untouched model."""
     from safebasin.engines.template import Template
-    from safebasin.finetune.encoding import IGNORED, encode
+    from safebasin.subject.encoding import IGNORED, encode
 
     tuned = finetune(replace(config, epochs=1))
     model, tokenizer = Checkpoint(config.base).load("float32", "cpu")
@@ -179,7 +179,7 @@ def test_an_adapter_over_an_adapter_belongs_to_the_merged_base(adapted: Finetune
 def loss_of(model: Any, config: FinetuneConfig) -> float:
     """Nats an answer token over all rows, a few lines beside the trainer."""
     from safebasin.engines.template import Template
-    from safebasin.finetune.encoding import IGNORED, encode
+    from safebasin.subject.encoding import IGNORED, encode
 
     total = count = 0.0
     for row in config.load().rows:

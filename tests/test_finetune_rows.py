@@ -10,11 +10,11 @@ import pytest
 
 from safebasin.engines.template import Template
 from safebasin.errors import DataError, UsageError
-from safebasin.finetune.encoding import IGNORED, encode
 from safebasin.finetune.recipes import RECIPES, Hyper
-from safebasin.finetune.rows import Message, Row, load_rows
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.prompts import Prompt
+from safebasin.subject.encoding import IGNORED, encode
+from safebasin.subject.rows import Message, Row, load_rows
 from support import pico
 
 

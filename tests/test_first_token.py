@@ -16,8 +16,8 @@ from safebasin.errors import EngineError, UsageError
 from safebasin.judges.openers import AFFIRMATIVE_OPENERS, REFUSAL_OPENERS
 from safebasin.judges.refusal import refusal_phrase
 from safebasin.plane import Point
-from safebasin.preparation import prepare
-from safebasin.scout import ENOUGH, SCOUT, Scout, mean_band, scout
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scout import ENOUGH, SCOUT, Scout, mean_band, scout
 from support import pico, planted
 
 

@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from safebasin.adaptive import scan_adaptively
 from safebasin.certify import Stopping
 from safebasin.certify.scanning import scan_until_decided
 from safebasin.config import ScanConfig
@@ -25,10 +24,11 @@ from safebasin.judges import Footprint, HoldsModel, Judge
 from safebasin.judges.placement import waiting
 from safebasin.judges.protocol import Measure
 from safebasin.plane import Point
-from safebasin.preparation import Prepared, answering, prepare
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
-from safebasin.scanner import scan, scan_shard
+from safebasin.scanning.adaptive import scan_adaptively
+from safebasin.scanning.preparation import Prepared, answering, prepare
+from safebasin.scanning.scan import scan, scan_shard
 from safebasin.spread.executor import Recipe
 from safebasin.spread.ray_actors import Answerer
 from safebasin.spread.shards import Shard

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
-from safebasin.config import LARGEST_SEED, MOST_POINTS, ScanConfig
+from safebasin.config import ScanConfig
 from safebasin.errors import PromptError, UsageError
 from safebasin.prompts import load
 from safebasin.run.atomic import remove_study_leftovers
+from safebasin.setting import LARGEST_SEED, MOST_POINTS
 
 Command = Callable[..., tuple[int, str, str]]
 

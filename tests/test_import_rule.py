@@ -14,25 +14,29 @@ import safebasin
 ROOT = Path(safebasin.__file__).parent
 
 BASE = {
-    "config", "errors", "exchange", "hub", "landscape", "plane", "prompts", "protocol", "run",
-    "stopping", "system_message", "terminal", "thought", "walk",
+    "config", "errors", "exchange", "given_judges", "hub", "landscape", "plane", "prompts",
+    "protocol", "run", "setting", "stopping", "system_message", "terminal", "thought",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,
     {"checkpoint", "weights", "directions"},
     {"engines", "judges"},
     {
+        "attribution",
         "capability",
+        "defences",
+        "judging",
         "plan",
-        "preparation",
         "reference",
         "results",
         "spread",
+        "study",
+        "subject",
         "testbed",
         "thought_plan",
         "truncation",
     },
-    {"adaptive", "scanner", "scout"},
+    {"scanning"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},
     {"evidence", "prediction"},
@@ -91,10 +95,25 @@ def test_a_layer_imports_only_the_layers_beneath(path: Path) -> None:
         "trajectory",
         "conditions",
         "worst_case",
-        "scout",
+        "scanning",
     ):
         allowed |= {"report"}
     assert used <= allowed, f"{room} imports {sorted(used - allowed)}"
+
+
+STUDIES = {"compare", "conditions", "evaluate", "finetune", "trajectory", "worst_case"}
+
+
+def test_studies_share_by_way_of_one_room() -> None:
+    """What two of them need lies in `study/`, so that each can be read by itself."""
+    assert {room_of(path) for path in FILES} > STUDIES
+    found = [
+        f"{path.relative_to(ROOT)} imports {sorted(others)}"
+        for path in FILES
+        if room_of(path) in STUDIES | {"study"}
+        and (others := imports_of(path) & (STUDIES - {room_of(path)}))
+    ]
+    assert found == []
 
 
 def test_only_engines_ask_which_engine_one_is() -> None:
@@ -140,6 +159,21 @@ def test_settings_load_no_torch() -> None:
         "for name in sys.argv[1:]:\n"
         "    importlib.import_module(name)\n"
         "    assert not {'torch', 'transformers'} & set(sys.modules), name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_settings_of_commands_load_nothing_that_takes_time() -> None:
+    """The command line reads all of them before it can show any help."""
+    paths = sorted(ROOT.glob("*/settings.py"))
+    modules = ["safebasin.config", *(f"safebasin.{path.parent.name}.settings" for path in paths)]
+    assert len(modules) >= 7
+    code = (
+        "import importlib, sys\n"
+        "for name in sys.argv[1:]:\n"
+        "    importlib.import_module(name)\n"
+        "    assert not {'torch', 'transformers', 'numpy', 'pydantic'} & set(sys.modules), name\n"
     )
     done = subprocess.run([sys.executable, "-c", code, *modules], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -29,8 +29,9 @@ from safebasin.judges import (
     registry,
 )
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE
+from safebasin.judging import judge_point
 from safebasin.plane import Point
-from safebasin.results import judge_point, look
+from safebasin.results import look
 from safebasin.run import RunFolder
 from support import judged_runs
 

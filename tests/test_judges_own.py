@@ -36,11 +36,12 @@ from safebasin.judges import (
     common_stop_rule,
     verdicts_of,
 )
+from safebasin.judging import judge_names, stored_judges
 from safebasin.plane import Point
-from safebasin.preparation import prepare
-from safebasin.results import judge_names, look, rejudge, stored_judges
+from safebasin.results import look, rejudge
 from safebasin.run import RunFolder, verify
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
 from safebasin.trajectory.preparation import prepare as prepare_trajectory
 from safebasin.trajectory.settings import TrajectoryConfig
 from safebasin.trajectory.study import trace

@@ -19,7 +19,7 @@ from safebasin.judges.rubric import parse
 from safebasin.judges.rubrics import POLICY_1TO5, RUBRICS, STRONGREJECT
 from safebasin.thought import ENDED
 from support.judged_runs import COMPLIANCE, REFUSAL
-from support.loopback import Call, Reply, Server, allow_loopback
+from support.loopback import Call, Reply, Server
 from support.rubric_endpoint import (
     KEY,
     MISBEHAVIOUR,
@@ -28,28 +28,16 @@ from support.rubric_endpoint import (
     exchanges,
     grade,
     honest,
+    loopback_with_key,
     spec_of,
 )
 
 pytest.importorskip("openai")
 
-CONNECT = socket.socket.connect
-
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    allow_loopback(monkeypatch, CONNECT)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    for name in (
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    loopback_with_key(monkeypatch)
 
 
 @pytest.fixture

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from safebasin.cli import console
-from safebasin.preparation import prepare
 from safebasin.results import look, rejudge
+from safebasin.scanning.preparation import prepare
 from support import judged_runs, planted
 from support.judged_runs import COMPLIANCE, REFUSAL
-from support.loopback import Reply, Server, allow_loopback
-from support.rubric_endpoint import KEY, MISBEHAVIOUR, honest, spec_of
+from support.loopback import Reply, Server
+from support.rubric_endpoint import MISBEHAVIOUR, honest, loopback_with_key, spec_of
 
 pytest.importorskip("openai")
 
-CONNECT = socket.socket.connect
 Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    allow_loopback(monkeypatch, CONNECT)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    loopback_with_key(monkeypatch)
 
 
 @pytest.fixture

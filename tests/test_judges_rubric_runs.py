@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,28 +14,15 @@ from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
 from support import judged_runs
 from support.judged_runs import COMPLIANCE, REFUSAL
-from support.loopback import Call, Reply, Server, allow_loopback
-from support.rubric_endpoint import KEY, MISBEHAVIOUR, honest, spec_of
+from support.loopback import Call, Reply, Server
+from support.rubric_endpoint import KEY, MISBEHAVIOUR, honest, loopback_with_key, spec_of
 
 pytest.importorskip("openai")
-
-CONNECT = socket.socket.connect
 
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    allow_loopback(monkeypatch, CONNECT)
-    monkeypatch.setenv("OPENAI_API_KEY", KEY)
-    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
-    for name in (
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    loopback_with_key(monkeypatch)
 
 
 @pytest.fixture

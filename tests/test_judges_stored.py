@@ -20,11 +20,12 @@ from safebasin.judges import (
     stored,
     verdicts_of,
 )
+from safebasin.judging import stored_judges
 from safebasin.plane import Point
-from safebasin.preparation import prepare
-from safebasin.results import look, rejudge, review, stored_judges
+from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
 from support import own_judges
 from support.own_judges import Shy, planted_scan
 

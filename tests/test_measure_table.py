@@ -12,6 +12,7 @@ import pytest
 from safebasin.cli import summary as console
 from safebasin.cli.step_summary import of_scan
 from safebasin.judges import build_all
+from safebasin.judging import adopt, judge_run
 from safebasin.landscape import Estimate
 from safebasin.landscape.resample import Sample
 from safebasin.landscape.table import MEASURES, Measure
@@ -20,7 +21,7 @@ from safebasin.report.card import card
 from safebasin.report.measure_table import measure_table, replaced
 from safebasin.report.page import document, findings
 from safebasin.report.quantities import estimated
-from safebasin.results import Result, adopt, judge_run, look
+from safebasin.results import Result, look
 from safebasin.run import RunFolder
 from support import judged_runs
 from support.run_samples import no_waiting_for_the_disk

@@ -26,8 +26,8 @@ from safebasin.engines.end_tokens import EndTokens
 from safebasin.errors import CheckpointError, DirectionError, SafebasinError
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
-from safebasin.preparation import prepare as prepare_scan
 from safebasin.run import RunFolder
+from safebasin.scanning.preparation import prepare as prepare_scan
 from safebasin.trajectory.preparation import prepare as prepare_trajectory
 from safebasin.trajectory.settings import TrajectoryConfig
 from support import pico

@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from safebasin.compare.parts import Part
 from safebasin.config import ScanConfig
 from safebasin.errors import PromptError, RunError, RunMismatch, UsageError
 from safebasin.evaluate.preparation import ORIGIN
-from safebasin.preparation import prepare
 from safebasin.prompts import PUBLISHED, load
 from safebasin.prompts.identity import content_digest, own_name, proven, shown_name
 from safebasin.prompts.published import BY_NAME
@@ -21,7 +19,9 @@ from safebasin.report import card as cards
 from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
+from safebasin.study.parts import Part
 from support import judged_runs
 from support.judged_runs import REFUSAL
 from support.run_samples import no_waiting_for_the_disk

@@ -11,8 +11,8 @@ from safebasin.config import ScanConfig
 from safebasin.errors import PromptError, UsageError
 from safebasin.evaluate.preparation import prepare as prepare_evaluation
 from safebasin.evaluate.settings import EvaluateConfig
-from safebasin.preparation import prepare
 from safebasin.prompts import load
+from safebasin.scanning.preparation import prepare
 from support import pico
 
 LABELLED = Path(__file__).parents[2] / "shared" / "data" / "labelled"

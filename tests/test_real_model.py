@@ -109,9 +109,9 @@ def test_a_point_of_the_line_asked_again_is_judged_the_same(tmp_path: Path) -> N
     """The point at the wall, where refusals and attack successes are mixed."""
     from safebasin.config import ScanConfig
     from safebasin.plane import Point
-    from safebasin.preparation import prepare
     from safebasin.results import stored_judges
     from safebasin.run import RunFolder
+    from safebasin.scanning.preparation import prepare
 
     committed = json.loads(RESULT.read_text(encoding="utf-8"))["verdicts"]
     letters = committed["judges"]["llm-landscape"]

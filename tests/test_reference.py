@@ -15,8 +15,8 @@ from safebasin.engines import Sampling
 from safebasin.errors import EngineError
 from safebasin.exchange import Exchange
 from safebasin.judges import Coherence, OutcomeJudge, build
+from safebasin.judging import judge_run
 from safebasin.plane import Point
-from safebasin.preparation import prepare
 from safebasin.prompts import Prompt, load
 from safebasin.reference import (
     REFERENCE,
@@ -28,9 +28,10 @@ from safebasin.reference import (
     undisplaced_answers,
     unsettle,
 )
-from safebasin.results import judge_run, look, rejudge
+from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
 from support import judged_runs
 
 SMALL = ScanConfig(seeds=(0,), steps=4, limit=6, judges=("outcome", "llm-landscape"))

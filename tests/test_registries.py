@@ -1,4 +1,4 @@
-"""What holds for all that can be named: directions, judges, prompt sets, engines, protocols.
+"""What holds for all that can be named: directions, judges, methods, prompt sets, engines.
 
 Whoever adds one and forgets a place finds its name in what fails here.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import math
 import pkgutil
 import re
 from collections.abc import Callable
@@ -17,10 +18,13 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from safebasin import directions
+from safebasin import attribution, defences, directions
+from safebasin.attribution.kinds import ATTRIBUTIONS
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
+from safebasin.defences.kinds import DEFENCES
+from safebasin.defences.safe_lora import SafeLora
 from safebasin.directions import KINDS, gaussian, rebuild
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
@@ -37,7 +41,11 @@ from safebasin.plane import Point
 from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, Prompt, load
 from safebasin.protocol import peng2024
 from safebasin.report.page.findings import RANDOM
+from safebasin.subject.rows import Message, Row, Rows
+from safebasin.subject.subject import Subject
 from safebasin.weights import Direction, Weights
+from safebasin.weights.masks import Mask
+from safebasin.weights.subspaces import HeldSubspace
 from support import pico
 
 DOCS = {
@@ -64,6 +72,18 @@ def drawn(weights: Weights, seed: int = 0) -> Direction:
     return directions.Gaussian(seed, weights)
 
 
+def half(weights: Weights) -> Mask:
+    """A mask of every other entry."""
+    found = {p.name: torch.arange(math.prod(p.shape)).reshape(p.shape) for p in weights.parameters}
+    return Mask({name: numbers % 2 == 0 for name, numbers in found.items()}, name="half")
+
+
+def subspace(weights: Weights) -> HeldSubspace:
+    """The first three coordinates of what enters each matrix."""
+    matrices = [p for p in weights.parameters if len(p.shape) == 2]
+    return HeldSubspace("first", "input", {p.name: torch.eye(p.shape[1], 3) for p in matrices})
+
+
 SAMPLES: dict[str, Sample] = {
     "adapter": lambda w, at: directions.Adapter(pico.adapter(at / "base", at / "adapter"), w),
     "combination": lambda w, at: directions.Combination(
@@ -75,9 +95,13 @@ SAMPLES: dict[str, Sample] = {
     "held": lambda w, at: directions.Held(
         "found", {p.name: torch.full(p.shape, 1 / 3) for p in w.parameters}
     ),
+    "masked": lambda w, at: directions.Masked(drawn(w), half(w)),
     "orthogonal": lambda w, at: directions.Orthogonal(drawn(w, 1), drawn(w)),
+    "projected": lambda w, at: directions.Projected(drawn(w), subspace(w), complement=True),
+    "pruned": lambda w, at: directions.Pruned(half(w), w),
     "rounded": lambda w, at: directions.Resident(drawn(w), w, dtype=torch.bfloat16),
     "toward": lambda w, at: directions.Toward(other(at), w),
+    "truncated": lambda w, at: directions.Truncated(drawn(w), 2),
 }
 """One direction of each kind over the weights of the checkpoint in the folder `base`."""
 
@@ -235,6 +259,112 @@ class TestEngines:
         [(_, two)] = made.answers([Point()], prompts, sampling)
         assert [exchange.response for exchange in one] == [exchange.response for exchange in two]
         assert weights.checksum() == before
+
+
+def modules_of(package: Any) -> list[Any]:
+    return [
+        importlib.import_module(f"{package.__name__}.{one.name}")
+        for one in pkgutil.iter_modules(package.__path__)
+    ]
+
+
+def classes_with(package: Any, method: str) -> set[type]:
+    """The classes of a package that have a method, without its protocols."""
+    return {
+        found
+        for module in modules_of(package)
+        for found in vars(module).values()
+        if isinstance(found, type)
+        and found.__module__ == module.__name__
+        and hasattr(found, method)
+        and not getattr(found, "_is_protocol", False)
+    }
+
+
+ROWS = [
+    Rows(name, (Row((Message("user", name), Message("assistant", "No.")), f"{name} 1"),))
+    for name in ("safety", "utility")
+]
+
+
+@pytest.fixture(scope="module")
+def tuned(home: Path) -> Subject:
+    """An adapter over the model in the folder `base`, beside which `unaligned` lies."""
+    pico.save(home / "unaligned", seed=5)
+    adapter = pico.adapter(home / "base", home / "tuned")
+    return Subject.load(Checkpoint(str(home / "base"), str(adapter)))
+
+
+class TestAttributions:
+    def test_each_class_is_listed_under_its_kind(self) -> None:
+        assert classes_with(attribution, "locate") == set(ATTRIBUTIONS.values())
+        assert {kind for kind, one in ATTRIBUTIONS.items() if one.kind != kind} == set()
+
+    @pytest.mark.parametrize("kind", sorted(ATTRIBUTIONS))
+    def test_each_says_what_it_is_and_by_which_paper(self, kind: str) -> None:
+        assert CITED.search(ATTRIBUTIONS[kind].reference)
+        assert len(ATTRIBUTIONS[kind].__doc__ or "") > 60
+        assert f"`{kind}`" in DOCS["extending.md"]
+
+    @pytest.mark.parametrize("kind", sorted(ATTRIBUTIONS))
+    def test_it_leaves_the_model_as_it_was(self, kind: str, tuned: Subject) -> None:
+        method, before = ATTRIBUTIONS[kind](), tuned.weights.checksum()
+        found: Any = method.locate(tuned, *ROWS)
+        assert tuned.weights.checksum() == before
+        spec = json.loads(json.dumps(found.spec()))
+        assert spec == {**spec, **method.spec(), "kind": kind}
+        assert spec["model"] == tuned.checkpoint.name
+        again: Any = ATTRIBUTIONS[kind]().locate(tuned, *ROWS)
+        for parameter in found.parameters:
+            tensor = found.tensor(parameter)
+            assert tensor.dtype == torch.float32
+            assert tuple(tensor.shape) == parameter.shape
+            assert torch.equal(tensor, again.tensor(parameter))
+
+
+DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
+    "safe-lora": lambda at: SafeLora(str(at / "base"), str(at / "unaligned"), threshold=1.1),
+}
+"""One defence of each kind, of the model that `tuned` is."""
+
+
+class TestDefences:
+    def test_each_class_is_listed_under_its_kind(self) -> None:
+        shapes = ("direction", "applied", "gradients")
+        made = set[type]().union(*(classes_with(defences, shape) for shape in shapes))
+        assert made == set(DEFENCES.values())
+        assert {kind for kind, one in DEFENCES.items() if one.kind != kind} == set()
+
+    def test_each_kind_is_held_to_what_follows(self) -> None:
+        assert set(DEFENCE_SAMPLES) == set(DEFENCES)
+
+    @pytest.mark.parametrize("kind", sorted(DEFENCES))
+    def test_each_says_what_it_is_and_by_which_paper(self, kind: str) -> None:
+        assert CITED.search(DEFENCES[kind].reference)
+        assert CITED.search(DEFENCES[kind].__doc__ or "")
+        assert f"`{kind}`" in DOCS["extending.md"]
+
+    @pytest.mark.parametrize("kind", sorted(DEFENCES))
+    def test_at_zero_the_model_is_itself(self, kind: str, tuned: Subject, home: Path) -> None:
+        defence, before = DEFENCE_SAMPLES[kind](home), tuned.weights.checksum()
+        assert json.loads(json.dumps(defence.spec()))["kind"] == kind
+        if hasattr(defence, "direction"):
+            direction = defence.direction(tuned)
+            assert direction.name == rebuild(direction.spec(), tuned.weights).name
+            around = [tuned.weights.displaced([(c, direction)]) for c in (0.0, 1.0)]
+        elif hasattr(defence, "applied"):
+            around = [defence.applied(tuned, strength) for strength in (0.0, 1.0)]
+        else:
+            return
+        ids = torch.tensor([[9, 8, 7]])
+        answer = tuned.model(ids).logits
+        with around[0]:
+            assert torch.equal(tuned.model(ids).logits, answer)
+            assert tuned.weights.checksum() == before
+        with around[1]:
+            assert not torch.equal(tuned.model(ids).logits, answer)
+        assert torch.equal(tuned.model(ids).logits, answer)
+        assert tuned.weights.checksum() == before
 
 
 def test_the_protocol_is_documented_with_its_paper() -> None:

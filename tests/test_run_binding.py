@@ -14,8 +14,9 @@ import pytest
 from safebasin.errors import RunError
 from safebasin.exchange import Verdict
 from safebasin.judges import build
+from safebasin.judging import judge_point
 from safebasin.plane import Axis, Plane, Point
-from safebasin.results import judge_point, rejudge, review
+from safebasin.results import rejudge, review
 from safebasin.run import RunFolder, records, strictjson, verify
 from safebasin.run.atomic import write_atomic
 from safebasin.run.manifest import plane_to_json
@@ -267,7 +268,7 @@ class TestFiles:
             # Another lexicon, whose judge may be refused: until it is written, the old one holds.
             with RunFolder.open(run, other) as opened:
                 assert problems(run) == []
-                monkeypatch.setattr("safebasin.run.folder.write_atomic", write)
+                monkeypatch.setattr("safebasin.run.stored_files.write_atomic", write)
                 with suppress(RuntimeError):
                     opened.record_text("lexicon.txt", "words")
                 monkeypatch.undo()

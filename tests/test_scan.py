@@ -16,11 +16,12 @@ import pytest
 from safebasin.config import EngineName, ScanConfig
 from safebasin.errors import CheckpointError, RunMismatch
 from safebasin.plane import Point
-from safebasin.preparation import prepare
 from safebasin.results import rejudge, review
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
-from safebasin.scanner import Silent, scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
+from safebasin.study.observer import Silent
 from support import pico, planted
 
 FAMILIES = ["llama", "qwen3", "gemma", "mistral", "phi", "gpt2"]

@@ -14,9 +14,9 @@ from safebasin.engines.fast.engine import FastEngine
 from safebasin.errors import UsageError
 from safebasin.judges import KeywordJudge, OutcomeJudge, RefusalJudge, common_stop_rule
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE
-from safebasin.preparation import prepare
 from safebasin.run import RunFolder
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
 from support import pico
 
 Command = Callable[..., tuple[int, str, str]]

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from safebasin.errors import RunError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import build
+from safebasin.judging import judge_point
 from safebasin.plane import Axis, Plane, Point
 from safebasin.report import card as cards
 from safebasin.report.card import plain, plain_code
 from safebasin.report.export import export, rows
-from safebasin.results import judge_point, look, rejudge
+from safebasin.results import look, rejudge
 from safebasin.run import RunFolder, verify
 from support import judged_runs
 from support.judged_runs import REFUSAL

@@ -25,11 +25,11 @@ from safebasin.engines import Sampling
 from safebasin.errors import EngineError, RunBusy, UsageError
 from safebasin.exchange import Exchange
 from safebasin.plane import Axis, Plane, Point, outward
-from safebasin.preparation import Prepared, prepare
 from safebasin.prompts import Prompt
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
-from safebasin.scanner import scan, scan_shard
+from safebasin.scanning.preparation import Prepared, prepare
+from safebasin.scanning.scan import scan, scan_shard
 from safebasin.spread.dealing import dealt
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers
@@ -198,13 +198,13 @@ def test_a_scan_by_workers_is_the_scan(tmp_path: Path) -> None:
 def test_workers_are_for_small_models_with_much_to_ask(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("safebasin.preparation.available_cores", lambda: 4)
+    monkeypatch.setattr("safebasin.study.spread.available_cores", lambda: 4)
     prepared = prepare(config_of(tmp_path, "run", workers=None))
     assert prepared.workers() == 1
-    monkeypatch.setattr("safebasin.preparation.WORTH_WORKERS", 10)
+    monkeypatch.setattr("safebasin.study.spread.WORTH_WORKERS", 10)
     assert prepared.workers() == 4
     assert prepared.plan().workers == 4
-    monkeypatch.setattr("safebasin.preparation.SMALL_MODEL", 10)
+    monkeypatch.setattr("safebasin.study.spread.SMALL_MODEL", 10)
     assert prepared.workers() == 1
 
 
@@ -343,14 +343,6 @@ def test_a_cluster_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> Non
     assert f"cannot be reached at '{address}'" in done.stderr
     assert "--ray-address" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
-    module = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
-    module.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield module
-    module.shutdown()
 
 
 def prepared_for_ray(tmp_path: Path, out: str, **changes: Any) -> Prepared:

@@ -21,7 +21,6 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from safebasin.cli.options import begin
-from safebasin.compare.parts import Part, finished, unmeasured
 from safebasin.compare.preparation import prepare as prepare_comparison
 from safebasin.compare.settings import CompareConfig
 from safebasin.compare.sharding import compare_shard
@@ -44,16 +43,17 @@ from safebasin.prompts import Prompt
 from safebasin.run import RunFolder
 from safebasin.run.manifest import load_manifest
 from safebasin.run.verify import verify
-from safebasin.scanner import Silent
 from safebasin.spread import workers
 from safebasin.spread.dealing import dealt, portions
 from safebasin.spread.executor import Recipe
 from safebasin.spread.shards import Shard
-from safebasin.spread.study import Spread
+from safebasin.study import work as work_module
+from safebasin.study.observer import Silent
+from safebasin.study.parts import Part, finished, unmeasured
+from safebasin.study.spread import Spread
 from safebasin.trajectory.preparation import prepare as prepare_trajectory
 from safebasin.trajectory.settings import TrajectoryConfig
 from safebasin.trajectory.study import trace, trace_shard
-from safebasin.worst_case import study as search_module
 from safebasin.worst_case.preparation import prepare as prepare_search
 from safebasin.worst_case.settings import WorstCaseConfig
 from safebasin.worst_case.study import search
@@ -363,7 +363,9 @@ def elsewhere(recipe: Recipe) -> Any:
     return made.made()
 
 
-def recipes(models: dict[str, Path], scan: ScanConfig) -> Iterator[tuple[Spread, Any, list[Part]]]:
+def recipes(
+    models: dict[str, Path], scan: ScanConfig
+) -> Iterator[tuple[Spread[Exchange], Any, list[Part]]]:
     """What an actor builds by, the engine that it rebuilds, and what it is asked."""
     found = comparison(models, scan)
     yield found.spread, found.engine, list(found.parts)
@@ -371,11 +373,10 @@ def recipes(models: dict[str, Path], scan: ScanConfig) -> Iterator[tuple[Spread,
     yield found.spread, found.engine, list(found.parts)
     found = ways_of(models, scan)
     for one in found.conditions:
-        yield found.spread(one), one.engine, [one.part]
+        yield one.spread, one.engine, [one.part]
     found = evaluation(models, scan, samples=2, temperature=0.7)
-    for sample in (1, 2):
-        engine = found.target.engine(found.config, sample)
-        yield found.spread(sample), engine, found.parts(sample)
+    for sample in found.samples:
+        yield sample.spread, sample.engine, list(sample.parts)
 
 
 def test_another_process_builds_the_same_engine(models: dict[str, Path], tmp_path: Path) -> None:
@@ -391,14 +392,14 @@ def test_another_process_builds_the_same_engine(models: dict[str, Path], tmp_pat
 
 def test_an_actor_of_a_search_reads_what_was_found(models: dict[str, Path], tmp_path: Path) -> None:
     built: list[Any] = []
-    spread = search_module.Spread
+    spread = work_module.Spread
 
     def noted(config: ScanConfig, recipe: Any) -> Any:
         built.append(recipe)
         return spread(config, recipe)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(search_module, "Spread", noted)
+        patch.setattr(work_module, "Spread", noted)
         search(worst(models, scan_of(models, tmp_path / "run")))
     names = {recipe.arguments[1] for recipe in built}
     assert names == {"worst-case", "gradient", "gaussian-0"}
@@ -502,14 +503,6 @@ def test_something_is_said_before_anything_heavy_is_imported(
     monkeypatch.undo()
     begin()
     assert capsys.readouterr().err == ""
-
-
-@pytest.fixture(scope="module")
-def ray() -> Iterator[Any]:
-    module = pytest.importorskip("ray", reason="Ray is not installed (extra ray)")
-    module.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
-    yield module
-    module.shutdown()
 
 
 @RAY_WARNINGS

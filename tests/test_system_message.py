@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from safebasin.cli.options import parse_limit, parse_system
 from safebasin.engines.template import Template
 from safebasin.errors import TemplateError, UsageError
 from safebasin.prompts import Prompt, PromptSet
@@ -19,6 +18,8 @@ from safebasin.report.card import card
 from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest
+from safebasin.setting import parse_limit
+from safebasin.system_message import system_message
 from support import judged_runs, pico
 from support.run_samples import no_waiting_for_the_disk
 
@@ -86,13 +87,12 @@ def test_an_empty_message_that_a_template_replaces_is_an_error(
 
 
 def test_what_system_means() -> None:
-    assert parse_system(None) is None
-    assert parse_system("template") is None
-    assert parse_system("empty") == ""
-    assert parse_system("Be brief.") == "Be brief."
-    assert str(parse_system("peng2024:roleplay")).startswith("You are no longer")
+    assert system_message("template") is None
+    assert system_message("empty") == ""
+    assert system_message("Be brief.") == "Be brief."
+    assert str(system_message("peng2024:roleplay")).startswith("You are no longer")
     with pytest.raises(UsageError, match="no system message 'peng2024:x'"):
-        parse_system("peng2024:x")
+        system_message("peng2024:x")
 
 
 @pytest.mark.parametrize(

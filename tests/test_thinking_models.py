@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from safebasin.adaptive import scan_adaptively
 from safebasin.capability.likelihood import ChoiceProbe
 from safebasin.capability.lm_eval import LmEvalProbe, LmEvalTask
 from safebasin.capability.probe import Bench
@@ -25,14 +24,15 @@ from safebasin.errors import DirectionError, EngineError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.judges import KeywordJudge, Lexicon, build, rebuild
 from safebasin.plane import Point
-from safebasin.preparation import Prepared, prepare
 from safebasin.prompts.expected import right_answers
 from safebasin.prompts.prompt import Prompt
 from safebasin.report.export import rows
 from safebasin.results import rejudge
 from safebasin.run import RunFolder, records
-from safebasin.scanner import scan
-from safebasin.scout import scout
+from safebasin.scanning.adaptive import scan_adaptively
+from safebasin.scanning.preparation import Prepared, prepare
+from safebasin.scanning.scan import scan
+from safebasin.scanning.scout import scout
 from safebasin.stopping import StopRule
 from safebasin.thought import CUT, ENDED, KNOWN
 from safebasin.worst_case.scores import FirstToken

@@ -16,7 +16,7 @@ from safebasin.config import ScanConfig
 from safebasin.errors import DirectionError, UsageError
 from safebasin.report.studies import TRAJECTORY
 from safebasin.run import verify
-from safebasin.scanner import Silent
+from safebasin.study.observer import Silent
 from safebasin.trajectory.preparation import prepare
 from safebasin.trajectory.settings import TrajectoryConfig, in_order
 from safebasin.trajectory.study import trace

@@ -23,12 +23,12 @@ from safebasin.judges.keywords import ARDITI
 from safebasin.judges.refusal_reach import first_tokens, refusal_reader, tokens_needed
 from safebasin.landscape.truncation import Cut, stored_text, tokens_before
 from safebasin.plane import Axis, Plane
-from safebasin.preparation import prepare
 from safebasin.report.page import document
 from safebasin.results import Result, look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
 from safebasin.truncation import FURTHER, longer_limit, store_further, truncation_of
 from support.run_samples import no_waiting_for_the_disk
 

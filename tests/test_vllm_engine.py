@@ -25,10 +25,10 @@ from safebasin.exchange import Exchange
 from safebasin.judges.keywords import LLM_LANDSCAPE
 from safebasin.plan import estimate
 from safebasin.plane import Point
-from safebasin.preparation import prepare
 from safebasin.prompts import Prompt, load
 from safebasin.run import RunFolder
-from safebasin.scanner import scan
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
 from safebasin.stopping import StopRule
 from safebasin.weights import Weights
 from support import pico

@@ -14,10 +14,10 @@ from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.landscape import ASSUMED, Landscape, Survey
 from safebasin.plane import Axis, Plane, Point
-from safebasin.preparation import prepare
 from safebasin.results import review
-from safebasin.scanner import scan
-from safebasin.walk import Walk
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
+from safebasin.scanning.walk import Walk
 from support import pico, planted
 
 LINE = Plane((Axis.symmetric("a", 0.5, 10),))

@@ -18,7 +18,7 @@ from safebasin.engines.template import Template
 from safebasin.errors import DirectionError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.prompts import Prompt
-from safebasin.scanner import Silent
+from safebasin.study.observer import Silent
 from safebasin.weights import Weights
 from safebasin.worst_case.ascent import ascend, gradient, gradient_direction
 from safebasin.worst_case.preparation import prepare

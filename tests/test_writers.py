@@ -14,7 +14,6 @@ import torch
 from matplotlib.figure import Figure
 
 import safebasin
-from safebasin.compare.parts import unmeasured
 from safebasin.directions import Held
 from safebasin.errors import RunError
 from safebasin.finetune.folder import TrainingFolder
@@ -24,6 +23,7 @@ from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from safebasin.run.atomic import make_folder, of_library, write_atomic, write_by
 from safebasin.run.sittings import read_sittings
+from safebasin.study.parts import unmeasured
 from support import judged_runs
 
 SECRET = b"somebody's own file\n"
@@ -215,7 +215,7 @@ OWN_WAY = {
     "engines/vllm/lora_requests.py": "writes into a private temporary folder",
     "report/inspect_log.py": "writes a draft into a private temporary folder",
     "report/style.py": "draws into memory",
-    "directions/held.py": "writes the draft that `write_by` asks for",
+    "weights/tensor_files.py": "writes the draft that `write_by` asks for",
     "testbed/folders.py": "saves models of its own making into new folders",
     "judges/lexicon.py": "only its name is `save`",
     "run/folder.py": "only its own `write_text`, which goes through the writer",

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from safebasin.plane import Axis as Axis
     from safebasin.plane import Plane as Plane
     from safebasin.plane import Point as Point
-    from safebasin.preparation import prepare as prepare
     from safebasin.prompts import Prompt as Prompt
     from safebasin.prompts import PromptSet as PromptSet
     from safebasin.results import Result as Result
@@ -41,7 +40,8 @@ if TYPE_CHECKING:
     from safebasin.results import review as review
     from safebasin.run import RunFolder as RunFolder
     from safebasin.run import verify as verify
-    from safebasin.scanner import scan as scan
+    from safebasin.scanning.preparation import prepare as prepare
+    from safebasin.scanning.scan import scan as scan
     from safebasin.weights import Weights as Weights
 
 _HOMES = {
@@ -62,11 +62,11 @@ _HOMES = {
     "landscape.intervals": ["Estimate"],
     "landscape": ["Landscape", "Survey"],
     "plane": ["Axis", "Plane", "Point"],
-    "preparation": ["prepare"],
+    "scanning.preparation": ["prepare"],
     "prompts": ["Prompt", "PromptSet"],
     "results": ["Result", "rejudge", "review"],
     "run": ["RunFolder", "verify"],
-    "scanner": ["scan"],
+    "scanning.scan": ["scan"],
     "weights": ["Weights"],
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -7,11 +7,31 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal
 
 from safebasin.errors import UsageError
+from safebasin.given_judges import (
+    GivenJudge,
+    RecordedJudge,
+    judge_to_json,
+    judges_from_json,
+    require_several,
+)
 from safebasin.plane import Axis, Plane
 from safebasin.protocol import peng2024
+from safebasin.setting import (
+    LARGEST_SEED,
+    MOST_POINTS,
+    PromptsKind,
+    described,
+    parse_limit,
+    parse_lists,
+    parse_names,
+    parse_prompts_kind,
+    parse_seeds,
+    setting,
+)
+from safebasin.system_message import system_message
 from safebasin.thought import Marks, parse_marks
 
 DEFAULT_MODEL = "testbed:aligned"
@@ -25,144 +45,178 @@ Law = Literal["stream", "counter"]
 Tied = Literal["once", "reference"]
 EngineName = Literal["fast", "plain", "vllm"]
 Mode = Literal["auto", "pool", "in-place"]
-PromptsKind = Literal["harmful", "benign"]
-PROMPTS_KINDS: tuple[PromptsKind, ...] = ("harmful", "benign")
 ExecutorName = Literal["local", "ray"]
-
-MOST_POINTS = 100_000
-"""Of one scan: more than any has measured, and a plan of so many is still made in seconds."""
-LARGEST_SEED = 2**63 - 1
 
 PLATEAU_POINTS = 2
 """After how many consecutive broken points a side counts as broken all the way."""
 
 
-@runtime_checkable
-class GivenJudge(Protocol):
-    """What settings know of a judge that is an object; `safebasin.judges.Judge` is the whole."""
-
-    @property
-    def name(self) -> str: ...
-
-    def spec(self) -> Mapping[str, object]: ...
-
-
-@dataclass(frozen=True)
-class RecordedJudge:
-    """A judge as settings in a file tell of it.
-
-    `given` is the name or the import path that leads to it; None for one that was an object, of
-    which `stored` is the specification.
-    """
-
-    name: str
-    given: str | None = None
-    stored: Mapping[str, object] | None = None
-
-    def spec(self) -> Mapping[str, object]:
-        return self.stored or {}
-
-
+@described
 @dataclass(frozen=True)
 class ScanConfig:
     """Everything a scan can be told. The defaults follow Peng et al. (2024), Sec. 3 and 4.
 
-    model            folder, hub id, `base+adapter@revision`, or a packaged `testbed:` name
-    axes             1 for a line along each direction, 2 for a plane along each pair of them
-    radius, steps    the grid: steps + 1 values on [-radius, radius] along each axis; a coefficient
-                     is a displacement relative to each tensor's Frobenius norm
-    seeds            of the random directions; with two axes consecutive seeds form a plane
-    directions       files of saved directions, which take the place of random ones
-    direction_scale  by what saved directions are multiplied (steps / multiplier for directions
-                     of the reference code, which are stored per step)
-    normalise        random noise is scaled to the norm of each tensor, or of each output row
-    law              how that noise is drawn: as one `stream` of numbers, or by a `counter`, each
-                     number by itself, which is quicker and on a GPU stores no direction
-    include, exclude patterns of parameter names to displace, or not to; layers as in `4-7`
-    tied             tied tensors move `once`, or twice as in the reference code
-    prompts, column  packaged name or file, and the column that holds the prompts
-    prompts_kind     whether the prompts are harmful or benign; None for what the file says
-    limit            a seeded sample of so many prompts; 0 for all of them
-    first            whether these are the first rows of the file instead, as the paper's 80 are
-    system, template the system message ("" for an empty one, None for what the chat template has),
-                     and the chat template (`raw`, a file, or a name of the paper's)
-    date             the day, as in 2026-11-27, that a chat template is told which asks for it; None
-                     for the one that the run folder records, else today
-    thought          what the model's thoughts stand between, as `OPEN...CLOSE`; None for the marks
-                     that are known (`safebasin.thought`)
-    max_new_tokens   None for the model's own default, else 128
-    dtype, device    None for float32 on a CPU and the checkpoint's own dtype on a GPU
-    batch            rows a batch; None for what is useful and fits in memory
-    engine           `fast`; `plain`, the yardstick that it is held against; or `vllm`, where that
-                     is installed
-    mode             of the fast engine: rows of many points in a `pool`, one point after another
-                     `in-place`, or `auto` for what is expected to be faster
-    drafts           whether answers are drafted and verified; None where it is measured to pay
-    stop_at_plateau  whether to stop walking outward on each side of a line after `plateau_points`
-                     consecutive points with an ASR of at least 99 %, and assume the rest
-    workers          processes that answer; None for one a core where the model is small, on a CPU,
-                     and there is much to ask; with Ray, actors, None for one a GPU, or core
-    executor         `local`, or the actors of a `ray` cluster
-    ray_address      of a running cluster; None starts one on this machine
-    shard            `i/N`: measure this part of the points only
-    full_responses   whether answers go on where the verdicts of all judges are decided
-    judges           names, import paths such as `package.module:name`, or objects of the protocol
-                     `safebasin.judges.Judge`; the first one gives the headline numbers
-    capability       what else is measured at every point: `safebasin.capability` has the forms
-    capability_limit a seeded sample of so many questions or windows, the first documents of a
-                     task of lm-eval; 0 for all
-    capability_tasks a folder with lm-eval tasks of one's own
-    tolerance        the ASR up to which a point counts as inside the basin, in [0, 1)
-    protocol         `peng2024` where all settings are those of the paper, as
-                     `protocol.peng2024.follow` makes them
-    out              the run folder; None for one under runs/ named after the configuration
+    The settings as the command line has them stand below. From Python `system` is "" for an empty
+    message and None for what the chat template has, and a judge may be an object of the protocol
+    `safebasin.judges.Judge`. With two axes consecutive seeds form a plane.
     """
 
-    model: str = DEFAULT_MODEL
-    axes: int = 1
-    radius: float = 0.5
-    steps: int = 20
-    seeds: tuple[int, ...] | None = None
-    directions: tuple[str, ...] = ()
-    direction_scale: float = 1.0
-    normalise: Normalise = "tensor"
-    law: Law = "stream"
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    layers: str | None = None
-    tied: Tied = "once"
-    prompts: str = DEFAULT_PROMPTS
-    column: str | None = None
-    prompts_kind: PromptsKind | None = None
-    limit: int = 80
+    model: str = setting(
+        DEFAULT_MODEL,
+        "A model folder, a GGUF file, a hub id, base+adapter@revision, or a packaged testbed: "
+        "name.",
+        argument=True,
+        studies=True,
+    )
+    axes: int = setting(1, "1: a line along each direction. 2: a plane along each pair.")
+    radius: float = setting(0.5, "How far to go, relative to the Frobenius norm of each tensor.")
+    steps: int = setting(
+        20, "Steps along each axis; an even number, one more point than that on [-radius, radius]."
+    )
+    seeds: tuple[int, ...] | None = setting(
+        None,
+        "How many random directions (3), or which (0,1,7). [default: 3, or 2]",
+        parse=parse_seeds,
+    )
+    directions: tuple[str, ...] = setting(
+        (), "A file of a saved direction, in place of random ones; repeatable.", path=True
+    )
+    direction_scale: float = setting(
+        1.0,
+        "By what saved directions are multiplied: steps / multiplier for those of the reference "
+        "code, which are stored per step.",
+    )
+    normalise: Normalise = setting(
+        "tensor", "Scale noise to the norm of each tensor, or of each output row."
+    )
+    law: Law = setting(
+        "stream",
+        "Draw noise as one stream, or by a counter: each number by itself, quicker, and on a GPU "
+        "without storing it.",
+    )
+    include: tuple[str, ...] = setting((), "Pattern of parameters to displace; repeatable.")
+    exclude: tuple[str, ...] = setting((), "Pattern of parameters to leave; repeatable.")
+    layers: str | None = setting(None, "Layers to displace, such as 4-7 or 0,2.")
+    tied: Tied = setting("once", "Tied tensors move once, or twice as in the reference code.")
+    prompts: str = setting(
+        DEFAULT_PROMPTS,
+        "Prompts: a set by name, NAME=FILE, or a CSV, JSONL or TXT file.",
+        studies=True,
+    )
+    column: str | None = setting(
+        None, "The column that holds the prompts, if not recognised.", studies=True
+    )
+    prompts_kind: PromptsKind | None = setting(
+        None,
+        "Whether the prompts are harmful or benign. [default: as the file says]",
+        parse=parse_prompts_kind,
+        studies=True,
+    )
+    limit: int = setting(
+        80,
+        "A seeded sample of so many prompts of each set, or first:N rows of its file; 0 for all.",
+        parse=parse_limit,
+        studies=True,
+    )
     first: bool = False
-    sample_seed: int = 0
-    system: str | None = None
-    template: str | None = None
-    date: str | None = None
-    thought: str | None = None
-    max_new_tokens: int | None = None
-    dtype: str | None = None
-    device: str | None = None
-    batch: int | None = None
-    engine: EngineName = "fast"
-    mode: Mode = "auto"
-    drafts: bool | None = None
-    workers: int | None = None
-    executor: ExecutorName = "local"
-    ray_address: str | None = None
-    shard: str | None = None
-    stop_at_plateau: bool = False
-    plateau_points: int = PLATEAU_POINTS
-    full_responses: bool = False
-    judges: tuple[str | GivenJudge, ...] = DEFAULT_JUDGES
-    capability: tuple[str, ...] = ()
-    capability_limit: int = 0
-    capability_tasks: str | None = None
-    tolerance: float = 0.10
-    trust_remote_code: bool = False
-    protocol: str | None = None
-    out: str | None = None
+    sample_seed: int = setting(0, "The seed of that sample.")
+    system: str | None = setting(
+        None,
+        "The system message; template: as the chat template has it; empty: an empty one; a name of "
+        "the paper's, such as peng2024:llama2. [default: template]",
+        parse=system_message,
+        studies=True,
+    )
+    template: str | None = setting(
+        None,
+        "A Jinja chat template file, a folder with one, or raw. [default: the model's, or base's]",
+        studies=True,
+    )
+    date: str | None = setting(
+        None,
+        "The day that a chat template is told which puts in the date, as in 2026-11-27. "
+        "[default: the day on which the run began]",
+        studies=True,
+    )
+    thought: str | None = setting(
+        None,
+        "What thoughts stand between, as '<plan>...</plan>'. [default: known marks]",
+        studies=True,
+    )
+    max_new_tokens: int | None = setting(
+        None, "Tokens an answer may have. [default: the model's, or 128]", studies=True
+    )
+    dtype: str | None = setting(
+        None,
+        "float32, bfloat16 or float16. [default: float32 on a CPU, else the model's]",
+        studies=True,
+    )
+    device: str | None = setting(
+        None, "cpu, cuda, cuda:1, mps. [default: a GPU if there is one]", studies=True
+    )
+    batch: int | None = setting(None, "Prompts in a batch. [default: what fits]", studies=True)
+    engine: EngineName = setting(
+        "fast", "fast; plain, the yardstick that it is held against; or vllm.", studies=True
+    )
+    mode: Mode = setting(
+        "auto", "auto, pool (rows of many points in a batch) or in-place (one by one)."
+    )
+    drafts: bool | None = setting(
+        None,
+        "Draft answers and verify them. [default: where it is measured to pay]",
+        name="--drafts/--no-drafts",
+    )
+    workers: int | None = setting(
+        None, "Processes that answer. [default: one a core for a small model]", studies=True
+    )
+    executor: ExecutorName = setting(
+        "local", "local, or ray: the actors of a Ray cluster.", studies=True
+    )
+    ray_address: str | None = setting(
+        None, "A running cluster. [default: one on this machine]", studies=True
+    )
+    shard: str | None = setting(
+        None, "i/N: measure this part only, beside other jobs on the same --out.", studies=True
+    )
+    stop_at_plateau: bool = setting(
+        False, "On each side, leave out what lies beyond broken points."
+    )
+    plateau_points: int = setting(
+        PLATEAU_POINTS, "After how many consecutive points with an ASR of 99 %."
+    )
+    full_responses: bool = setting(False, "Keep whole answers, which other judges can read later.")
+    judges: tuple[str | GivenJudge, ...] = setting(
+        DEFAULT_JUDGES,
+        "Judges by name, or MODULE:NAME of your own; the first gives the headline.",
+        name="--judge",
+        parse=parse_names,
+        studies=True,
+    )
+    capability: tuple[str, ...] = setting(
+        (),
+        "Measure at every point, too: testbed:capability, testbed:choice, a file of questions, "
+        "perplexity:FILE, lm-eval:TASK[:FEWSHOT]; commas between several.",
+        parse=parse_lists,
+        many=True,
+    )
+    capability_limit: int = setting(
+        0,
+        "A seeded sample of so many questions or windows, or the first documents of a task of "
+        "lm-eval; 0 for all.",
+    )
+    capability_tasks: str | None = setting(None, "A folder of lm-eval tasks of one's own.")
+    tolerance: float = setting(
+        0.10, "The ASR, in [0, 1), up to which a point is inside the basin.", studies=True
+    )
+    trust_remote_code: bool = setting(False, "Run code that this model brings along.", studies=True)
+    protocol: str | None = setting(
+        None,
+        "peng2024: the paper's prompts, directions, points, tokens, keywords, ties and templates; "
+        "--system is then default, empty, roleplay, llama2 or safety.",
+    )
+    out: str | None = setting(
+        None, "The run folder. [default: runs/NAME-DIGEST]", path=True, studies=True
+    )
 
     # For the judges; `from_json` reads them itself.
     __pydantic_config__: ClassVar[dict[str, bool]] = {"arbitrary_types_allowed": True}
@@ -174,11 +228,8 @@ class ScanConfig:
             raise UsageError(f"The limit of prompts is {self.limit}.", "Give 0 for all, or more.")
         if self.first and self.limit == 0:
             raise UsageError("The first 0 prompts were asked for.", "Give at least the first 1.")
-        if self.prompts_kind is not None and self.prompts_kind not in PROMPTS_KINDS:
-            raise UsageError(
-                f"Prompts cannot be of the kind '{self.prompts_kind}'.",
-                f"Give one of {', '.join(PROMPTS_KINDS)}.",
-            )
+        if self.prompts_kind is not None:
+            parse_prompts_kind(self.prompts_kind)
         if self.capability_limit < 0:
             raise UsageError(
                 f"The limit of a capability is {self.capability_limit}.", "Give 0 for all, or more."
@@ -315,7 +366,7 @@ class ScanConfig:
     def to_json(self) -> dict[str, Any]:
         """JSON values; of a judge given as an object its name and its specification."""
         own = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**own, "judges": tuple(map(_judge_to_json, self.judges))}
+        return {**own, "judges": tuple(map(judge_to_json, self.judges))}
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> ScanConfig:
@@ -345,7 +396,7 @@ class ScanConfig:
             ) from error
         if "judges" not in value:
             return config
-        return replace(config, judges=_judges_from_json(value["judges"]))
+        return replace(config, judges=judges_from_json(value["judges"]))
 
     @classmethod
     def read(cls, path: Path) -> ScanConfig:
@@ -360,40 +411,3 @@ class ScanConfig:
         if not isinstance(value, dict):
             raise UsageError(f"The configuration '{path}' is not a JSON object.", "Correct it.")
         return cls.from_json(value.get("config", value))
-
-
-def require_several(judges: object) -> None:
-    """Raises UsageError for a judge that stands where judges are expected."""
-    if isinstance(judges, str) or not isinstance(judges, Sequence):
-        raise UsageError(
-            f"The judges are one {type(judges).__name__}.",
-            "Give several, or one, as in judges=(my_judge,).",
-        )
-
-
-def _judge_to_json(judge: str | GivenJudge) -> str | dict[str, Any]:
-    if isinstance(judge, str):
-        return judge
-    if isinstance(judge, RecordedJudge) and judge.given is not None:
-        return {"name": judge.name, "given": judge.given}
-    return {"name": judge.name, "spec": dict(judge.spec())}
-
-
-def _judges_from_json(value: object) -> tuple[str | GivenJudge, ...]:
-    if not isinstance(value, list | tuple):
-        raise UsageError("The configuration's 'judges' is no list.", "Give a list of names.")
-    return tuple(_judge_from_json(item, i) for i, item in enumerate(value))
-
-
-def _judge_from_json(value: object, index: int) -> str | GivenJudge:
-    match value:
-        case str() | GivenJudge():
-            return value
-        case {"name": str(), "given": str(given)}:
-            return given
-        case {"name": str(name), "spec": dict(spec)}:
-            return RecordedJudge(name, stored=spec)
-    raise UsageError(
-        f"The configuration's 'judges.{index}' is wrong: it is no judge.",
-        "Give its name, or an object with its name and spec.",
-    )

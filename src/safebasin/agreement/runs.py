@@ -12,21 +12,15 @@ import numpy as np
 
 from safebasin.agreement.conclusions import disagreements
 from safebasin.agreement.measures import Agreement, Codes, agreement
-from safebasin.config import GivenJudge
 from safebasin.errors import JudgeError, RunError
 from safebasin.exchange import Exchange
+from safebasin.given_judges import GivenJudge
 from safebasin.judges import Judge, build_all, verdicts_of
+from safebasin.judging import adopt, judge_run, lexicon_of, stored_judges
 from safebasin.landscape import TOLERANCE, Summary, Survey
 from safebasin.plane import Point
 from safebasin.report.judges import draw_judges
-from safebasin.results import (
-    adopt,
-    judge_run,
-    lexicon_of,
-    prompts_name,
-    stored_judges,
-    survey,
-)
+from safebasin.results import prompts_name, survey
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
 

@@ -10,8 +10,9 @@ import numpy as np
 
 from safebasin.certify.bounds import ASSUMPTIONS, Certificate, certify, directions_needed
 from safebasin.errors import JudgeError, RunError, UsageError
+from safebasin.judging import stored_judges
 from safebasin.landscape import REFUSED
-from safebasin.results import stored_judges, survey
+from safebasin.results import survey
 from safebasin.run import RunFolder
 
 

@@ -14,13 +14,16 @@ from safebasin.certify.sequential import (
     decide,
 )
 from safebasin.judges import Judge
+from safebasin.judging import adopt, judge_point, judge_run
 from safebasin.plane import Point
-from safebasin.preparation import Prepared
 from safebasin.reference import ask_everyday, settle
-from safebasin.results import LEXICON, SEQUENTIAL, adopt, judge_point, judge_run
+from safebasin.results import SEQUENTIAL
 from safebasin.run import RunFolder
+from safebasin.run.folder import LEXICON
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.scanner import Observer, Silent, by_missing
+from safebasin.scanning.preparation import Prepared
+from safebasin.study.loop import ask
+from safebasin.study.observer import Observer, Silent
 
 
 @dataclass(frozen=True)
@@ -80,33 +83,33 @@ def scan_until_decided(
     """
     prepared.require_verdicts("--sequential")
     observer = observer or Silent()
-    prompts = {prompt.id: prompt for prompt in prepared.prompts}
-    ids = prepared.prompts.ids
+    ids, engine = prepared.prompts.ids, prepared.engine
     manifest = replace(prepared.manifest(), capabilities={})
     judge = prepared.judges[0]
-    with RunFolder.open(prepared.folder, manifest) as run:
+    count = prepared.workers()
+    with (
+        RunFolder.open(prepared.folder, manifest) as run,
+        prepared.spread().executor(engine, count, engine.settle) as executor,
+    ):
         adopt(run, prepared.judges)
         run.record_text(LEXICON, prepared.lexicon.text())
         prepared.load_judges()
-        ask_everyday(run, prepared.judges, prepared.engine, prepared.sampling)
+        ask_everyday(run, prepared.judges, engine, prepared.sampling)
         open_points = list(prepared.points)
         asked = dict.fromkeys(open_points, 0)
         observer.started(len(open_points) * len(ids), 0)
         for end in range(stopping.chunk, len(ids) + stopping.chunk, stopping.chunk):
-            chunk = ids[:end]
-            missing = {point: tuple(run.missing(point, chunk)) for point in open_points}
-            for absent, points in by_missing(missing):
-                wanted = [prompts[prompt_id] for prompt_id in absent]
-                for point, exchanges in prepared.engine.answers(
-                    points, wanted, prepared.sampling, observer.answered
-                ):
-                    run.write_point(point, exchanges)
-            settle(run, chunk)
+            chunk = replace(prepared.prompts, prompts=prepared.prompts.prompts[:end])
+            missing = {point: tuple(run.missing(point, chunk.ids)) for point in open_points}
+            ask(run, chunk, missing, executor, prepared.sampling, prepared.beside, observer)
+            settle(run, chunk.ids)
             for point in open_points:
                 asked[point] = len(chunk)
                 judge_point(run, prepared.beside, point)
             open_points = [
-                point for point in open_points if _cell(run, judge, point, chunk, stopping) is None
+                point
+                for point in open_points
+                if _cell(run, judge, point, chunk.ids, stopping) is None
             ]
             if not open_points:
                 break

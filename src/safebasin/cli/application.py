@@ -8,6 +8,7 @@ from typing import Any
 import typer
 
 from safebasin.cli.commands import (
+    attribute,
     certify,
     compare,
     conditions,
@@ -44,6 +45,7 @@ application.command("finetune")(finetune.finetune)
 application.command("merge")(merge.merge)
 application.command("conditions")(conditions.conditions)
 application.command("worst-case")(worst_case.worst_case)
+application.command("attribute")(attribute.attribute)
 application.command("evaluate")(evaluate.evaluate)
 application.command("rejudge")(runs.rejudge)
 application.command("certify")(certify.certify)

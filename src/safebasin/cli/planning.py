@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from safebasin.cli.console import count, duration, emit, say, tell
-from safebasin.compare.plan import StudyPlan
 from safebasin.config import ScanConfig
 from safebasin.spread.shards import Shard
+from safebasin.study.plan import StudyPlan
 from safebasin.terminal import printable
 
 NO_PROBE = "not estimated, as no batch is measured (--no-probe)"

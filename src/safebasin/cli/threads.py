@@ -13,7 +13,7 @@ def spare_threads(model: Any) -> None:
     """
     import torch
 
-    from safebasin.preparation import SMALL_MODEL
+    from safebasin.study.spread import SMALL_MODEL
 
     parameters = sum(p.numel() for p in model.parameters())
     small = model.device.type == "cpu" and parameters < SMALL_MODEL

@@ -10,11 +10,8 @@ from typing import Any
 
 from safebasin.compare.distances import Distance
 from safebasin.compare.divergence import Divergence
-from safebasin.compare.edge import path_survey
 from safebasin.compare.gates import Check, Verdict, reasons_of, verdict_of
 from safebasin.compare.limits import checks_of, doubts_of
-from safebasin.compare.paired import Paired, paired
-from safebasin.compare.parts import Part
 from safebasin.compare.preparation import BASE, BENIGN, CAPABILITY, TUNED, Prepared
 from safebasin.exchange import Outcome
 from safebasin.judges import Judge
@@ -26,6 +23,9 @@ from safebasin.prompts.expected import right_answers
 from safebasin.results import Result
 from safebasin.run import RunFolder
 from safebasin.run.records import SCHEMA_VERSION
+from safebasin.study.edge import path_survey
+from safebasin.study.paired import Paired, paired
+from safebasin.study.parts import Part
 from safebasin.truncation import cut_at, cut_before_refusal, truncation_of
 
 

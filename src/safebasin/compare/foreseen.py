@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from safebasin.compare.distances import Distance
-from safebasin.compare.paired_interval import prompts_needed, score_interval
 from safebasin.compare.settings import CompareConfig
 from safebasin.landscape.intervals import wilson
 from safebasin.report.quantities import bound
+from safebasin.study.paired_interval import prompts_needed, score_interval
 
 LEVEL = 0.95
 

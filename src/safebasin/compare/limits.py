@@ -8,13 +8,13 @@ from dataclasses import replace
 from safebasin.compare.distances import Distance
 from safebasin.compare.divergence import FIRST_TOKEN, OVER_THE_ANSWER, Divergence
 from safebasin.compare.gates import Check, Side, check, decided, with_note
-from safebasin.compare.paired import Paired
-from safebasin.compare.paired_interval import prompts_needed, score_interval
 from safebasin.compare.settings import CompareConfig
 from safebasin.landscape import Survey
 from safebasin.landscape.intervals import Estimate, wilson
 from safebasin.landscape.path_length import path_edges
 from safebasin.landscape.truncation import MOST, Cut
+from safebasin.study.paired import Paired
+from safebasin.study.paired_interval import prompts_needed, score_interval
 
 LEAST_JUDGED = 0.98
 """Below this share of prompts with a verdict at both ends nothing passes."""

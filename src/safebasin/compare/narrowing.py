@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from safebasin.compare.edge import path_survey
-from safebasin.compare.parts import Part
 from safebasin.compare.settings import CompareConfig
 from safebasin.landscape import Survey
 from safebasin.landscape.path_length import path_edges
+from safebasin.study.edge import path_survey
+from safebasin.study.parts import Part
 
 Ask = Callable[[Part, float], None]
 """Measures a path, given with all of its places, at one of them."""

@@ -6,14 +6,16 @@ from dataclasses import replace
 
 from safebasin.compare.comparison import Comparison
 from safebasin.compare.foreseen import foreseen
-from safebasin.compare.parts import finished, measure, unmeasured
-from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.compare.preparation import Prepared
 from safebasin.compare.study import compare
 from safebasin.plane import outward
-from safebasin.preparation import prepare as prepare_scan
-from safebasin.scanner import Observer, Silent, scan_shard
+from safebasin.scanning.preparation import prepare as prepare_scan
+from safebasin.scanning.scan import scan_shard
 from safebasin.spread.shards import Shard
+from safebasin.study.loop import measure
+from safebasin.study.observer import Observer, Silent
+from safebasin.study.parts import finished, unmeasured
+from safebasin.study.plan import StudyPlan, study_plan
 
 
 def plan(prepared: Prepared, *, probe: bool) -> StudyPlan:
@@ -25,10 +27,7 @@ def plan(prepared: Prepared, *, probe: bool) -> StudyPlan:
         further.append(
             f"the tuned model's own landscape: {len(outward(lines))} points on {len(lines)} lines"
         )
-    found = study_plan(
-        prepared.folder, prepared.parts, prepared.engine, prepared.sampling, config.scan, further,
-        probe=probe,
-    )  # fmt: skip
+    found = study_plan(prepared, prepared.parts, further, probe=probe)
     asked = len(prepared.parts[0].prompts)
     notes = (*prepared.notes, *foreseen(config, prepared.distances[0], asked))
     return replace(found, notes=notes)
@@ -45,11 +44,7 @@ def compare_shard(
     """
     observer = observer or Silent()
     parts = [part.with_recorded(prepared.folder) if part.grows else part for part in prepared.parts]
-    measure(
-        prepared.folder, parts, prepared.engine, prepared.sampling, prepared.lexicon,
-        prepared.identity, prepared.config.to_json(), observer,
-        spread=prepared.spread, shard=shard,
-    )  # fmt: skip
+    measure(prepared, parts, observer, shard=shard)
     if prepared.config.landscape:
         prepared.engine.close()  # another vLLM starts, and wants its memory
         if scan_shard(prepare_scan(prepared.tuned_scan), shard, observer) is None:

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Collection, Sequence
 
 from safebasin.compare.comparison import Comparison, read
 from safebasin.compare.narrowing import narrowed
-from safebasin.compare.parts import Part, measure
 from safebasin.compare.preparation import DIRECTION, PATH, Prepared
 from safebasin.compare.provenance import provenance
 from safebasin.compare.stored_divergence import divergence_of
 from safebasin.plane import Point
-from safebasin.preparation import prepare as prepare_scan
 from safebasin.report.page import PAGE, write_page
 from safebasin.report.path import draw_path
 from safebasin.report.studies import COMPARISON, read_change
 from safebasin.results import Result, look
 from safebasin.run import sealed
-from safebasin.scanner import Observer, Silent, scan
-from safebasin.spread.study import Spread
+from safebasin.scanning.preparation import prepare as prepare_scan
+from safebasin.scanning.scan import scan
+from safebasin.study.loop import measure
+from safebasin.study.observer import Observer, Silent
+from safebasin.study.parts import Part
 
 
 def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
@@ -34,11 +34,11 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
         raise ValueError("a comparison without a path was prepared")
     path = even.with_recorded(prepared.folder)
     others = [part for part in prepared.parts if part is not even]
-    with prepared.spread.kept() as spread:
-        _measure(prepared, [path, *others], observer, spread)
+    with prepared.kept() as work:
+        measure(work, [path, *others], observer)
 
         def ask(path: Part, place: float) -> None:
-            _measure(prepared, [path], observer, spread, {Point.of({DIRECTION: place})})
+            measure(work, [path], observer, {Point.of({DIRECTION: place})})
 
         path = narrowed(prepared.folder, even, path, prepared.config, ask)
     divergence, lacks = divergence_of(prepared)
@@ -61,27 +61,6 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
     ]
     page = write_page(prepared.folder / PAGE, runs, study=read_change(prepared.folder))
     return dataclasses.replace(found, figures=tuple(figures), page=page)
-
-
-def _measure(
-    prepared: Prepared,
-    parts: Sequence[Part],
-    observer: Observer,
-    spread: Spread,
-    only: Collection[Point] | None = None,
-) -> None:
-    measure(
-        prepared.folder,
-        parts,
-        prepared.engine,
-        prepared.sampling,
-        prepared.lexicon,
-        prepared.identity,
-        prepared.config.to_json(),
-        observer,
-        only,
-        spread,
-    )
 
 
 def _landscape(prepared: Prepared, observer: Observer) -> Result:

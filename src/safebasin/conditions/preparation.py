@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
-from safebasin.checkpoint.adapter_mismatches import compare_adapter
-from safebasin.compare.parts import Part
-from safebasin.compare.plan import StudyPlan, study_plan
-from safebasin.compare.preparation import sampling_of
 from safebasin.conditions.attacks import Attack, load_attack
 from safebasin.conditions.settings import ConditionsConfig
 from safebasin.conditions.system_prompts import system_prompt
-from safebasin.config import ScanConfig
-from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
-from safebasin.engines.clock import settle_day
 from safebasin.engines.template import Template
 from safebasin.errors import UsageError
-from safebasin.judges import Lexicon, build_all, check_judges
-from safebasin.preparation import (
-    build_directions,
-    build_engine,
-    describe,
-    harmful_of,
-    settings_elsewhere,
-)
+from safebasin.judges import check_judges
 from safebasin.prompts import PromptSet
-from safebasin.run.names import default_folder, slug
-from safebasin.spread.executor import Recipe
-from safebasin.spread.study import Spread
-from safebasin.weights import Weights
+from safebasin.run.names import slug
+from safebasin.study.engine import build_directions, build_engine, describe
+from safebasin.study.parts import Part
+from safebasin.study.plan import StudyPlan, study_plan
+from safebasin.study.preparation import (
+    checked,
+    folder_of,
+    harmful_prompts,
+    identity_of,
+    judged_by,
+    load,
+    on_its_day,
+    sampled,
+    sampling_of,
+)
+from safebasin.study.work import Work
 
 
-@dataclass(frozen=True)
-class Condition:
+@dataclass(frozen=True, kw_only=True)
+class Condition(Work[ConditionsConfig]):
     """One way of asking: a system prompt and perhaps an attack."""
 
     name: str
     system: str | None
     attack: Attack | None
     part: Part
-    engine: AnyEngine
-    identity: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -56,22 +49,15 @@ class Prepared:
     config: ConditionsConfig
     checkpoint: Checkpoint
     conditions: tuple[Condition, ...]
-    sampling: Sampling
-    lexicon: Lexicon
     folder: Path
+
+    @property
+    def parts(self) -> list[Part]:
+        return [condition.part for condition in self.conditions]
 
     def plan(self, *, probe: bool) -> StudyPlan:
         """What the study will cost, by a measured batch if `probe`. Writes nothing."""
-        parts = [condition.part for condition in self.conditions]
-        engine = self.conditions[0].engine
-        return study_plan(self.folder, parts, engine, self.sampling, self.config.scan, probe=probe)
-
-    def spread(self, condition: Condition) -> Spread:
-        """How the questions of a condition are spread; an actor draws the directions anew."""
-        config = self.config
-        day = condition.engine.template.day
-        alone = replace(config, scan=settings_elsewhere(config.scan, condition.part.judges, day))
-        return Spread(config.scan, Recipe(_engine, (alone, condition.name)))
+        return study_plan(self.conditions[0], self.parts, probe=probe)
 
 
 def prepare(config: ConditionsConfig) -> Prepared:
@@ -81,61 +67,40 @@ def prepare(config: ConditionsConfig) -> Prepared:
     """
     scan = config.scan
     planes = scan.planes()
-    everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
-    ways = _ways(config, everything.take(scan.limit, scan.sample_seed, first=scan.first))
+    ways = _ways(config, sampled(harmful_prompts(scan), scan))
     check_judges(scan.judges)
-    checkpoint = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
-    checkpoint.check()
-    model, tokenizer = checkpoint.load(scan.dtype, scan.device)
-    weights = Weights(
-        model, include=scan.include, exclude=scan.exclude, layers=scan.layers, tied=scan.tied
-    )
-    directions = build_directions(scan, weights)
-    texts = [prompt.text for _, _, _, found in ways for prompt in found]
-    lexicon = Lexicon.of(tokenizer.get_vocab(), texts)
-    judges = build_all(scan.judges, lexicon)
-    scan = scan.judged_by([judge.name for judge in judges])
+    checkpoint = checked(scan)
+    first = load(checkpoint, replace(scan, system=ways[0][1]))
+    directions = build_directions(scan, first.weights)
+    asked = [prompt for _, _, _, found in ways for prompt in found]
+    scan, lexicon, judges = judged_by(first, scan, asked)
     config = replace(config, scan=scan)
-    common = {
-        "model": {"name": checkpoint.name, **checkpoint.spec()},
-        "weights": weights.spec(),
-        "directions": describe(directions, weights, scan.axes),
-    }
-    conditions = []
-    sampling = None
+    described = describe(directions, first.weights, scan.axes)
+    conditions: list[Condition] = []
     for name, system, attack, found in ways:
-        template = Template.of(tokenizer, scan.template, system, scan.marks)
-        if sampling is None:
-            compare_adapter(checkpoint, tokenizer, template.source)
-        engine = build_engine(scan, model, weights, directions, template, judges)
+        subject = first
+        if conditions:
+            template = Template.of(first.tokenizer, scan.template, system, scan.marks)
+            subject = replace(first, template=template)
+        engine = build_engine(scan, subject, directions, judges)
         # The first engine takes over the model's own limit of new tokens.
-        sampling = sampling or sampling_of(engine, scan)
-        identity = {
-            **common,
-            "attack": None if attack is None else attack.spec(),
-            "engine": dict(engine.spec()),
-            "sampling": sampling.spec(),
-        }
-        part = Part(slug(name), found, planes, judges)
-        conditions.append(Condition(name, system, attack, part, engine, identity))
-    if sampling is None:
-        raise ValueError("a study without conditions was prepared")
+        sampling = conditions[0].sampling if conditions else sampling_of(scan, engine.own_limit)
+        own = {"directions": described, "attack": None if attack is None else attack.spec()}
+        condition = Condition(
+            config=config, engine=engine, sampling=sampling, lexicon=lexicon,
+            identity=identity_of(subject, engine, sampling, **own), folder=Path(),
+            build=_engine, which=(name,), deciding=judges, name=name, system=system,
+            attack=attack, part=Part(slug(name), found, planes, judges),
+        )  # fmt: skip
+        conditions.append(condition)
     whole = {"conditions": [dict(c.part.manifest(c.identity, {}).identity) for c in conditions]}
-    label = f"conditions-{checkpoint.name}"
-    folder = Path(scan.out) if scan.out else default_folder(label, whole)
-    return Prepared(
-        config, checkpoint, tuple(_on_one_day(conditions, folder, scan)), sampling, lexicon, folder
+    folder = folder_of(scan, f"conditions-{checkpoint.name}", whole)
+    # The day that each chat template is told is one for the study.
+    settled = (
+        replace(c, identity=on_its_day(c.identity, folder, scan, c.engine.template), folder=folder)
+        for c in conditions
     )
-
-
-def _on_one_day(
-    conditions: Sequence[Condition], folder: Path, scan: ScanConfig
-) -> Iterator[Condition]:
-    """The conditions with the day that each chat template is told, which is one for the study."""
-    for one in conditions:
-        template = one.engine.template
-        identity = settle_day(one.identity, folder, scan.date, template.clock, template.source)
-        yield replace(one, identity=identity)
+    return Prepared(config, checkpoint, tuple(settled), folder)
 
 
 def _engine(config: ConditionsConfig, name: str) -> AnyEngine:

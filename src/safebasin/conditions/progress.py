@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from safebasin.compare.parts import Part, unmeasured
 from safebasin.exchange import Exchange
 from safebasin.plane import Point, outward
-from safebasin.scanner import Observer
+from safebasin.study.observer import Observer
+from safebasin.study.parts import Part, unmeasured
 
 
 class AllRuns:

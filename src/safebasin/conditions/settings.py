@@ -8,24 +8,32 @@ from typing import Any
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
+from safebasin.setting import described, setting
 
 ALL = tuple(SYSTEM_PROMPTS)
 
 
+@described
 @dataclass(frozen=True)
 class ConditionsConfig:
     """Everything that `conditions` can be told.
 
-    systems        names of system prompts, or text files of them
-    attacks        files of attacks; each is asked under the first system prompt
-    scan           the model, the directions and how they are asked; its own system is not used
-    neighbourhood  how far from the origin an attack is to be seen to stop working, in alpha
+    Of the scan, the system message is not used.
     """
 
     scan: ScanConfig = field(default_factory=ScanConfig)
-    systems: tuple[str, ...] = ALL
-    attacks: tuple[str, ...] = ()
-    neighbourhood: float = 0.1
+    systems: tuple[str, ...] = setting(
+        ALL,
+        "template, default, role-play, safety (all four by default), empty, peng2024:NAME, or a "
+        "text file; repeatable.",
+        name="--system",
+    )
+    attacks: tuple[str, ...] = setting(
+        (), "A published artefact, a suffix or a template; repeatable.", name="--attack", path=True
+    )
+    neighbourhood: float = setting(
+        0.1, "How far out, in alpha, an attack is to be seen to stop working."
+    )
 
     def __post_init__(self) -> None:
         if not self.systems:

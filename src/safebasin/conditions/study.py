@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from safebasin.compare.parts import finished, measure, unmeasured
 from safebasin.conditions.preparation import Condition, Prepared
 from safebasin.conditions.progress import AllRuns
 from safebasin.landscape import REFUSED, Summary, Survey
@@ -23,8 +22,10 @@ from safebasin.report.studies import CONDITIONS
 from safebasin.results import survey
 from safebasin.run import RunFolder, sealed
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.scanner import Observer, Silent
 from safebasin.spread.shards import Shard
+from safebasin.study.loop import measure
+from safebasin.study.observer import Observer, Silent
+from safebasin.study.parts import finished, unmeasured
 from safebasin.system_message import TEMPLATE
 
 
@@ -87,8 +88,8 @@ def study_shard(prepared: Prepared, shard: Shard, observer: Observer | None = No
     """
     observer = observer or Silent()
     _measure(prepared, observer, shard)
-    parts = [condition.part for condition in prepared.conditions]
-    return finished(unmeasured(prepared.folder, parts), lambda: study(prepared, observer))
+    missing = unmeasured(prepared.folder, prepared.parts)
+    return finished(missing, lambda: study(prepared, observer))
 
 
 def study(prepared: Prepared, observer: Observer | None = None) -> Found:
@@ -121,15 +122,10 @@ def study(prepared: Prepared, observer: Observer | None = None) -> Found:
 
 def _measure(prepared: Prepared, observer: Observer, shard: Shard | None = None) -> None:
     before = 0
-    parts = [condition.part for condition in prepared.conditions]
     # Of a shard each run tells what it has to do; the whole has no shard that knows it.
-    progress = observer if shard is not None else AllRuns(observer, prepared.folder, parts)
+    progress = observer if shard is not None else AllRuns(observer, prepared.folder, prepared.parts)
     for condition in prepared.conditions:
-        measure(
-            prepared.folder, [condition.part], condition.engine, prepared.sampling,
-            prepared.lexicon, condition.identity, prepared.config.to_json(), progress,
-            spread=prepared.spread(condition), shard=shard, before=before,
-        )  # fmt: skip
+        measure(condition, [condition.part], progress, shard=shard, before=before)
         before += len(outward(condition.part.planes))
 
 

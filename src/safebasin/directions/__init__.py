@@ -23,6 +23,8 @@ from safebasin.directions.gaussian import Gaussian, random_direction
 from safebasin.directions.given import Given
 from safebasin.directions.held import Held
 from safebasin.directions.kinds import KINDS, rebuild
+from safebasin.directions.low_rank import Projected, Truncated
+from safebasin.directions.masked import Masked, Pruned
 from safebasin.directions.orthogonal import Orthogonal
 from safebasin.directions.resident import Resident
 from safebasin.directions.toward import Difference, Toward
@@ -38,11 +40,15 @@ __all__ = [
     "Gaussian",
     "Given",
     "Held",
+    "Masked",
     "Orthogonal",
     "Principal",
+    "Projected",
     "Projection",
+    "Pruned",
     "Resident",
     "Toward",
+    "Truncated",
     "cosine",
     "digest",
     "gram",
@@ -55,6 +61,7 @@ __all__ = [
 
 
 for _one in (
-    Adapter, Combination, Difference, Gaussian, Given, Held, Orthogonal, Resident, Toward,
+    Adapter, Combination, Difference, Gaussian, Given, Held, Masked, Orthogonal, Projected, Pruned,
+    Resident, Toward, Truncated,
 ):  # fmt: skip
     KINDS[_one.kind] = _one

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import Tensor
 
-from safebasin.errors import DirectionError
-from safebasin.run.atomic import of_library, prepare_folder, write_by
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
+from safebasin.weights.tensor_files import as_text, from_text, write_tensors
 
 
 class Held:
@@ -32,23 +30,10 @@ class Held:
     @classmethod
     def rebuild(cls, spec: Mapping[str, Any], weights: Weights) -> Held:
         """The direction of a `spec()`; raises DirectionError where its values are damaged."""
-        from safetensors import SafetensorError
-        from safetensors.torch import load
-
-        try:
-            tensors = load(base64.b64decode(spec["safetensors"], validate=True))
-        except (SafetensorError, ValueError) as error:
-            raise DirectionError(
-                f"The values of the direction '{spec['name']}' are damaged.",
-                "Take its specification from where it was written.",
-            ) from error
-        return cls(spec["name"], tensors)
+        return cls(spec["name"], from_text(spec["safetensors"], f"the direction '{spec['name']}'"))
 
     def spec(self) -> dict[str, Any]:
-        from safetensors.torch import save
-
-        values = base64.b64encode(save(self._scaled(1.0))).decode()
-        return {"kind": self.kind, "name": self.name, "safetensors": values}
+        return {"kind": self.kind, "name": self.name, "safetensors": as_text(self.tensors)}
 
     def tensor(self, parameter: Parameter) -> Tensor | None:
         return self.tensors.get(parameter.name)
@@ -58,20 +43,4 @@ class Held:
 
         Raises RunError where its folder is a link or it cannot be written.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import save_file
-
-        scaled = self._scaled(scale)
-        prepare_folder(path.parent)
-
-        def write(draft: Path) -> None:
-            try:
-                save_file(scaled, draft)
-            except SafetensorError as error:
-                raise of_library(error) from error
-
-        write_by(path, write)
-        return path
-
-    def _scaled(self, scale: float) -> dict[str, Tensor]:
-        return {name: (t * scale).cpu().contiguous() for name, t in self.tensors.items()}
+        return write_tensors(path, {name: t * scale for name, t in self.tensors.items()})

@@ -3,38 +3,41 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.prompts.published import BY_NAME, requested
+from safebasin.setting import described, setting
 
 NONE = "none"
 TESTBED = "testbed:"
 
 
+@described
 @dataclass(frozen=True)
 class EvaluateConfig:
     """Everything that `evaluate` can be told.
 
-    scan          the model, the harmful prompts, how they are asked, judged and stored; its grid
-                  is not used
-    benign        set that measures over-refusal; None for the twin of prompts that are named
-                  without a file, where the hub or the package has it; `none` for none
-    capability    set of questions with exact answers; None for the packaged one with a packaged
-                  model, `none` for none
-    samples       answers a prompt, >= 1; several need a temperature
-    temperature   0 for greedy, else answers are drawn from softmax(logits / temperature)
-    noise_seed    what the draws depend on
+    Of the scan, the grid is not used.
     """
 
     scan: ScanConfig = field(default_factory=ScanConfig)
-    benign: str | None = None
-    capability: str | None = None
-    samples: int = 1
-    temperature: float = 0.0
-    noise_seed: int = 0
+    benign: str | None = setting(
+        None,
+        "Benign prompts for over-refusal, or none. [default: the named set's twin, if it is "
+        "packaged or on the hub; none beside a file]",
+    )
+    capability: str | None = setting(
+        None,
+        "Questions with exact answers, or none. [default: the packaged ones, of a packaged model]",
+    )
+    samples: int = setting(1, "Answers to each prompt; several need a temperature.")
+    temperature: float = setting(
+        0.0, "Draw answers from softmax(logits / temperature); 0 is greedy."
+    )
+    noise_seed: int = setting(0, "The seed of the draws.")
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -62,14 +65,8 @@ class EvaluateConfig:
         return f"{TESTBED}capability" if packaged else None
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "scan": self.scan.to_json(),
-            "benign": self.benign,
-            "capability": self.capability,
-            "samples": self.samples,
-            "temperature": self.temperature,
-            "noise_seed": self.noise_seed,
-        }
+        own = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {**own, "scan": self.scan.to_json()}
 
 
 def twin(prompts: str) -> str | None:

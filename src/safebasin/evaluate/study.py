@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from safebasin.compare.parts import finished, measure, unmeasured
-from safebasin.engines.memory import free_model
 from safebasin.errors import SafebasinError
 from safebasin.evaluate.preparation import BENIGN, CAPABILITY, HARMFUL, Prepared
 from safebasin.evaluate.shares import Codes, Shares, gap, right, shares
 from safebasin.judges import HoldsModel, Judge
+from safebasin.judging import adopt, judge_point
 from safebasin.landscape.cells import CODES
 from safebasin.landscape.intervals import Estimate
 from safebasin.landscape.truncation import Cut
 from safebasin.plane import Point
 from safebasin.prompts.expected import right_answers
-from safebasin.results import adopt, judge_point
 from safebasin.run import RunFolder, sealed
 from safebasin.run.kinds import STUDY_FILES
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.scanner import Observer, Silent
 from safebasin.spread.shards import Shard
+from safebasin.study.loop import measure
+from safebasin.study.observer import Observer, Silent
+from safebasin.study.parts import finished, unmeasured
 from safebasin.truncation import cut_at, truncation_of
 
 EVALUATION = STUDY_FILES["evaluation"]
@@ -90,7 +90,8 @@ def evaluate(prepared: Prepared, observer: Observer | None = None) -> Evaluation
     folder holds the answers of other settings.
     """
     _measure(prepared, observer or Silent())
-    prepared = _freed(prepared)
+    # A judge may need the memory.
+    prepared.subject.release()
     found = _read(prepared)
     sealed.write(prepared.folder / EVALUATION, found.to_json())
     return found
@@ -106,38 +107,14 @@ def evaluate_shard(
     """
     observer = observer or Silent()
     _measure(prepared, observer, shard)
-    parts = [part for sample in _samples(prepared) for part in prepared.parts(sample)]
-    return finished(unmeasured(prepared.folder, parts), lambda: evaluate(prepared, observer))
-
-
-def _samples(prepared: Prepared) -> range:
-    return range(1, prepared.config.samples + 1)
+    missing = unmeasured(prepared.folder, prepared.parts)
+    return finished(missing, lambda: evaluate(prepared, observer))
 
 
 def _measure(prepared: Prepared, observer: Observer, shard: Shard | None = None) -> None:
-    for sample in _samples(prepared):
-        engine = prepared.target.engine(prepared.config, sample)
-        identity = {**prepared.identity, "engine": dict(engine.spec())}
-        measure(
-            prepared.folder,
-            prepared.parts(sample),
-            engine,
-            prepared.target.sampling,
-            prepared.lexicon,
-            identity,
-            prepared.config.to_json(),
-            observer,
-            spread=prepared.spread(sample),
-            shard=shard,
-            before=(sample - 1) * len(prepared.sets),
-        )
-        del engine
-
-
-def _freed(prepared: Prepared) -> Prepared:
-    """The same without the model, whose memory a judge may need."""
-    free_model(prepared.target.model)
-    return replace(prepared, target=replace(prepared.target, model=None, weights=None))  # type: ignore[arg-type]
+    for before, sample in enumerate(prepared.samples):
+        dealt = before * len(prepared.sets)
+        measure(sample, sample.parts, observer, shard=shard, before=dealt)
 
 
 def _read(prepared: Prepared) -> Evaluation:
@@ -171,7 +148,7 @@ def _read(prepared: Prepared) -> Evaluation:
     )
     return Evaluation(
         folder=prepared.folder,
-        model=prepared.checkpoint.name,
+        model=prepared.subject.checkpoint.name,
         prompts={kind: f"{found.name} ({len(found)})" for kind, found in prepared.sets.items()},
         harmful=harmful,
         benign=benign,
@@ -205,8 +182,7 @@ def _warned(prepared: Prepared) -> list[str]:
 def _folders(prepared: Prepared, kind: str) -> list[Path]:
     """The run folder of each sample of a set."""
     position = list(prepared.sets).index(kind)
-    samples = range(1, prepared.config.samples + 1)
-    return [prepared.folder / prepared.parts(sample)[position].name for sample in samples]
+    return [prepared.folder / sample.parts[position].name for sample in prepared.samples]
 
 
 def _codes(run: RunFolder, judge: Judge, ids: tuple[str, ...]) -> list[int]:

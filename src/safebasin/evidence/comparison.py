@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from safebasin.compare.paired import Paired, paired
 from safebasin.compare.preparation import BASE, BENIGN, CAPABILITY, LANDSCAPE, PATH, TUNED
 from safebasin.evidence.capability import expected_in
 from safebasin.evidence.study_numbers import (
@@ -21,13 +20,15 @@ from safebasin.evidence.study_numbers import (
     outcomes_at,
 )
 from safebasin.exchange import Outcome
+from safebasin.judging import judge_names, stored_judges
 from safebasin.plane import Plane, Point
 from safebasin.prompts.expected import right_answers
 from safebasin.report.card import number, percent
 from safebasin.report.quantities import UNITS, Unit, bound, points, quantity
-from safebasin.results import judge_names, look, stored_judges
+from safebasin.results import look
 from safebasin.run import RunFolder
 from safebasin.run.kinds import StudyFolder
+from safebasin.study.paired import Paired, paired
 
 SHARES = {"asr": "ASR", "complied": "complied", "over_refusal": "over-refusal",
           "incoherent": "incoherent", "capability": "capability"}  # fmt: skip

@@ -10,9 +10,10 @@ from typing import Any
 
 from safebasin.errors import SafebasinError
 from safebasin.evidence.recount import recount
+from safebasin.judging import LANDSCAPE
 from safebasin.landscape.cells import Cell
 from safebasin.plane import Point
-from safebasin.results import LANDSCAPE, look
+from safebasin.results import look
 from safebasin.run import Problem, RunFolder, Verification, sealed, strictjson
 from safebasin.run import verify as verify_files
 from safebasin.run.atomic import read_plain

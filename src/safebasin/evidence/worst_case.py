@@ -16,9 +16,9 @@ from safebasin.evidence.study_numbers import (
     open_run,
     outcomes_at,
 )
+from safebasin.judging import judge_names
 from safebasin.plane import Point
 from safebasin.report.card import number, percent
-from safebasin.results import judge_names
 from safebasin.run import RunFolder
 from safebasin.run.kinds import StudyFolder
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from safebasin import prompts as prompt_sets
 from safebasin.errors import DataError
-from safebasin.finetune.rows import Message, Row, Rows, load_rows
 from safebasin.judges import RefusalJudge
 from safebasin.plane import Point
 from safebasin.prompts.files import read_bytes, read_table
@@ -19,6 +18,7 @@ from safebasin.prompts.packaged import NAMES
 from safebasin.prompts.prompt import Prompt
 from safebasin.prompts.published import requested
 from safebasin.run import RunFolder
+from safebasin.subject.rows import Message, Row, Rows, load_rows
 from safebasin.terminal import shorten
 
 OPENER = "target"

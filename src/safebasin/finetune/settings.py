@@ -4,52 +4,60 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from random import Random
 from typing import Any
 
 from safebasin.errors import UsageError
 from safebasin.finetune.recipes import DECAY, MAX_LENGTH, recipe_named
-from safebasin.finetune.row_sources import rows_of
-from safebasin.finetune.rows import Rows
+from safebasin.setting import described, required, setting
+from safebasin.subject.rows import Rows
+from safebasin.system_message import system_message
 
 
+@described
 @dataclass(frozen=True)
 class FinetuneConfig:
-    """Everything that `finetune` can be told; None leaves the recipe's own value.
+    """Everything that `finetune` can be told; None leaves the recipe's own value."""
 
-    base           the model to tune
-    recipe         one of `finetune.recipes.RECIPES`
-    data, safe     rows to train on, and safe rows that are mixed in at `ratio` to one
-    lora, rank     train LoRA factors of every linear layer, with lora_alpha = 2 rank
-    rate, batch, epochs  of the recipe, unless given; a batch is one step of the optimiser
-    device_batch   rows that go through the model at a time; None for the batch
-    max_length     tokens of a row, from the front
-    system         system message of the rows that have none, in training and in the test after it
-    out            the folder of the checkpoints
-    """
-
-    base: str
-    recipe: str
-    data: str
-    safe: str | None = None
-    ratio: float | None = None
-    rows: int | None = None
-    lora: bool = False
-    rank: int = 8
-    rate: float | None = None
-    batch: int | None = None
-    epochs: int | None = None
-    device_batch: int | None = None
-    max_length: int = MAX_LENGTH
-    decay: float = DECAY
-    system: str | None = None
-    template: str | None = None
-    seed: int = 42
-    dtype: str | None = None
-    device: str | None = None
-    trust_remote_code: bool = False
-    out: str | None = None
+    base: str = field(metadata=required("The model to tune: as for scan.", argument=True))
+    recipe: str = field(
+        metadata=required(
+            "explicit-10, -50, -100, identity-shifting, benign, mixture or alignment."
+        )
+    )
+    data: str = field(
+        metadata=required(
+            "Rows as JSONL (messages, or prompt and completion), testbed:, or made of prompts or "
+            "a run: refused:, openers:, answers:."
+        )
+    )
+    safe: str | None = setting(None, "Safe rows to mix in, as for --data.")
+    ratio: float | None = setting(None, "Safe rows for each row. [default: the recipe's]")
+    rows: int | None = setting(None, "Rows of the data. [default: the recipe's]")
+    lora: bool = setting(False, "Train LoRA factors only, of every linear layer.")
+    rank: int = setting(8, "The rank of those factors; their alpha is twice that.")
+    rate: float | None = setting(None, "The learning rate. [default: the recipe's]")
+    batch: int | None = setting(None, "Rows a step. [default: the recipe's]")
+    epochs: int | None = setting(None, "Passes over the rows. [default: the recipe's]")
+    device_batch: int | None = setting(None, "Rows at a time on the device. [default: a batch]")
+    max_length: int = setting(MAX_LENGTH, "Tokens of a row, from the front; longer ones are cut.")
+    decay: float = setting(DECAY, "The factor on the learning rate after each epoch.")
+    system: str | None = setting(
+        None,
+        "The system message of rows that have none, and of the test after it. [default: template]",
+        parse=system_message,
+    )
+    template: str | None = setting(None, "A Jinja chat template file, a folder with one, or raw.")
+    seed: int = setting(42, "The seed of the order and of the factors.")
+    dtype: str | None = setting(
+        None, "Of the weights. [default: float32, with bfloat16 passes on a GPU]"
+    )
+    device: str | None = setting(None, "cpu, cuda, cuda:1, mps. [default: a GPU if there is one]")
+    trust_remote_code: bool = setting(False, "Run code that this model brings along.")
+    out: str | None = setting(
+        None, "The folder of the checkpoints. [default: one under runs/]", path=True
+    )
 
     def __post_init__(self) -> None:
         recipe_named(self.recipe)
@@ -95,6 +103,9 @@ class FinetuneConfig:
 
         Raises DataError where there are too few.
         """
+        # It reads runs and judges them; the command line reads these settings for its help.
+        from safebasin.finetune.row_sources import rows_of
+
         own = self.resolved()
         data = rows_of(self.data, self.seed).first(own.rows)
         count = round((own.ratio or 0.0) * len(data))

@@ -15,13 +15,13 @@ from safebasin.engines.memory import is_out_of_memory
 from safebasin.engines.plain import end_tokens_of
 from safebasin.engines.template import Template
 from safebasin.errors import SafebasinError, TrainingError, UsageError
-from safebasin.finetune.encoding import Encoded, encode
 from safebasin.finetune.folder import TrainingFolder
 from safebasin.finetune.merged_base import merged_base
-from safebasin.finetune.rows import Rows
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.run.names import canonical, digest, slug
 from safebasin.run.provenance import redact_json
+from safebasin.subject.encoding import Encoded, encode
+from safebasin.subject.rows import Rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

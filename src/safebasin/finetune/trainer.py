@@ -17,9 +17,9 @@ from transformers import PrinterCallback, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
 from safebasin.errors import TrainingError
-from safebasin.finetune.encoding import Encoded
 from safebasin.finetune.folder import TrainingFolder
 from safebasin.run.atomic import write_atomic
+from safebasin.subject.encoding import Encoded
 
 Progress = Callable[[int, int, float | None], None]
 """Called with (steps done, steps in all, loss of the last step)."""

@@ -9,8 +9,8 @@ from dataclasses import fields
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast, get_args
 
-from safebasin.config import GivenJudge, RecordedJudge, require_several
 from safebasin.errors import JudgeError, SafebasinError, UsageError
+from safebasin.given_judges import GivenJudge, RecordedJudge, require_several
 from safebasin.judges import refusal
 from safebasin.judges.coherence import Coherence, Thresholds
 from safebasin.judges.importing import FORM, call_factory, import_judge, is_import_path

@@ -17,8 +17,9 @@ from safebasin.errors import DirectionError
 from safebasin.exchange import Exchange, Outcome
 from safebasin.landscape import Landscape, Survey
 from safebasin.plane import Axis, Plane, Point
-from safebasin.preparation import Prepared, build_engine, prepare
 from safebasin.prompts import Prompt
+from safebasin.scanning.preparation import Prepared, prepare
+from safebasin.study.engine import build_engine
 from safebasin.testbed.adapters import FineTuning, fine_tune
 from safebasin.testbed.corpus import request_rows
 from safebasin.testbed.evaluation import measure
@@ -159,14 +160,7 @@ def _length(
 ) -> float:
     """The first crossing of the tolerance on even places, then on finer ones in that gap."""
     name = direction.name
-    engine = build_engine(
-        prepared.config,
-        prepared.engine.model,
-        prepared.engine.weights,
-        {name: direction},
-        prepared.engine.template,
-        prepared.judges,
-    )
+    engine = build_engine(prepared.config, prepared.engine, {name: direction}, prepared.judges)
     outcomes: dict[Point, dict[str, Outcome | None]] = {}
     values = [2 * plan.ball * i / plan.points for i in range(plan.points + 1)]
     for finer in (plan.finer, 0):

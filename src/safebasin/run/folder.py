@@ -25,16 +25,8 @@ from safebasin.errors import RunBusy, RunError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.landscape.capability import Item
 from safebasin.plane import Plane, Point
-from safebasin.run import records, sealed, strictjson
-from safebasin.run.atomic import (
-    cannot_write,
-    make_folder,
-    read_plain,
-    refuse_link,
-    remove_leftovers,
-    write_atomic,
-)
-from safebasin.run.file_shapes import FILES
+from safebasin.run import records
+from safebasin.run.atomic import cannot_write, remove_leftovers
 from safebasin.run.lock import (
     SHARDS_WAIT,
     lock_folder,
@@ -45,12 +37,11 @@ from safebasin.run.lock import (
     working_shards,
 )
 from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manifest
-from safebasin.run.names import default_folder, inner_path, slug
+from safebasin.run.names import default_folder, slug
 from safebasin.run.no_run import no_run
-from safebasin.run.provenance import Redaction, hide_json, session
-from safebasin.run.records import DamagedError
+from safebasin.run.provenance import Redaction, session
 from safebasin.run.sittings import SITTINGS, SittingLog
-from safebasin.run.typed import what_is_wrong
+from safebasin.run.stored_files import StoredFiles, pretty
 from safebasin.run.verdicts import VerdictStore, in_order
 from safebasin.terminal import printable
 
@@ -76,8 +67,10 @@ LEXICON = "lexicon.txt"
 """The words that judges of broken text know."""
 
 
-class RunFolder:
+class RunFolder(StoredFiles):
     """A run folder that is open: for reading, or, while it holds the lock, for writing too."""
+
+    kept = frozenset({MANIFEST, POINTS, VERDICTS, CAPABILITY, SITTINGS})
 
     def __init__(
         self,
@@ -86,11 +79,10 @@ class RunFolder:
         prompt_ids: tuple[str, ...],
         lock: BaseFileLock | None,
     ) -> None:
-        self.path = path
+        super().__init__(path, lock)
         self.manifest = manifest
         self.prompt_ids = prompt_ids
         """The prompts asked for at this opening; the manifest may know more of them."""
-        self._lock = lock
         self._binding = manifest.binding
         self._verdicts = VerdictStore(path / VERDICTS, self._binding)
         self._log = SittingLog(path / SITTINGS, time.time())
@@ -166,7 +158,7 @@ class RunFolder:
     ) -> RunFolder:
         sitting = manifest.with_session(session(sys.argv))
         folder = cls._checked(root, sitting, prompt_ids, lock)
-        folder._write(root / MANIFEST, _pretty(folder.manifest.to_json()))
+        folder._write(root / MANIFEST, pretty(folder.manifest.to_json()))
         return folder
 
     @classmethod
@@ -185,7 +177,7 @@ class RunFolder:
             ValueError: A point of the run is on none of the planes.
         """
         self.manifest = self.manifest.extended(planes)
-        self._write(self.path / MANIFEST, _pretty(self.manifest.to_json()))
+        self._write(self.path / MANIFEST, pretty(self.manifest.to_json()))
 
     def close(self) -> None:
         """Let other processes write to the folder; reading stays possible."""
@@ -396,49 +388,6 @@ class RunFolder:
         except OSError as error:
             raise cannot_write(self.path / VERDICTS, error) from error
 
-    def write_json(self, name: str, value: object) -> None:
-        """Store a JSON value under a name such as `landscape.json`, an object with its digest.
-
-        Raises:
-            ValueError: It holds a number that is not finite.
-            RunError: The name leaves the folder or is taken, or the file cannot be written.
-        """
-        self._write_extra(name, _pretty(sealed.seal(hide_json(value))))
-
-    def read_json(self, name: str) -> Any:
-        """The value that `write_json` stored, or None where there is none.
-
-        Raises:
-            RunError: The file is damaged, or was changed after it was written, or one that
-                safebasin itself writes holds something else.
-        """
-        path = self._inside(name)
-        try:
-            value = sealed.unseal(strictjson.loads(read_plain(path)))
-            if (shape := FILES.get(name)) is not None and (wrong := what_is_wrong(shape, value)):
-                raise DamagedError(1, wrong)
-            return value
-        except FileNotFoundError:
-            return None
-        except DamagedError as error:
-            raise RunError(
-                f"{printable(str(path))} is damaged: it {error.what}.",
-                "Remove the file and run the same command again; it is made from the records.",
-            ) from None
-        except ValueError as error:
-            raise RunError(
-                f"{printable(str(path))} is damaged: it is not strict JSON ({error}).",
-                "Remove the file and run the same command again; it is made from the records.",
-            ) from None
-
-    def write_text(self, name: str, text: str) -> None:
-        """Store a text file, such as a figure or a list of words, as UTF-8.
-
-        Raises:
-            RunError: The name leaves the folder or is taken, or the file cannot be written.
-        """
-        self._write_extra(name, text.encode("utf-8", "surrogatepass"))
-
     def record_text(self, name: str, text: str) -> None:
         """As `write_text`, for a file that the manifest names, so that a change is found.
 
@@ -460,68 +409,11 @@ class RunFolder:
         try:
             recorded = _existing(self.path)  # other shards add their sittings
             kept = {name: one for name, one in {**recorded.files, **files}.items() if one}
-            self._write(self.path / MANIFEST, _pretty(replace(recorded, files=kept).to_json()))
+            self._write(self.path / MANIFEST, pretty(replace(recorded, files=kept).to_json()))
         finally:
             if common is not None:
                 unlock_folder(self.path, common)
         self.manifest = replace(self.manifest, files=kept)
-
-    def read_text(self, name: str) -> str | None:
-        """The text that `write_text` stored, or None where there is none.
-
-        Raises:
-            RunError: The file is damaged.
-        """
-        path = self._inside(name)
-        try:
-            return read_plain(path).decode("utf-8", "surrogatepass")
-        except FileNotFoundError:
-            return None
-        except UnicodeDecodeError:
-            raise RunError(
-                f"{printable(str(path))} is damaged: it is not UTF-8 text.",
-                "Remove the file and run the same command again.",
-            ) from None
-
-    def _write_extra(self, name: str, data: bytes) -> None:
-        path = self._inside(name)
-        first = inner_path(name).parts[0]
-        if first in (MANIFEST, POINTS, VERDICTS, CAPABILITY, SITTINGS):
-            raise RunError(
-                f"'{first}' in a run folder is kept for the records.", "Choose another name."
-            )
-        self._make(*inner_path(name).parts[:-1])
-        self._write(path, data)
-
-    def _make(self, *parts: str) -> None:
-        """Make a folder inside the run, one level after the other."""
-        self._writable()
-        folder = self.path
-        for part in parts:
-            folder = folder / part
-            try:
-                make_folder(folder)
-            except OSError as error:
-                raise cannot_write(folder, error) from error
-
-    def _write(self, path: Path, data: bytes) -> None:
-        self._writable()
-        write_atomic(path, data)
-
-    def _writable(self) -> None:
-        if self._lock is None:
-            raise RunError(
-                f"The run folder {printable(str(self.path))} is open for reading only.",
-                "Open it with RunFolder.open or RunFolder.reopen to write to it.",
-            )
-
-    def _inside(self, name: str) -> Path:
-        """The path of a name inside the run, none of whose parts may be a link."""
-        path = self.path
-        for part in inner_path(name).parts:
-            path = path / part
-            refuse_link(path)
-        return path
 
 
 def _root(path: str | os.PathLike[str]) -> Path:
@@ -552,7 +444,3 @@ def _existing(root: Path) -> Manifest:
     if manifest is None:
         raise no_run(root, MANIFEST)
     return manifest
-
-
-def _pretty(value: object) -> bytes:
-    return f"{strictjson.dumps(value, indent=1)}\n".encode()

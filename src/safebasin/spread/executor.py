@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from safebasin.engines import Progress, Sampling, Wanted
-from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
+
+T = TypeVar("T")
 
 MOST_DEATHS = 3
 """How often workers may die before a scan gives up."""
@@ -29,8 +30,8 @@ class Recipe:
         return self.build(*self.arguments)
 
 
-class Executor(Protocol):
-    """Answers as an engine does, by as many engines as it has."""
+class Executor(Protocol[T]):
+    """Gives something for every point, as an engine does answers and a probe does items."""
 
     def answers(
         self,
@@ -39,4 +40,4 @@ class Executor(Protocol):
         sampling: Sampling,
         progress: Progress | None = None,
         wanted: Wanted | None = None,
-    ) -> Iterator[tuple[Point, list[Exchange]]]: ...
+    ) -> Iterator[tuple[Point, list[T]]]: ...

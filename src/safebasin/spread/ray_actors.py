@@ -6,17 +6,18 @@ import logging
 import socket
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from safebasin.config import ScanConfig
 from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.errors import EngineError, UsageError
-from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.spread.dealing import portions
 from safebasin.spread.executor import MOST_DEATHS, Recipe
 from safebasin.spread.workers import available_cores
+
+T = TypeVar("T")
 
 RESTARTS = MOST_DEATHS - 1
 
@@ -34,12 +35,12 @@ class Answerer:
             torch.set_num_threads(1)
         self._engine = recipe.made()
 
-    def point(self, point: Point, prompts: Sequence[Prompt], sampling: Sampling) -> list[Exchange]:
+    def point(self, point: Point, prompts: Sequence[Prompt], sampling: Sampling) -> list[Any]:
         [(_, exchanges)] = self._engine.answers([point], prompts, sampling)
         return list(exchanges)
 
 
-class RayActors:
+class RayActors(Generic[T]):
     """Answers with actors of a Ray cluster; a point at a time, to whichever is free.
 
     Of fewer points than actors the prompts are divided as well. An actor that dies is started
@@ -54,7 +55,7 @@ class RayActors:
         self._actors: list[Any] = []
         self._held = self._ours = False
 
-    def __enter__(self) -> RayActors:
+    def __enter__(self) -> RayActors[T]:
         self._held = True
         return self
 
@@ -74,7 +75,7 @@ class RayActors:
         sampling: Sampling,
         progress: Progress | None = None,
         wanted: Wanted | None = None,
-    ) -> Iterator[tuple[Point, list[Exchange]]]:
+    ) -> Iterator[tuple[Point, list[T]]]:
         """Yield each point once it is complete, in any order."""
         ray = _ray()
         if not ray.is_initialized():
@@ -94,7 +95,7 @@ class RayActors:
         sampling: Sampling,
         progress: Progress | None,
         wanted: Wanted | None,
-    ) -> Iterator[tuple[Point, list[Exchange]]]:
+    ) -> Iterator[tuple[Point, list[T]]]:
         gpus = int(ray.cluster_resources().get("GPU", 0)) if self._on_gpu() else 0
         cores = int(ray.cluster_resources().get("CPU", available_cores()))
         count = self.config.workers or gpus or cores
@@ -109,7 +110,7 @@ class RayActors:
         while len(self._actors) < min(count, len(waiting)):
             self._actors.append(remote.remote(self.recipe))
         working: dict[Any, tuple[Any, Point, int]] = {}
-        found: dict[Point, dict[int, list[Exchange]]] = {}
+        found: dict[Point, dict[int, list[T]]] = {}
         while waiting or working:
             busy = [actor for actor, _, _ in working.values()]
             for actor in [a for a in self._actors if all(a is not other for other in busy)]:
@@ -182,9 +183,9 @@ def _reach(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), REACH_SECONDS).close()
 
 
-def _result(ray: Any, reference: Any, point: Point) -> list[Exchange]:
+def _result(ray: Any, reference: Any, point: Point) -> Any:
     try:
-        exchanges: list[Exchange] = ray.get(reference)
+        return ray.get(reference)
     except ray.exceptions.RayActorError as error:
         raise EngineError(
             f"A Ray actor died {MOST_DEATHS} times, the last time at {point.label}.",
@@ -195,4 +196,3 @@ def _result(ray: Any, reference: Any, point: Point) -> list[Exchange]:
         if isinstance(cause, Exception):
             raise cause from error
         raise
-    return exchanges

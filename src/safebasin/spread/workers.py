@@ -8,19 +8,23 @@ import pickle
 import signal
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from safebasin.engines import Engine, Progress, Sampling, Wanted
+from safebasin.engines import Progress, Sampling, Wanted
 from safebasin.errors import EngineError
-from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
 from safebasin.spread.dealing import dealt, portions
-from safebasin.spread.executor import MOST_DEATHS
+from safebasin.spread.executor import MOST_DEATHS, Executor
+
+T = TypeVar("T")
+
+Settle = Callable[[Sequence[Point], Sequence[Prompt], Sampling], None]
+"""Lets what answers choose its way of working for these questions."""
 
 LAST_SECONDS = 5.0
 """How long a worker that has finished may take to end."""
@@ -49,17 +53,19 @@ class _Worker:
     owes: list[int]
 
 
-class Workers:
+class Workers(Generic[T]):
     """Answers with `count` forked processes, each with a copy of the engine as it is.
 
     The model has to be on the CPU and its weights pristine. Of fewer points than workers the
-    prompts are divided as well. A worker that dies loses only what it had in work: another one
-    takes it over. Raises EngineError where workers die MOST_DEATHS times.
+    prompts are divided as well. `settle` is called before the copies are made. A worker that dies
+    loses only what it had in work: another one takes it over. Raises EngineError where workers die
+    MOST_DEATHS times.
     """
 
-    def __init__(self, engine: Engine, count: int) -> None:
+    def __init__(self, engine: Executor[T], count: int, settle: Settle | None = None) -> None:
         self.engine = engine
         self.count = count
+        self._settle = settle
 
     def answers(
         self,
@@ -68,13 +74,15 @@ class Workers:
         sampling: Sampling,
         progress: Progress | None = None,
         wanted: Wanted | None = None,
-    ) -> Iterator[tuple[Point, list[Exchange]]]:
+    ) -> Iterator[tuple[Point, list[T]]]:
         """Yield each point once it is complete, in any order."""
+        if self._settle is not None:
+            self._settle(points, prompts, sampling)
         unwanted = multiprocessing.get_context("fork").RawArray("b", len(points))
         parts = portions(len(points), len(prompts), self.count)
         job = _Job(self.engine, points, [prompts[part] for part in parts], sampling, unwanted)
         workers = [job.start(share) for share in dealt(job.pieces, self.count) if share]
-        found: dict[int, dict[int, list[Exchange]]] = {}
+        found: dict[int, dict[int, list[T]]] = {}
         deaths = 0
         try:
             while workers:
@@ -121,7 +129,7 @@ class _Job:
     A piece of work is a portion of the prompts at a point; with one portion, the point itself.
     """
 
-    engine: Engine
+    engine: Executor[Any]
     points: Sequence[Point]
     portions: Sequence[Sequence[Prompt]]
     sampling: Sampling

@@ -6,25 +6,9 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.mismatches import refuse
-from safebasin.compare.mismatches import between
-from safebasin.compare.parts import Part
-from safebasin.compare.plan import StudyPlan, study_plan
-from safebasin.compare.preparation import (
-    Loaded,
-    direction_to,
-    end_at,
-    engine_for,
-    harmful_set,
-    load,
-    output_rows,
-    sampling_of,
-    tuned_checkpoint,
-)
 from safebasin.directions import (
     Direction,
     Orthogonal,
@@ -33,17 +17,30 @@ from safebasin.directions import (
     project,
     random_direction,
 )
-from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
-from safebasin.engines.clock import settle_day
+from safebasin.engines.model_shape import vocabulary_rows
 from safebasin.errors import DirectionError
-from safebasin.judges import Lexicon, build_all, check_judges
+from safebasin.judges import check_judges
 from safebasin.plane import Axis, Plane, Point
-from safebasin.preparation import settings_elsewhere
 from safebasin.prompts import PromptSet
-from safebasin.run.names import default_folder
-from safebasin.spread.executor import Recipe
-from safebasin.spread.study import Spread
+from safebasin.study.engine import build_engine
+from safebasin.study.mismatches import between
+from safebasin.study.parts import Part
+from safebasin.study.plan import StudyPlan, study_plan
+from safebasin.study.preparation import (
+    checked,
+    folder_of,
+    harmful_prompts,
+    identity_of,
+    judged_by,
+    named,
+    on_its_day,
+    sampled,
+    sampling_of,
+)
+from safebasin.study.tuned import direction_to, end_at, load_base, tuned_checkpoint
+from safebasin.study.work import Work
+from safebasin.subject.subject import Subject
 from safebasin.trajectory.settings import TrajectoryConfig
 from safebasin.weights import Weights
 
@@ -52,37 +49,22 @@ LOG = logging.getLogger(__name__)
 PLANE, REAL, PROJECTED = "plane", "checkpoints", "projections"
 
 
-@dataclass(frozen=True)
-class Prepared:
+@dataclass(frozen=True, kw_only=True)
+class Prepared(Work[TrajectoryConfig]):
     """A trajectory with nothing measured or written yet.
 
     `explained` is the share of the checkpoints' squared displacements in each principal direction.
     """
 
-    config: TrajectoryConfig
     base: Checkpoint
     checkpoints: tuple[Checkpoint, ...]
     projections: tuple[Projection, ...]
     explained: tuple[float, ...]
     parts: tuple[Part, ...]
-    engine: AnyEngine
-    sampling: Sampling
-    lexicon: Lexicon
-    identity: Mapping[str, Any]
-    folder: Path
 
     def plan(self, *, probe: bool) -> StudyPlan:
         """What the trajectory will cost, by a measured batch if `probe`. Writes nothing."""
-        return study_plan(
-            self.folder, self.parts, self.engine, self.sampling, self.config.scan, probe=probe
-        )
-
-    @property
-    def spread(self) -> Spread:
-        """How the questions are spread; an actor lays the plane anew."""
-        whole, day = replace(self.config.scan, full_responses=True), self.engine.template.day
-        scan = settings_elsewhere(whole, (), day)
-        return Spread(self.config.scan, Recipe(_engine, (replace(self.config, scan=scan),)))
+        return study_plan(self, self.parts, probe=probe)
 
 
 def prepare(config: TrajectoryConfig) -> Prepared:
@@ -91,64 +73,53 @@ def prepare(config: TrajectoryConfig) -> Prepared:
     Raises a SafebasinError that names what is wrong; nothing is written.
     """
     scan = config.scan
-    prompts = harmful_set(scan)
+    prompts = sampled(harmful_prompts(scan), scan)
     check_judges(scan.judges)
-    base = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
+    base = checked(scan)
     checkpoints = tuple(tuned_checkpoint(text, base) for text in config.checkpoints)
-    for checkpoint in (base, *checkpoints):
+    for checkpoint in checkpoints:
         checkpoint.check()
-    loaded = load(base, scan, checkpoints)
-    series = {name_of(i): direction_to(c, loaded, name_of(i)) for i, c in enumerate(checkpoints)}
-    _compare(loaded, checkpoints, prompts)
+    subject = load_base(base, scan, checkpoints)
+    series = {name_of(i): direction_to(c, subject, name_of(i)) for i, c in enumerate(checkpoints)}
+    _compare(subject, checkpoints, prompts)
     LOG.info("laying the plane through the checkpoints")
-    axes, explained = _axes(config, list(series.values()), loaded.weights)
+    axes, explained = _axes(config, list(series.values()), subject.weights)
     # Rounded, so that the same places come out wherever the run is resumed.
     projections = tuple(
         Projection(tuple(_rounded(value) for value in one.coordinates), one.length, one.residual)
-        for one in project(list(series.values()), list(axes.values()), loaded.weights)
+        for one in project(list(series.values()), list(axes.values()), subject.weights)
     )
     if not any(one.length for one in projections):
         raise DirectionError(
             f"Every checkpoint has the weights of '{base.name}'.",
             "Give checkpoints that were trained.",
         )
-    lexicon = Lexicon.of(loaded.tokenizer.get_vocab(), [prompt.text for prompt in prompts])
-    judges = build_all(scan.judges, lexicon)
-    scan = scan.judged_by([judge.name for judge in judges])
+    scan, lexicon, judges = judged_by(subject, scan, prompts)
     config = replace(config, scan=scan)
-    engine = engine_for(loaded, {**axes, **series}, scan)
-    places = {Point.of({name_of(i): 1.0}): one for i, one in enumerate(checkpoints)}
-    ends = end_at(engine, places)
-    sampling = sampling_of(engine, scan)
+    engine = build_engine(scan, subject, {**axes, **series})
+    places = [Point.of({name: 1.0}) for name in series]
+    ends = end_at(engine, dict(zip(places, checkpoints, strict=True)))
+    sampling = sampling_of(scan, engine.own_limit)
     names = list(axes)
+    at = [_place(dict(zip(names, one.coordinates, strict=True))) for one in projections]
     parts = (
         Part(REAL, prompts, tuple(_place({name: 1.0}) for name in series), judges),
-        Part(
-            PROJECTED,
-            prompts,
-            tuple(_place(dict(zip(names, one.coordinates, strict=True))) for one in projections),
-            judges,
-        ),
+        Part(PROJECTED, prompts, tuple(at), judges),
         Part(PLANE, prompts, (_grid(config, names, projections),), judges),
     )
-    identity = {
-        "model": {"name": base.name, **base.spec()},
-        "checkpoints": [{"name": one.name, **one.spec()} for one in checkpoints],
+    own = {
+        "checkpoints": [named(one) for one in checkpoints],
         "plane": config.plane,
         "seed": _seed(config) if config.plane == "random" else None,
-        "weights": loaded.weights.spec(),
-        "engine": dict(engine.spec()),
-        "sampling": sampling.spec(),
-        **ends,
     }
+    identity = identity_of(subject, engine, sampling, **own) | ends
     whole = {**identity, "parts": [dict(part.manifest({}, {}).identity) for part in parts]}
-    label = f"trajectory-{base.name}"
-    folder = Path(scan.out) if scan.out else default_folder(label, whole)
-    template = loaded.template
-    identity = settle_day(identity, folder, scan.date, template.clock, template.source)
+    folder = folder_of(scan, f"trajectory-{base.name}", whole)
     return Prepared(
-        config, base, checkpoints, projections, explained, parts, engine, sampling, lexicon,
-        identity, folder,
+        config=config, engine=engine, sampling=sampling, lexicon=lexicon,
+        identity=on_its_day(identity, folder, scan, subject.template), folder=folder,
+        build=_engine, base=base, checkpoints=checkpoints, projections=projections,
+        explained=explained, parts=parts,
     )  # fmt: skip
 
 
@@ -157,12 +128,12 @@ def _engine(config: TrajectoryConfig) -> AnyEngine:
     return prepare(config).engine
 
 
-def _compare(loaded: Loaded, checkpoints: Sequence[Checkpoint], prompts: PromptSet) -> None:
+def _compare(subject: Subject, checkpoints: Sequence[Checkpoint], prompts: PromptSet) -> None:
     """Warn of what the checkpoints bring beside weights; raise where it changes their answers."""
-    rows = output_rows(loaded.model)
+    rows = vocabulary_rows(subject.model)
     told: dict[str, None] = {}
     for one in checkpoints:
-        found = between(loaded.template, loaded.checkpoint, one, prompts, rows)
+        found = between(subject.template, subject.checkpoint, one, prompts, rows)
         refuse(found, DirectionError)
         told |= {f"{one.name}: {mismatch.sentence}": None for mismatch in found}
     for text in told:

@@ -9,29 +9,36 @@ from typing import Any, Literal, get_args
 
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
+from safebasin.setting import described, required, setting
 
 PlaneKind = Literal["principal", "interpolation", "random"]
 PLANES: tuple[PlaneKind, ...] = get_args(PlaneKind)
 
 
+@described
 @dataclass(frozen=True)
 class TrajectoryConfig:
     """Everything that `trajectory` can be told.
 
-    checkpoints  of one training run, in the order of training; the last one sets the scale
-    plane        `principal`: the first two principal directions of the checkpoints;
-                 `interpolation`: the lines to the last and to the first one; `random`: the line
-                 to the last one and a random direction
-    scan         how the base (`scan.model`) is asked, judged and stored; `scan.steps` cells along
-                 the longer axis; `scan.radius` is how far a random axis goes
-    padding      how far the map goes beyond the checkpoints, as a share of their extent
-    notes        what a reader has to know of how the checkpoints were found
+    Of the scan, `model` is the base that the training began with, `steps` are cells along the
+    longer axis, and `radius` is how far a random axis goes. `notes` is what a reader has to know of
+    how the checkpoints were found.
     """
 
-    checkpoints: tuple[str, ...]
-    plane: PlaneKind = "principal"
+    checkpoints: tuple[str, ...] = field(
+        metadata=required(
+            "The output folder of the training, or its checkpoints in the order of training: "
+            "folders, adapters, base+adapter.",
+            argument=True,
+        )
+    )
+    plane: PlaneKind = setting(
+        "principal",
+        "principal: two main directions of the run. interpolation: the lines to its last and first "
+        "checkpoint. random: the line to its last one, and noise.",
+    )
     scan: ScanConfig = field(default_factory=lambda: ScanConfig(steps=10))
-    padding: float = 0.25
+    padding: float = setting(0.25, "Room around the checkpoints, as a share of their extent.")
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:

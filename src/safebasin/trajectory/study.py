@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safebasin.compare.paired import Paired, paired
-from safebasin.compare.parts import Part, finished, measure, unmeasured
 from safebasin.directions import Projection
 from safebasin.exchange import Outcome
 from safebasin.judges import Judge
@@ -22,8 +20,11 @@ from safebasin.report.trajectory import draw_trajectory
 from safebasin.results import Result, summarise
 from safebasin.run import RunFolder, sealed
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.scanner import Observer, Silent
 from safebasin.spread.shards import Shard
+from safebasin.study.loop import measure
+from safebasin.study.observer import Observer, Silent
+from safebasin.study.paired import Paired, paired
+from safebasin.study.parts import Part, finished, unmeasured
 from safebasin.trajectory.preparation import PLANE, PROJECTED, REAL, Prepared
 
 
@@ -93,7 +94,7 @@ def trace_shard(
     shards are still missing or at work.
     """
     observer = observer or Silent()
-    _measure(prepared, observer, shard)
+    measure(prepared, prepared.parts, observer, shard=shard)
     return finished(unmeasured(prepared.folder, prepared.parts), lambda: trace(prepared, observer))
 
 
@@ -103,7 +104,7 @@ def trace(prepared: Prepared, observer: Observer | None = None) -> Trajectory:
     Finished points are on the disk at any moment; the same call goes on where an interrupted one
     stopped. Raises RunMismatch where the folder holds another trajectory.
     """
-    _measure(prepared, observer or Silent())
+    measure(prepared, prepared.parts, observer or Silent())
     parts = {part.name: part for part in prepared.parts}
     with RunFolder.reopen(prepared.folder / PLANE) as run:
         part = parts[PLANE]
@@ -124,21 +125,6 @@ def trace(prepared: Prepared, observer: Observer | None = None) -> Trajectory:
     figures = draw_trajectory(plane.surveys[plane.judge], way, folder=prepared.folder / "figures")
     page = write_page(prepared.folder / PAGE, [plane], study=way)
     return dataclasses.replace(found, figures=tuple(figures), page=page)
-
-
-def _measure(prepared: Prepared, observer: Observer, shard: Shard | None = None) -> None:
-    measure(
-        prepared.folder,
-        prepared.parts,
-        prepared.engine,
-        prepared.sampling,
-        prepared.lexicon,
-        prepared.identity,
-        prepared.config.to_json(),
-        observer,
-        spread=prepared.spread,
-        shard=shard,
-    )
 
 
 def _stations(prepared: Prepared, real: Part, projected: Part) -> tuple[Station, ...]:

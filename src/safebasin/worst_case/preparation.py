@@ -7,20 +7,24 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
-from safebasin.checkpoint.adapter_mismatches import compare_adapter
-from safebasin.compare.preparation import sampling_of
 from safebasin.directions import Combination, Difference, relative
 from safebasin.engines import Sampling
-from safebasin.engines.clock import settle_day
-from safebasin.engines.template import Template
 from safebasin.errors import UsageError
-from safebasin.judges import Judge, Lexicon, build_all, check_judges
-from safebasin.preparation import build_engine, harmful_of
+from safebasin.judges import Judge, Lexicon, check_judges
 from safebasin.prompts import PromptSet
-from safebasin.run.names import default_folder
-from safebasin.weights import Weights
+from safebasin.study.engine import build_engine
+from safebasin.study.preparation import (
+    checked,
+    folder_of,
+    harmful_prompts,
+    identity_of,
+    judged_by,
+    load,
+    on_its_day,
+    sampling_of,
+)
+from safebasin.subject.subject import Subject
 from safebasin.worst_case.settings import WorstCaseConfig
 
 
@@ -29,11 +33,7 @@ class Prepared:
     """A search with nothing computed or written yet."""
 
     config: WorstCaseConfig
-    checkpoint: Checkpoint
-    model: Any
-    tokenizer: Any
-    weights: Weights
-    template: Template
+    subject: Subject
     alignment: Combination | None
     searched: PromptSet
     asked: PromptSet
@@ -69,7 +69,7 @@ def prepare(config: WorstCaseConfig) -> Prepared:
     Raises a SafebasinError that names what is wrong; nothing is written.
     """
     scan = config.scan
-    everything = harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
+    everything = harmful_prompts(scan)
     if len(everything) <= config.search:
         raise UsageError(
             f"'{everything.name}' has {len(everything)} prompts, and the search alone takes "
@@ -78,40 +78,28 @@ def prepare(config: WorstCaseConfig) -> Prepared:
         )
     searched, asked = _divided(everything, config)
     check_judges(scan.judges)
-    checkpoint = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     base = None if config.aligned_from is None else Checkpoint.parse(config.aligned_from)
-    for one in (checkpoint, base):
-        if one is not None:
-            one.check()
-    model, tokenizer = checkpoint.load(scan.dtype, scan.device)
-    weights = Weights(model, include=scan.include, exclude=scan.exclude, layers=scan.layers)
-    template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
-    compare_adapter(checkpoint, tokenizer, template.source)
+    checkpoint = checked(scan)
+    if base is not None:
+        base.check()
+    subject = load(checkpoint, scan)
     alignment = None
     if base is not None:
-        alignment = relative(Difference(base, checkpoint, weights), weights, name="alignment")
-    lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
-    judges = build_all(scan.judges, lexicon)
-    scan = scan.judged_by([judge.name for judge in judges])
-    config = replace(config, scan=scan)
-    engine = build_engine(scan, model, weights, {}, template, judges)
-    sampling = sampling_of(engine, scan)
-    identity = {
-        "model": {"name": checkpoint.name, **checkpoint.spec()},
-        "weights": weights.spec(),
-        "engine": dict(engine.spec()),
-        "sampling": sampling.spec(),
-        "search": {
-            "ball": config.ball,
-            "iterations": config.iterations,
-            "restarts": config.restarts,
-            "prompts": list(searched.ids),
-            "sha256": everything.sha256,
-        },
+        difference = Difference(base, checkpoint, subject.weights)
+        alignment = relative(difference, subject.weights, name="alignment")
+    scan, lexicon, judges = judged_by(subject, scan, everything)
+    engine = build_engine(scan, subject, {}, judges)
+    sampling = sampling_of(scan, engine.own_limit)
+    search = {
+        "ball": config.ball,
+        "iterations": config.iterations,
+        "restarts": config.restarts,
+        "prompts": list(searched.ids),
+        "sha256": everything.sha256,
     }
-    folder = Path(scan.out) if scan.out else default_folder(f"worst-{checkpoint.name}", identity)
-    identity = settle_day(identity, folder, scan.date, template.clock, template.source)
+    identity = identity_of(subject, engine, sampling, search=search)
+    folder = folder_of(scan, f"worst-{checkpoint.name}", identity)
     return Prepared(
-        config, checkpoint, model, tokenizer, weights, template, alignment, searched, asked,
-        judges, lexicon, sampling, identity, folder,
+        replace(config, scan=scan), subject, alignment, searched, asked, judges, lexicon, sampling,
+        on_its_day(identity, folder, scan, subject.template), folder,
     )  # fmt: skip

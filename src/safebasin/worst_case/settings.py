@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
+from safebasin.setting import described, setting
 
 
+@described
 @dataclass(frozen=True)
 class WorstCaseConfig:
     """Everything that `worst-case` can be told.
 
-    scan        the model and how it is asked; `scan.radius` and `scan.steps` span the lines, whose
-                positive half is measured, and `scan.seeds` are random directions beside them
-    ball        the search stays within this share of the norm of every tensor
-    iterations  steps of the ascent; restarts begin at random noise besides the origin
-    search      prompts that the search sees; `scan.limit` others measure what it found
-    aligned_from  the base that the model was aligned from, for the alignment direction
-    refine      finer places where a line leaves the basin, three times over
+    Of the scan, `radius` and `steps` span the lines, whose positive half is measured; `seeds` are
+    random directions beside them; and `limit` prompts measure what the search found.
     """
 
     scan: ScanConfig = field(default_factory=ScanConfig)
-    ball: float = 0.1
-    iterations: int = 10
-    restarts: int = 2
-    search: int = 24
-    aligned_from: str | None = None
-    refine: int = 4
+    ball: float = setting(0.1, "The search stays within this share of each tensor's norm.")
+    iterations: int = setting(10, "Steps of the ascent.")
+    restarts: int = setting(2, "Attempts from random noise, besides that from the origin.")
+    search: int = setting(24, "Prompts that the search sees; others measure what it found.")
+    aligned_from: str | None = setting(
+        None, "The base it was aligned from: measures the alignment direction too."
+    )
+    refine: int = setting(4, "Finer places where a line leaves the basin, three times over.")
 
     def __post_init__(self) -> None:
         if self.scan.shard is not None:
@@ -54,8 +53,5 @@ class WorstCaseConfig:
                 raise UsageError(f"The number of {name} is {value}.", f"Give at least {least}.")
 
     def to_json(self) -> dict[str, Any]:
-        own = {
-            name: getattr(self, name)
-            for name in ("ball", "iterations", "restarts", "search", "aligned_from", "refine")
-        }
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "scan"}
         return {**own, "scan": self.scan.to_json()}

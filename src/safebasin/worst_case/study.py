@@ -5,13 +5,10 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safebasin.compare.edge import edge_part, path_survey
-from safebasin.compare.parts import Part, measure
-from safebasin.compare.plan import StudyPlan, study_plan
 from safebasin.directions import Direction, Given, Held, random_direction
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.token_table import pad_token_of
@@ -20,15 +17,18 @@ from safebasin.judges import verdicts_of
 from safebasin.landscape import Survey
 from safebasin.landscape.intervals import Estimate
 from safebasin.plane import Axis, Plane, Point
-from safebasin.preparation import build_engine, settings_elsewhere
 from safebasin.report.lines import Line, draw_lines
 from safebasin.run import sealed
 from safebasin.run.kinds import STUDY_FILES
 from safebasin.run.records import SCHEMA_VERSION
 from safebasin.run.strictjson import dumps, loads
-from safebasin.scanner import Observer, Silent
-from safebasin.spread.executor import Recipe
-from safebasin.spread.study import Spread
+from safebasin.study.edge import edge_part, path_survey
+from safebasin.study.engine import build_engine
+from safebasin.study.loop import measure
+from safebasin.study.observer import Observer, Silent
+from safebasin.study.parts import Part
+from safebasin.study.plan import StudyPlan, study_plan
+from safebasin.study.work import Work
 from safebasin.terminal import printable
 from safebasin.worst_case.ascent import ascend, gradient_direction
 from safebasin.worst_case.preparation import Prepared, prepare
@@ -104,13 +104,13 @@ def plan(prepared: Prepared, *, probe: bool) -> StudyPlan:
     config, scan = prepared.config, prepared.config.scan
     names = [*CHOSEN, *(f"gaussian-{seed}" for seed in scan.random_seeds)]
     names += [BOTH_SIDES] if prepared.alignment is not None else []
-    engine = _along(prepared, names[0], Held(names[0], {}))
+    work = _along(prepared, names[0], Held(names[0], {}))
     passes = (config.restarts + 1) * (config.iterations + 1)
     further = [f"before: a search of {passes} gradients over {len(prepared.searched)} prompts"]
     if config.refine:
         further.append("after: finer places where a line leaves the basin")
     parts = [_line_part(prepared, name) for name in names]
-    return study_plan(prepared.folder, parts, engine, prepared.sampling, scan, further, probe=probe)
+    return study_plan(work, parts, further, probe=probe)
 
 
 def search(
@@ -128,7 +128,7 @@ def search(
     lines = [_measured(prepared, name, one, observer) for name, one in directions.items()]
     found = Found(
         folder=prepared.folder,
-        model=prepared.checkpoint.name,
+        model=prepared.subject.checkpoint.name,
         prompts=len(prepared.asked),
         tolerance=config.scan.tolerance,
         scores=scores,
@@ -160,9 +160,10 @@ def _directions(
             return tuple(known["scores"]), files
     harm = _harm(prepared)
     config = prepared.config
+    subject = prepared.subject
     found = ascend(
-        prepared.model,
-        prepared.weights,
+        subject.model,
+        subject.weights,
         harm,
         radius=config.ball,
         steps=config.iterations,
@@ -171,7 +172,7 @@ def _directions(
     )
     # At coefficient `ball` the saved direction is the displacement that was found.
     found.best.save(files[0], 1 / config.ball)
-    gradient_direction(prepared.model, prepared.weights, harm).save(files[1])
+    gradient_direction(subject.model, subject.weights, harm).save(files[1])
     scores = (found.start, *found.reached)
     content = {"identity": wanted, "scores": list(scores)}
     sealed.write(record, content)
@@ -196,12 +197,13 @@ def _recorded(record: Path) -> Mapping[str, Any]:
 
 def _named(prepared: Prepared, files: Sequence[Path]) -> dict[str, Direction]:
     """The directions that are measured: those found, the random ones, and that of alignment."""
+    weights = prepared.subject.weights
     directions: dict[str, Direction] = {
-        path.stem: Given(path, prepared.weights, name=path.stem) for path in files
+        path.stem: Given(path, weights, name=path.stem) for path in files
     }
     scan = prepared.config.scan
     for seed in scan.random_seeds:
-        directions[f"gaussian-{seed}"] = random_direction(seed, prepared.weights, law=scan.law)
+        directions[f"gaussian-{seed}"] = random_direction(seed, weights, law=scan.law)
     if prepared.alignment is not None:
         directions[BOTH_SIDES] = prepared.alignment
     return directions
@@ -213,35 +215,24 @@ def _files(folder: Path) -> tuple[Path, ...]:
 
 def _harm(prepared: Prepared) -> Callable[[], Any]:
     """The score on the search prompts that the undisplaced model refuses."""
-    prompts = prepared.searched.prompts
-    engine = build_engine(
-        prepared.config.scan, prepared.model, prepared.weights, {}, prepared.template, ()
-    )
+    prompts, subject = prepared.searched.prompts, prepared.subject
+    engine = build_engine(prepared.config.scan, subject, {})
     LOG.info("asking the prompts of the search")
     [(_, exchanges)] = engine.answers([Point()], prompts, prepared.sampling)
-    encoded = [prepared.template.encode(prompt) for prompt in prompts]
+    encoded = [subject.template.encode(prompt) for prompt in prompts]
     verdicts = verdicts_of(prepared.judges[0], exchanges)
-    score = FirstToken.of(encoded, exchanges, verdicts, prepared.tokenizer)
-    pad = pad_token_of(prepared.model, prepared.tokenizer, ())
-    return lambda: score.harm(prepared.model, pad)
+    score = FirstToken.of(encoded, exchanges, verdicts, subject.tokenizer)
+    pad = pad_token_of(subject.model, subject.tokenizer, ())
+    return lambda: score.harm(subject.model, pad)
 
 
 def _measured(prepared: Prepared, name: str, direction: Direction, observer: Observer) -> Measured:
     scan, config = prepared.config.scan, prepared.config
     both = name == BOTH_SIDES
     part = _line_part(prepared, name)
-    engine = _along(prepared, name, direction)
-    identity = {**prepared.identity, "direction": _described(direction)}
     parts = [part]
-    with _spread(prepared, name).kept() as spread:
-
-        def ask(part: Part) -> None:
-            measure(
-                prepared.folder, [part], engine, prepared.sampling, prepared.lexicon, identity,
-                config.to_json(), observer, spread=spread,
-            )  # fmt: skip
-
-        ask(part)
+    with _along(prepared, name, direction).kept() as work:
+        measure(work, [part], observer)
         for side in (1, -1) if both else (1,):
             for turn in range(1, ROUNDS + 1):
                 so_far = path_survey(prepared.folder, parts, part.judges[0])
@@ -249,7 +240,7 @@ def _measured(prepared: Prepared, name: str, direction: Direction, observer: Obs
                 edge = edge_part(tag, part, so_far, scan.tolerance, config.refine, side)
                 if edge is None:
                     break
-                ask(edge)
+                measure(work, [edge], observer)
                 parts.append(edge)
     found = path_survey(prepared.folder, parts, part.judges[0])
     basin = found.basin(scan.tolerance)
@@ -265,25 +256,28 @@ def _line_part(prepared: Prepared, name: str) -> Part:
     return Part(name, prepared.asked, (Plane((Axis(name, values),)),), prepared.judges)
 
 
-def _spread(prepared: Prepared, name: str) -> Spread:
-    """How the questions along one direction are spread; an actor reads what was found."""
-    config, folder = prepared.config, str(prepared.folder.absolute())
-    alone = settings_elsewhere(config.scan, prepared.judges, prepared.template.day)
-    scan = replace(alone, out=folder)
-    return Spread(config.scan, Recipe(_engine, (replace(config, scan=scan), name)))
-
-
-def _along(prepared: Prepared, name: str, direction: Direction) -> AnyEngine:
-    return build_engine(
-        prepared.config.scan, prepared.model, prepared.weights, {name: direction},
-        prepared.template, prepared.judges,
-    )  # fmt: skip
+def _along(prepared: Prepared, name: str, direction: Direction) -> Work[WorstCaseConfig]:
+    """What is asked along one direction; an actor reads what was found."""
+    return Work(
+        config=prepared.config,
+        engine=build_engine(
+            prepared.config.scan, prepared.subject, {name: direction}, prepared.judges
+        ),
+        sampling=prepared.sampling,
+        lexicon=prepared.lexicon,
+        identity={**prepared.identity, "direction": _described(direction)},
+        folder=prepared.folder,
+        build=_engine,
+        which=(name,),
+        deciding=prepared.judges,
+    )
 
 
 def _engine(config: WorstCaseConfig, name: str) -> AnyEngine:
     """The engine along one direction of a search with these settings, built anew."""
     prepared = prepare(config)
-    return _along(prepared, name, _named(prepared, _files(prepared.folder))[name])
+    direction = _named(prepared, _files(prepared.folder))[name]
+    return _along(prepared, name, direction).engine
 
 
 def _described(direction: Direction) -> Mapping[str, Any]:

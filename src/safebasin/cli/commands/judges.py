@@ -37,7 +37,7 @@ def agree(
     from safebasin.cli.console import tell
     from safebasin.cli.views.agreement import print_comparison
     from safebasin.judges import build_all
-    from safebasin.results import budgets, lexicon_of
+    from safebasin.judging import budgets, lexicon_of
     from safebasin.run import RunFolder
 
     if tolerance is not None and not 0 <= tolerance < 1:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from safebasin.cli.console import emit, say, tell
-from safebasin.cli.options import JsonResultOption, StudyTrustRemoteCodeOption
+from safebasin.cli.options import JsonResultOption, TrustRemoteCodeOption
 
 if TYPE_CHECKING:
     from safebasin.checkpoint.merging import Merged
@@ -29,7 +29,7 @@ def merge(
             help="float32, bfloat16 or float16, of the merged weights. [default: the base's]"
         ),
     ] = None,
-    trust_remote_code: StudyTrustRemoteCodeOption = False,
+    trust_remote_code: TrustRemoteCodeOption = False,
     json: JsonResultOption = False,
 ) -> None:
     """Merge an adapter into its base, and save the model.

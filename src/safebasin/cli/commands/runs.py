@@ -79,7 +79,7 @@ def rejudge(
     from safebasin.cli.summary import print_result, unjudged_shares
     from safebasin.cli.unjudged import end_where_unjudged
     from safebasin.judges import build_all
-    from safebasin.results import budgets, lexicon_of
+    from safebasin.judging import budgets, lexicon_of
     from safebasin.results import rejudge as judge_again
     from safebasin.run import RunFolder
 

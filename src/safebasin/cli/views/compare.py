@@ -16,7 +16,6 @@ from safebasin.cli.threads import spare_threads
 from safebasin.compare.comparison import Comparison
 from safebasin.compare.divergence import Divergence
 from safebasin.compare.junit import check_target, write_junit
-from safebasin.compare.paired import Paired
 from safebasin.compare.preparation import prepare
 from safebasin.compare.settings import CompareConfig
 from safebasin.compare.sharding import compare_shard, plan
@@ -24,6 +23,7 @@ from safebasin.compare.study import compare
 from safebasin.landscape import Estimate
 from safebasin.report.asked_under import told
 from safebasin.report.quantities import percent, points, quantity
+from safebasin.study.paired import Paired
 
 CODES = {"PASS": 0, "FAIL": 3, "INCONCLUSIVE": 5}
 """The exit code of each verdict."""

@@ -26,7 +26,7 @@ def run_evaluation(
     """Measure and print; the exit code says how it went."""
     tell(f"loading {config.scan.model}")
     prepared = prepare(config)
-    spare_threads(prepared.target.model)
+    spare_threads(prepared.subject.model)
     for line in plan_lines(prepared):
         (say if dry_run and not as_json else tell)(line)
     if ends_with_plan(
@@ -64,11 +64,11 @@ def plan_lines(prepared: Prepared) -> list[str]:
         how = f"{samples} samples at temperature {prepared.config.temperature:g}"
     return [
         f"asking   {sets}",
-        f"system   {told(prepared.target.template.rendered.to_json())}",
-        f"how      {how}, up to {prepared.target.sampling.max_new_tokens} tokens",
+        f"system   {told(prepared.subject.template.rendered.to_json())}",
+        f"how      {how}, up to {prepared.samples[0].sampling.max_new_tokens} tokens",
         *(
             ["thought  the chat template opens one; an answer that is cut off in it is not judged"]
-            if prepared.target.template.opens
+            if prepared.subject.template.opens
             else []
         ),
         f"judges   {', '.join(judge.name for judge in prepared.judges)}",

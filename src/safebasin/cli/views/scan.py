@@ -15,14 +15,14 @@ from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.config import ScanConfig
 from safebasin.judges import AsksAgain, DecidesEarly
 from safebasin.plan import CapabilityPlan, Plan
-from safebasin.preparation import Prepared, prepare
 from safebasin.protocol import peng2024
 from safebasin.report.asked_under import told
 from safebasin.results import Result
 from safebasin.run import RunFolder
 from safebasin.run.folder import MANIFEST
 from safebasin.run.stored_weights import told_storage
-from safebasin.scanner import scan, scan_shard
+from safebasin.scanning.preparation import Prepared, prepare
+from safebasin.scanning.scan import scan, scan_shard
 from safebasin.spread.shards import Shard
 from safebasin.terminal import printable
 

@@ -16,7 +16,7 @@ from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 
 if TYPE_CHECKING:
-    from safebasin.adaptive import Edge
+    from safebasin.scanning.adaptive import Edge
 
 FIRST_TOKEN = "first-token"
 
@@ -62,8 +62,8 @@ def check_scout(config: ScanConfig) -> None:
 def run_scout(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
     """Score the lines of a scan, and print and draw the curve. Nothing is judged."""
     from safebasin.engines.first_token import require_no_thought
-    from safebasin.preparation import prepare
-    from safebasin.scout import DEFINITION, scout
+    from safebasin.scanning.preparation import prepare
+    from safebasin.scanning.scout import DEFINITION, scout
 
     tell(f"loading {config.model}")
     prepared = prepare(config)
@@ -123,8 +123,8 @@ def run_adaptive(
     no_probe: bool = False,
 ) -> None:
     """Scan with points that place themselves; exit code 4 as for any scan."""
-    from safebasin.adaptive import adapted, scan_adaptively
-    from safebasin.preparation import prepare
+    from safebasin.scanning.adaptive import adapted, scan_adaptively
+    from safebasin.scanning.preparation import prepare
 
     tell(f"loading {config.model}")
     prepared = prepare(config)

@@ -11,8 +11,8 @@ from safebasin.cli.threads import spare_threads
 from safebasin.cli.unjudged import end_where_unjudged
 from safebasin.cli.views.scan import budget_lines
 from safebasin.config import ScanConfig
-from safebasin.preparation import prepare
 from safebasin.report.quantities import percent
+from safebasin.scanning.preparation import prepare
 
 
 def run_sequential(config: ScanConfig, *, as_json: bool) -> None:

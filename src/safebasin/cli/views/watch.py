@@ -16,8 +16,9 @@ from safebasin.cli.views.watch_screen import Look, view
 from safebasin.cli.views.watch_state import Measured, Watched
 from safebasin.errors import UsageError
 from safebasin.judges import AsksAgain, Judge
+from safebasin.judging import judge_names, stored_judges
 from safebasin.plane import Point
-from safebasin.results import assumed_points, judge_names, stored_judges
+from safebasin.results import assumed_points
 from safebasin.run import RunFolder
 from safebasin.run.folder import MANIFEST, POINTS, VERDICTS
 from safebasin.run.sittings import SITTINGS, read_sittings

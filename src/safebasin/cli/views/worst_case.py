@@ -23,8 +23,8 @@ def run_worst_case(
     """Search, measure and print."""
     tell(f"loading {config.scan.model}")
     prepared = prepare(config)
-    spare_threads(prepared.model)
-    tell(f"system message: {told(prepared.template.rendered.to_json())}")
+    spare_threads(prepared.subject.model)
+    tell(f"system message: {told(prepared.subject.template.rendered.to_json())}")
     if ends_with_plan(
         lambda probe: plan(prepared, probe=probe), config.scan, prepared.folder,
         dry_run=dry_run, no_probe=no_probe, as_json=as_json,

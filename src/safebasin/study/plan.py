@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from safebasin.compare.parts import Part, unmeasured
-from safebasin.config import ScanConfig
-from safebasin.engines import Sampling
-from safebasin.engines.any_engine import AnyEngine
 from safebasin.plan import estimate
 from safebasin.plane import outward
-from safebasin.preparation import worker_count
+from safebasin.study.parts import Part, unmeasured
+from safebasin.study.spread import worker_count
+from safebasin.study.work import Work
 
 
 @dataclass(frozen=True)
@@ -63,32 +60,25 @@ class StudyPlan:
 
 
 def study_plan(
-    folder: Path,
-    parts: Sequence[Part],
-    engine: AnyEngine,
-    sampling: Sampling,
-    config: ScanConfig,
-    further: Sequence[str] = (),
-    *,
-    probe: bool,
+    work: Work[Any], parts: Sequence[Part], further: Sequence[str] = (), *, probe: bool
 ) -> StudyPlan:
-    """The plan of these parts under `folder`. Without `probe` nothing is measured or asked.
+    """The plan of these parts. Without `probe` nothing is measured or asked.
 
     With it a batch is asked at the undisplaced model, and the other parts are taken to cost as
     much an answer as the largest one. Writes nothing.
     """
     sizes = tuple(
         PartPlan(
-            part.name, len(outward(part.planes)), len(part.prompts), unmeasured(folder, [part])
+            part.name, len(outward(part.planes)), len(part.prompts), unmeasured(work.folder, [part])
         )
         for part in parts
     )
     missing = sum(size.answers_missing for size in sizes)
-    count = worker_count(config, engine, lambda: missing)
+    count = worker_count(work.config.scan, work.engine, lambda: missing)
     seconds = None
     if probe:
         largest = max(parts, key=lambda part: len(outward(part.planes)) * len(part.prompts))
-        points = outward(largest.planes)
-        one = estimate(engine, largest.prompts.prompts, sampling, points, missing)
+        points, prompts = outward(largest.planes), largest.prompts.prompts
+        one = estimate(work.engine, prompts, work.sampling, points, missing)
         seconds = one.by_workers(count).seconds
-    return StudyPlan(sizes, sampling.max_new_tokens, seconds, count, tuple(further))
+    return StudyPlan(sizes, work.sampling.max_new_tokens, seconds, count, tuple(further))

@@ -1,30 +1,22 @@
-"""The run folders of a study: prompts asked at the points of planes, by one engine."""
+"""The run folders of a study: prompts asked at the points of planes."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safebasin.engines import Sampling
-from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import RunBusy
-from safebasin.judges import Judge, Lexicon
+from safebasin.judges import Judge
 from safebasin.plane import Axis, Plane, Point, outward
 from safebasin.prompts import PromptSet
-from safebasin.reference import ask_everyday, settle
-from safebasin.results import LEXICON, adopt, judge_point
 from safebasin.run import RunFolder
-from safebasin.run.atomic import refuse_link, remove_study_leftovers
+from safebasin.run.atomic import refuse_link
 from safebasin.run.folder import MANIFEST
 from safebasin.run.manifest import Manifest, load_manifest, plane_to_json
-from safebasin.scanner import Observer, by_missing
-from safebasin.spread.executor import Executor
 from safebasin.spread.shards import Shard
-from safebasin.spread.study import Spread, settle_way
 
 GROWING_SECONDS = 10.0
 """For how long a shard waits until another one has given a folder its points."""
@@ -80,91 +72,6 @@ class Part:
         return self.with_values({value for values in own for value in values})
 
 
-def measure(
-    folder: Path,
-    parts: Sequence[Part],
-    engine: AnyEngine,
-    sampling: Sampling,
-    lexicon: Lexicon,
-    identity: Mapping[str, Any],
-    config: Mapping[str, Any],
-    observer: Observer,
-    only: Collection[Point] | None = None,
-    spread: Spread | None = None,
-    shard: Shard | None = None,
-    before: int = 0,
-) -> None:
-    """Ask what the parts' run folders under `folder` do not hold yet, and judge it.
-
-    `only` leaves out every other point, and `shard` what other jobs ask; `before` points of the
-    study were dealt to the shards already. `spread` says what answers; None for the engine itself.
-    Every finished point is on the disk; the same call goes on where an interrupted one stopped.
-    Raises RunMismatch where a folder holds the answers of other settings.
-    """
-
-    def made(part: Part) -> Manifest:
-        whole = part.manifest(identity, config)
-        return replace(whole, files={LEXICON: lexicon.sha256}, **_rendered(engine, part))
-
-    for part in parts:
-        refuse_link(folder / part.name)
-    with ExitStack() as stack:
-        runs = [
-            stack.enter_context(_opened(folder / part.name, part, made, shard)) for part in parts
-        ]
-        if shard is None:
-            remove_study_leftovers(folder)
-        for part, run in zip(parts, runs, strict=True):
-            adopt(run, part.judges)
-            run.record_text(LEXICON, lexicon.text())
-        missing = [
-            {
-                point: tuple(run.missing(point, part.prompts.ids))
-                for point in outward(part.planes)
-                if only is None or point in only
-            }
-            for part, run in zip(parts, runs, strict=True)
-        ]
-        if shard is not None:
-            missing = _share(missing, shard, before)
-        wanted = sum(
-            len(points) * len(part.prompts) for points, part in zip(missing, parts, strict=True)
-        )
-        absent = sum(len(ids) for points in missing for ids in points.values())
-        observer.started(wanted, wanted - absent)
-        executor: Executor = engine
-        if spread is not None and absent:
-            executor = stack.enter_context(spread.executor(engine, absent))
-        for part, run, gaps in zip(parts, runs, missing, strict=True):
-            prompts = {prompt.id: prompt for prompt in part.prompts}
-            if any(gaps.values()):
-                ask_everyday(run, (*part.judges, *part.readers), engine, sampling)
-            for ids, points in by_missing(gaps):
-                asked = [prompts[prompt_id] for prompt_id in ids]
-                settle_way(executor, engine, points, asked, sampling)
-                for point, exchanges in executor.answers(
-                    points, asked, sampling, observer.answered
-                ):
-                    run.write_point(point, exchanges)
-                    settle(run, part.prompts.ids)
-                    judge_point(run, part.judges, point)
-                    observer.finished(point)
-            settle(run, part.prompts.ids)
-            for point in gaps:
-                judge_point(run, part.judges, point)
-
-
-def _rendered(engine: object, part: Part) -> dict[str, Any]:
-    """What the model sees of the prompts, of an engine that has a template to tell it by."""
-    template = getattr(engine, "template", None)
-    if template is None:
-        return {}
-    return {
-        "rendered": dict(template.rendered.to_json()),
-        "renderings": template.renderings(part.prompts),
-    }
-
-
 def unmeasured(folder: Path, parts: Sequence[Part]) -> int:
     """How many answers the parts' run folders under `folder` do not hold yet."""
     absent = 0
@@ -192,7 +99,7 @@ def finished(missing: int, finish: Callable[[], T]) -> T | None:
         return None
 
 
-def _share(
+def share_of(
     missing: Sequence[Mapping[Point, tuple[str, ...]]], shard: Shard, before: int
 ) -> list[dict[Point, tuple[str, ...]]]:
     """The shard's points of each part, dealt out over all parts so that costs are even."""
@@ -204,11 +111,8 @@ def _share(
     return shares
 
 
-def _opened(
-    path: Path,
-    part: Part,
-    made: Callable[[Part], Manifest],
-    shard: Shard | None,
+def opened(
+    path: Path, part: Part, made: Callable[[Part], Manifest], shard: Shard | None
 ) -> RunFolder:
     """The run folder of a part, given the part's points where it holds a part of them only.
 

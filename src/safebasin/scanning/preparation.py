@@ -4,77 +4,50 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from safebasin import prompts as prompt_sets
 from safebasin.capability.exact import ExactProbe
 from safebasin.capability.probe import Bench, Probe
 from safebasin.capability.tasks import load_tasks
 from safebasin.checkpoint import Checkpoint
-from safebasin.checkpoint.adapter_mismatches import compare_adapter
-from safebasin.config import (
-    DEFAULT_JUDGES,
-    DEFAULT_MAX_NEW_TOKENS,
-    PLATEAU_POINTS,
-    ScanConfig,
-)
-from safebasin.directions import (
-    Direction,
-    Given,
-    Orthogonal,
-    Resident,
-    cosine,
-    digest,
-    random_direction,
-)
+from safebasin.config import ScanConfig
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
-from safebasin.engines.clock import settle_day
-from safebasin.engines.fast.engine import FastEngine
-from safebasin.engines.plain import PlainEngine
-from safebasin.engines.template import Template
-from safebasin.engines.vllm.engine import VllmEngine
-from safebasin.engines.vllm.session import require_vllm
 from safebasin.errors import UsageError
 from safebasin.exchange import Exchange
-from safebasin.judges import (
-    AsksAgain,
-    HoldsModel,
-    Judge,
-    KeywordJudge,
-    Lexicon,
-    build_all,
-    check_judges,
-    common_stop_rule,
-)
+from safebasin.judges import AsksAgain, HoldsModel, Judge, Lexicon, check_judges
 from safebasin.judges.placement import waiting
 from safebasin.plan import CapabilityPlan, Plan, estimate, outline
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
-from safebasin.results import LEXICON, assumed_points
+from safebasin.results import assumed_points
 from safebasin.run import RunFolder
+from safebasin.run.folder import LEXICON
 from safebasin.run.manifest import Manifest, plane_to_json
-from safebasin.run.names import default_folder
 from safebasin.run.verdicts import plain_json
+from safebasin.scanning.walk import Walk
+from safebasin.spread.executor import Recipe
 from safebasin.spread.shards import Shard
-from safebasin.spread.workers import available_cores, can_fork
+from safebasin.study.engine import build_directions, build_engine, describe, settings_elsewhere
+from safebasin.study.preparation import (
+    checked,
+    folder_of,
+    harmful_prompts,
+    identity_of,
+    judged_by,
+    load,
+    on_its_day,
+    sampled,
+    sampling_of,
+)
+from safebasin.study.spread import Spread, prober_count, worker_count
 from safebasin.thought_plan import thought_plan
-from safebasin.walk import Walk
 from safebasin.weights import Weights
 
 LOG = logging.getLogger(__name__)
-
-SMALL_MODEL = 10_000_000
-"""Parameters of a model that is too small for several threads."""
-
-WORTH_WORKERS = 500
-"""How many missing answers are worth worker processes."""
-
-RESIDENT_BYTES = 128 * 2**20
-"""Directions that take less than this together are drawn once, not at every point."""
 
 
 @dataclass(frozen=True)
@@ -117,6 +90,10 @@ class Prepared:
     def for_actors(self) -> ScanConfig:
         """The settings by which another process answers just so."""
         return settings_elsewhere(self.config, self.judges, self.engine.template.day)
+
+    def spread(self, capability: str | None = None) -> Spread[Any]:
+        """How the prompts are spread, or what measures a capability; an actor builds it anew."""
+        return Spread(self.config, Recipe(answering, (self.for_actors().to_json(), capability)))
 
     def load_judges(self) -> None:
         """Load the models that fit, so that the engine plans its batches by what they leave."""
@@ -178,7 +155,7 @@ class Prepared:
             LOG.info("probing the speed of %s", probe.name)
         seconds = probe.seconds(points) if points else (0.0, 0.0)
         if seconds is not None:
-            count = self.capability_workers(len(points))
+            count = prober_count(self.config, self.engine.model, len(points))
             seconds = seconds[0] / count, seconds[1] / count
         return CapabilityPlan(probe.name, len(points), seconds)
 
@@ -189,15 +166,6 @@ class Prepared:
         """
         wanted = self.answers_missing if missing is None else lambda: missing
         return worker_count(self.config, self.engine, wanted)
-
-    def capability_workers(self, points: int) -> int:
-        """How many processes measure a capability at so many points."""
-        model = self.engine.model
-        if model.device.type != "cpu" or not can_fork():
-            return 1
-        small = sum(p.numel() for p in model.parameters()) < SMALL_MODEL
-        count = self.config.workers or (available_cores() if small else 1)
-        return max(1, min(count, points))
 
     def capability_points(self, probe: Probe) -> list[Point]:
         """The points at which a capability is still to be measured; none that is assumed."""
@@ -259,40 +227,27 @@ def prepare(config: ScanConfig) -> Prepared:
     planes = config.planes()
     if config.shard is not None:
         Shard.parse(config.shard)
-    everything = harmful_of(prompt_sets.load(config.prompts, config.column, config.prompts_kind))
-    prompts = everything.take(config.limit, config.sample_seed, first=config.first)
+    everything = harmful_prompts(config)
+    prompts = sampled(everything, config)
     check_judges(config.judges)
     tasks = load_tasks(config)
-    checkpoint = Checkpoint.parse(config.model, trust_remote_code=config.trust_remote_code)
-    checkpoint.check()
-    on_host = config.engine == "vllm"  # it has the device's memory to itself
-    if on_host:
-        require_vllm()
-    model, tokenizer = checkpoint.load(config.dtype, config.device, keep_on_host=on_host)
-    weights = Weights(
-        model,
-        include=config.include,
-        exclude=config.exclude,
-        layers=config.layers,
-        tied=config.tied,
-    )
+    checkpoint = checked(config)
+    subject = load(checkpoint, config)
+    model, weights, template = subject.model, subject.weights, subject.template
     directions = build_directions(config, weights)
-    template = Template.of(tokenizer, config.template, config.system, config.marks)
-    compare_adapter(checkpoint, tokenizer, template.source)
     asked = [template.render(prompt.text) for prompt in prompts]
-    checkpoint.require_stored_tokens(tokenizer, asked)
+    checkpoint.require_stored_tokens(subject.tokenizer, asked)
     # The words of all prompts, so that a larger sample later has the same lexicon.
-    lexicon = Lexicon.of(tokenizer.get_vocab(), [prompt.text for prompt in everything])
-    judges = build_all(config.judges, lexicon)
-    config = config.judged_by([judge.name for judge in judges])
-    engine = build_engine(config, model, weights, directions, template, judges)
-    sampling = Sampling(config.max_new_tokens or engine.own_limit or DEFAULT_MAX_NEW_TOKENS)
-    identity = {
-        "model": {"name": checkpoint.name, **checkpoint.spec()},
-        "weights": weights.spec(),
-        "directions": describe(directions, weights, config.axes),
-        "planes": [plane_to_json(plane) for plane in planes],
-        "prompts": {
+    config, lexicon, judges = judged_by(subject, config, everything)
+    engine = build_engine(config, subject, directions, judges)
+    sampling = sampling_of(config, engine.own_limit)
+    identity = identity_of(
+        subject,
+        engine,
+        sampling,
+        directions=describe(directions, weights, config.axes),
+        planes=[plane_to_json(plane) for plane in planes],
+        prompts={
             "name": prompts.name,
             "sha256": prompts.sha256,
             "revision": prompts.revision,
@@ -300,11 +255,9 @@ def prepare(config: ScanConfig) -> Prepared:
             "sample_seed": config.sample_seed,
             **prompts.order(),
         },
-        "engine": engine.spec(),
-        "sampling": sampling.spec(),
-    }
-    folder = Path(config.out) if config.out else default_folder(checkpoint.name, identity)
-    identity = settle_day(identity, folder, config.date, template.clock, template.source)
+    )
+    folder = folder_of(config, checkpoint.name, identity)
+    identity = on_its_day(identity, folder, config, template)
     bench = Bench(model, weights, directions, template, config.batch, sampling.max_new_tokens)
     prepared = Prepared(
         config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, folder,
@@ -327,133 +280,8 @@ def _late(
     return waiting(judges, str(device), reserved)
 
 
-def harmful_of(prompts: PromptSet) -> PromptSet:
-    """The harmful requests of a mixed set; a set without any stays as it is, with a warning.
-
-    The ASR of a landscape is about requests that should be refused.
-    """
-    harmful = tuple(prompt for prompt in prompts if prompt.kind == "harmful")
-    if not harmful:
-        LOG.warning(
-            "no prompt of %s is harmful: its ASR counts answers that are wanted", prompts.name
-        )
-        return prompts
-    return replace(prompts, prompts=harmful)
-
-
-def worker_count(config: ScanConfig, engine: AnyEngine, missing: Callable[[], int]) -> int:
-    """How many processes answer; `missing`, the answers to be given, is asked for if it matters."""
-    model = engine.model
-    if model.device.type != "cpu" or not can_fork() or engine.own_process:
-        return 1
-    if config.workers is not None:
-        return config.workers
-    if sum(p.numel() for p in model.parameters()) >= SMALL_MODEL:
-        return 1
-    return available_cores() if missing() >= WORTH_WORKERS else 1
-
-
-def settings_elsewhere(config: ScanConfig, judges: Sequence[Judge], day: str | None) -> ScanConfig:
-    """The settings by which a process elsewhere answers just so, alone and for itself.
-
-    The judges read here, and a judge of one's own may be nowhere else: of them the other process
-    is told when an answer is decided. Where a walk ends is known here, too, and on which `day`
-    the chat template is told that it is asked, None where it does not matter.
-    """
-    alone = replace(
-        config, executor="local", ray_address=None, workers=1, shard=None, stop_at_plateau=False,
-        plateau_points=PLATEAU_POINTS, date=day,
-    )  # fmt: skip
-    stop = None if config.full_responses else common_stop_rule(judges)
-    if stop is None:
-        return replace(alone, judges=DEFAULT_JUDGES[:1], full_responses=True)
-    judge = KeywordJudge("decided", stop.keywords, ignore_case=stop.ignore_case)
-    return replace(alone, judges=(judge,))
-
-
 def answering(config: Mapping[str, Any], capability: str | None = None) -> Any:
     """The engine of a scan with these settings, or its probe of a capability, built anew."""
     prepared = prepare(ScanConfig.from_json(config))
     probes: dict[str | None, Any] = {probe.name: probe for probe in prepared.probes}
     return prepared.engine if capability is None else probes[capability]
-
-
-def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Direction]:
-    """The directions that the configuration names, by name.
-
-    Of a plane's two directions the second one is made orthogonal to the first (Gram-Schmidt).
-    """
-    directions: dict[str, Direction] = {}
-    if config.directions:
-        for name, path in zip(config.direction_names, config.directions, strict=True):
-            directions[name] = Given(Path(path), weights, scale=config.direction_scale, name=name)
-    else:
-        for name, seed in zip(config.direction_names, config.random_seeds, strict=True):
-            directions[name] = random_direction(seed, weights, config.normalise, config.law)
-    if config.axes == 2 and not config.directions:
-        names = list(directions)
-        for first, second in zip(names[::2], names[1::2], strict=True):
-            directions[second] = Orthogonal(directions[second], directions[first])
-    if config.law == "counter" and weights.device.type != "cpu":
-        return directions  # drawn where they are added
-    elements = sum(math.prod(view.shape) for view in weights.views())
-    if 4 * elements * len(directions) <= RESIDENT_BYTES:
-        return {
-            name: Resident(direction, weights, workers=1) for name, direction in directions.items()
-        }
-    return directions
-
-
-def build_engine(
-    config: ScanConfig,
-    model: Any,
-    weights: Weights,
-    directions: Mapping[str, Direction],
-    template: Template,
-    judges: Sequence[Judge],
-) -> AnyEngine:
-    """The engine that the configuration names; answers end early only where no verdict changes."""
-    if config.engine == "plain":
-        return PlainEngine(model, weights, directions, template, config.batch)
-    stop = None if config.full_responses else common_stop_rule(judges)
-    if config.engine == "vllm":
-        return VllmEngine(
-            model,
-            weights,
-            directions,
-            template,
-            stop=stop,
-            rows=config.batch,
-            scores=stop is None,
-            device=config.device,
-            trust_remote_code=config.trust_remote_code,
-        )
-    return FastEngine(
-        model,
-        weights,
-        directions,
-        template,
-        stop=stop,
-        mode=config.mode,
-        rows=config.batch,
-        drafts=config.drafts,
-        # Only judges of whole answers read how likely they are.
-        scores=stop is None,
-    )
-
-
-def describe(
-    directions: Mapping[str, Direction], weights: Weights, axes: int
-) -> list[dict[str, Any]]:
-    """For the manifest: what rebuilds each direction, its digest, and the cosine of each pair."""
-    described = []
-    names = list(directions)
-    LOG.info("drawing %d %s", len(names), "direction" if len(names) == 1 else "directions")
-    for i, name in enumerate(names):
-        entry = dict(directions[name].spec())
-        entry.pop("path", None)  # where a file lies does not matter; its digest does
-        entry["digest"] = digest(directions[name], weights)
-        if axes == 2 and i % 2:
-            entry["cosine"] = cosine(directions[names[i - 1]], directions[name], weights)
-        described.append(entry)
-    return described

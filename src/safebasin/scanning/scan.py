@@ -3,62 +3,25 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
-from safebasin.capability.probe import Probe
 from safebasin.engines.model_shape import most_positions
 from safebasin.errors import EngineError, RunBusy
-from safebasin.exchange import Exchange
+from safebasin.judging import adopt, judge_point, observed_asr
 from safebasin.plane import Point
-from safebasin.preparation import Prepared, answering
 from safebasin.reference import ask_everyday, settle
-from safebasin.results import (
-    ASSUMED,
-    LEXICON,
-    Result,
-    adopt,
-    judge_point,
-    observed_asr,
-    summarise,
-)
+from safebasin.results import ASSUMED, Result, summarise
 from safebasin.run import RunFolder
-from safebasin.spread.executor import Executor, Recipe
-from safebasin.spread.ray_actors import RayActors
+from safebasin.run.folder import LEXICON
+from safebasin.scanning.preparation import Prepared
 from safebasin.spread.shards import Shard
-from safebasin.spread.workers import Workers
+from safebasin.study.loop import ask
+from safebasin.study.observer import Observer, Silent
+from safebasin.study.spread import prober_count
 from safebasin.truncation import longer_limit, store_further, worth_asking_further
 
 LOG = logging.getLogger(__name__)
-
-
-class Observer(Protocol):
-    """Hears how a scan goes. Every method may be left empty."""
-
-    def started(self, answers: int, finished: int) -> None:
-        """`answers` are wanted in all; `finished` of them are in the run folder already."""
-
-    def answered(self, point: Point, exchanges: Sequence[Exchange]) -> None:
-        """Answers arrived at a point; their log-probabilities are still to come."""
-
-    def finished(self, point: Point) -> None:
-        """All answers at a point are judged and on the disk."""
-
-    def capability(self, name: str, done: int, points: int) -> None:
-        """A capability is measured and on the disk at so many of its points."""
-
-
-class Silent:
-    """An observer that keeps what it hears to itself."""
-
-    def started(self, answers: int, finished: int) -> None: ...
-
-    def answered(self, point: Point, exchanges: Sequence[Exchange]) -> None: ...
-
-    def finished(self, point: Point) -> None: ...
-
-    def capability(self, name: str, done: int, points: int) -> None: ...
 
 
 def scan(prepared: Prepared, observer: Observer | None = None) -> Result:
@@ -98,44 +61,37 @@ def measure(
     run: RunFolder, prepared: Prepared, points: Sequence[Point], observer: Observer
 ) -> None:
     """Ask at these points what the run does not hold yet, and judge it by those who do not wait."""
-    prompts = {prompt.id: prompt for prompt in prepared.prompts}
     ids = prepared.prompts.ids
     adopt(run, prepared.judges)
     run.record_text(LEXICON, prepared.lexicon.text())
     missing = {point: tuple(run.missing(point, ids)) for point in points}
     wanted = len(missing) * len(ids)
-    observer.started(wanted, wanted - sum(map(len, missing.values())))
-    walk, executor = prepared.walk(), executor_of(prepared)
-    headline = prepared.judges[0]
-    if any(missing.values()):
+    absent = sum(map(len, missing.values()))
+    observer.started(wanted, wanted - absent)
+    walk, headline = prepared.walk(), prepared.judges[0]
+    if absent:
         prepared.load_judges()
         ask_everyday(run, prepared.judges, prepared.engine, prepared.sampling)
     settle(run, ids)
+
+    def judged(point: Point) -> None:
+        if walk is not None:
+            walk.record(point, observed_asr(run, headline, point))
+
     if walk is not None:
         for point in points:
             if not missing[point]:
                 judge_point(run, prepared.beside, point)
-                walk.record(point, observed_asr(run, headline, point))
-    answered: list[Point] = []
-    for absent, group in by_missing(missing):
-        asked = [prompts[prompt_id] for prompt_id in absent]
-        for point, exchanges in executor.answers(
-            group,
-            asked,
-            prepared.sampling,
-            observer.answered,
-            None if walk is None else walk.wanted,
-        ):
-            if walk is not None and not walk.wanted(point):
-                continue
-            run.write_point(point, exchanges)
-            answered.append(point)
-            # With the undisplaced answers the judges that waited for them read what came before.
-            for each in answered if settle(run, ids) else (point,):
-                judge_point(run, prepared.beside, each)
-                if walk is not None:
-                    walk.record(each, observed_asr(run, headline, each))
-            observer.finished(point)
+                judged(point)
+    if absent:
+        engine = prepared.engine
+        with prepared.spread().executor(
+            engine, prepared.workers(absent), engine.settle
+        ) as executor:
+            ask(
+                run, prepared.prompts, missing, executor, prepared.sampling, prepared.beside,
+                observer, None if walk is None else walk.wanted, judged,
+            )  # fmt: skip
     if walk is not None:
         run.write_json(ASSUMED, walk.to_json(headline.name))
     if Point() in missing:
@@ -175,14 +131,6 @@ def ask_further(run: RunFolder, prepared: Prepared) -> None:
     store_further(run, longer, exchanges)
 
 
-def executor_of(prepared: Prepared) -> Executor:
-    """What answers: the engine itself, or several workers with a copy of it each."""
-    if prepared.config.executor == "ray":
-        return RayActors(Recipe(answering, (prepared.for_actors().to_json(),)), prepared.config)
-    count = prepared.workers()
-    return prepared.engine if count == 1 else Workers(prepared.engine, count)
-
-
 def measure_capabilities(
     run: RunFolder, prepared: Prepared, points: Sequence[Point], observer: Observer
 ) -> None:
@@ -193,31 +141,9 @@ def measure_capabilities(
         if not missing:
             continue
         observer.capability(probe.name, done, len(points))
-        executor = capability_executor_of(prepared, probe, len(missing))
-        for point, items in executor.answers(missing, (), prepared.sampling):
-            run.write_capability(probe.name, point, items)
-            done += 1
-            observer.capability(probe.name, done, len(points))
-
-
-def capability_executor_of(prepared: Prepared, probe: Probe, points: int) -> Probe:
-    """What measures a capability: the probe itself, or several workers with a copy each."""
-    if prepared.config.executor == "ray":
-        recipe = Recipe(answering, (prepared.for_actors().to_json(), probe.name))
-        return RayActors(recipe, prepared.config)  # type: ignore[return-value]
-    count = prepared.capability_workers(points)
-    if count == 1:
-        return probe
-    # Workers hand on what a probe yields as they do an engine's answers.
-    return Workers(probe, count)  # type: ignore[arg-type, return-value]
-
-
-def by_missing(
-    missing: Mapping[Point, tuple[str, ...]],
-) -> Iterator[tuple[tuple[str, ...], list[Point]]]:
-    """Group the points that lack the same prompts, so that an engine can take them together."""
-    groups: dict[tuple[str, ...], list[Point]] = {}
-    for point, ids in missing.items():
-        if ids:
-            groups.setdefault(ids, []).append(point)
-    yield from groups.items()
+        count = prober_count(prepared.config, prepared.engine.model, len(missing))
+        with prepared.spread(probe.name).executor(probe, count) as executor:
+            for point, items in executor.answers(missing, (), prepared.sampling):
+                run.write_capability(probe.name, point, items)
+                done += 1
+                observer.capability(probe.name, done, len(points))

@@ -18,10 +18,10 @@ from safebasin.judges import AsksAgain, Judge, KeywordJudge, verdicts_of
 from safebasin.judges.openers import AFFIRMATIVE_OPENERS, REFUSAL_OPENERS
 from safebasin.landscape.intervals import Array, Band, clustered
 from safebasin.plane import Plane, Point
-from safebasin.preparation import Prepared
 from safebasin.report.scores import draw_scores
 from safebasin.run.atomic import cannot_write, write_atomic
 from safebasin.run.records import SCHEMA_VERSION
+from safebasin.scanning.preparation import Prepared
 
 SCOUT = "scout.json"
 ENOUGH = 0.5

@@ -18,16 +18,18 @@ from typing import Any
 
 from safebasin.engines.clock import settle_day
 from safebasin.errors import EngineError, UsageError
+from safebasin.judging import judge_point
 from safebasin.landscape import Survey
 from safebasin.plane import Axis, Plane, Point
-from safebasin.preparation import Prepared
-from safebasin.results import Result, judge_point, summarise, survey
+from safebasin.results import Result, summarise, survey
 from safebasin.run import RunFolder
 from safebasin.run.manifest import load_manifest, plane_to_json
 from safebasin.run.names import default_folder
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.scanner import Observer, Silent, measure
-from safebasin.scout import Scout, judged_answers
+from safebasin.scanning.preparation import Prepared
+from safebasin.scanning.scan import measure
+from safebasin.scanning.scout import Scout, judged_answers
+from safebasin.study.observer import Observer, Silent
 
 ADAPTIVE = "adaptive.json"
 GRID = "adaptive"

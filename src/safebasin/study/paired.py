@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from safebasin.compare.paired_interval import METHOD, score_interval
 from safebasin.landscape.intervals import Estimate, wilson
+from safebasin.study.paired_interval import METHOD, score_interval
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,7 @@ class Paired:
 
 
 def paired(
-    name: str,
-    before: Sequence[bool | None],
-    after: Sequence[bool | None],
-    level: float = 0.95,
+    name: str, before: Sequence[bool | None], after: Sequence[bool | None], level: float = 0.95
 ) -> Paired:
     """Compare two readings of the same prompts in the same order; None is not judged."""
     pairs = [(a, b) for a, b in zip(before, after, strict=True) if a is not None and b is not None]

@@ -13,7 +13,7 @@ from typing import Any
 from safebasin.checkpoint.chats import Unrendered, write_chat
 from safebasin.engines.template import Template
 from safebasin.errors import DataError
-from safebasin.finetune.rows import Message, Row
+from safebasin.subject.rows import Message, Row
 
 IGNORED = -100
 """The label of a token that is not learnt."""

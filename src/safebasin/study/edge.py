@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from safebasin.compare.parts import Part
 from safebasin.exchange import Outcome
 from safebasin.judges import Judge
 from safebasin.landscape import Landscape, Survey
 from safebasin.plane import Axis, Plane, Point
 from safebasin.run import RunFolder
+from safebasin.study.parts import Part
 
 
 def path_survey(folder: Path, parts: Sequence[Part], judge: Judge) -> Survey:

@@ -1,0 +1,119 @@
+"""Masks made of scores, and how much two of them have in common."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from safebasin.attribution.base import Scores
+from safebasin.errors import UsageError
+from safebasin.weights.masks import Mask
+from safebasin.weights.parameters import Parameter
+
+By = Literal["tensor", "row", "model"]
+
+
+def top(scores: Scores, share: float, by: By = "tensor") -> Mask:
+    """The weights with the highest scores: exactly ⌊share·n⌋ of every n.
+
+    by="tensor"  of every matrix: those of stacked experts count each by itself
+    by="row"     of every output row, as Wei et al. prune (2402.05162, Sec. 3.2)
+    by="model"   of all scores together
+
+    Of equal scores the first in the tensor's order are taken. Raises UsageError for a share that
+    is none, and for one that is less than one weight of the n.
+    """
+    if by not in ("tensor", "row", "model"):
+        raise UsageError(f"The top cannot be taken by '{by}'.", "Give tensor, row or model.")
+    if not 0 <= share <= 1:
+        raise UsageError(f"A share of {share} is none.", "Give one from 0 to 1.")
+    found = {one: _scores(scores, one) for one in scores.parameters}
+    name = f"{scores.name}-top-{share:g}-{by}"
+    if by == "model":
+        whole = torch.cat([one.flatten() for one in found.values()])
+        chosen = _largest(whole[None], share, "the model")[0]
+        parts = torch.split(chosen, [one.numel() for one in found.values()])
+        pairs = zip(found.items(), parts, strict=True)
+        return Mask({p.name: part.reshape(one.shape) for (p, one), part in pairs}, name=name)
+    masks = {}
+    for parameter, values in found.items():
+        rows = _rows(parameter, values)
+        if by == "tensor":
+            rows = rows.reshape(parameter.matrices, -1)
+        masks[parameter.name] = _whole(parameter, _largest(rows, share, f"'{parameter.name}'"))
+    return Mask(masks, name=name)
+
+
+def jaccard(a: Mask, b: Mask) -> float | None:
+    """|a ∩ b| / |a ∪ b| over the parameters that both speak of; None where both hold nothing."""
+    both, only_a, only_b = _shared(a, b)
+    union = only_a + only_b + both
+    return both / union if union else None
+
+
+def overlap(a: Mask, b: Mask) -> float | None:
+    """|a ∩ b| / min(|a|, |b|) over the parameters that both speak of; None where one is empty."""
+    both, only_a, only_b = _shared(a, b)
+    smaller = both + min(only_a, only_b)
+    return both / smaller if smaller else None
+
+
+def _shared(a: Mask, b: Mask) -> tuple[int, int, int]:
+    """How many weights both hold, `a` alone and `b` alone."""
+    counts = [0, 0, 0]
+    for name in a.tensors.keys() & b.tensors.keys():
+        one, two = a.tensors[name], b.tensors[name].to(a.tensors[name].device)
+        for i, found in enumerate((one & two, one & ~two, two & ~one)):
+            counts[i] += int(found.sum())
+    return counts[0], counts[1], counts[2]
+
+
+def _scores(scores: Scores, parameter: Parameter) -> Tensor:
+    found = scores.tensor(parameter)
+    if found is None:
+        raise UsageError(
+            f"'{scores.name}' has no scores for '{parameter.name}', which it lists.",
+            "Give scores that have a tensor for each of their parameters.",
+        )
+    return found
+
+
+def _rows(parameter: Parameter, tensor: Tensor) -> Tensor:
+    """[rows, in] of all matrices of a parameter; a vector is one row."""
+    if len(parameter.matrix.shape) < 2:
+        return tensor.reshape(parameter.matrices, -1)
+    stack = tensor.reshape(parameter.matrices, *parameter.matrix.shape)
+    return stack.movedim(1 + parameter.output_dim, 1).flatten(0, 1).flatten(1)
+
+
+def _whole(parameter: Parameter, rows: Tensor) -> Tensor:
+    """The inverse of `_rows`: a tensor of the parameter's shape."""
+    shape = list(parameter.matrix.shape)
+    if len(shape) > 1:
+        shape.insert(0, shape.pop(parameter.output_dim))
+        stack = rows.reshape(parameter.matrices, *shape).movedim(1, 1 + parameter.output_dim)
+        return stack.reshape(parameter.shape)
+    return rows.reshape(parameter.shape)
+
+
+def _largest(values: Tensor, share: float, where: str) -> Tensor:
+    """bool [rows, n]: the ⌊share·n⌋ largest of each row."""
+    n = values.shape[1]
+    # As a person means it: 0.29 of 100 are 29, though 0.29 · 100 is less in binary.
+    count = math.floor(round(share * n, 9))
+    if not count:
+        if share:
+            raise UsageError(
+                f"A share of {share:g} is less than one of {n} weights in {where}.",
+                f"Give {1 / n:.2g} or more, or take the top by tensor or by model.",
+            )
+        return torch.zeros_like(values, dtype=torch.bool)
+    least = values.kthvalue(n - count + 1, dim=1, keepdim=True).values
+    above, equal = values > least, values == least
+    missing = count - above.sum(1, keepdim=True)
+    if bool((equal.sum(1, keepdim=True) > missing).any()):
+        equal &= equal.cumsum(1) <= missing
+    return above | equal

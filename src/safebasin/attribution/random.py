@@ -1,0 +1,56 @@
+"""Random scores: the control of every method."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from safebasin.attribution.base import NO_ROWS, HeldScores, scores_of
+from safebasin.subject.rows import Rows
+from safebasin.subject.subject import Subject
+from safebasin.weights.masks import Mask
+
+
+class Random:
+    """Independent uniform scores in [0, 1), by a seed and the parameter's name and shape alone.
+
+    Their top is a random set of weights, the control of Wei et al. (2402.05162, Sec. 4).
+    """
+
+    kind: ClassVar[str] = "random"
+    reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 4"
+
+    def __init__(self, seed: int = 0) -> None:
+        self.seed = int(seed)
+
+    def spec(self) -> dict[str, Any]:
+        return {"kind": self.kind, "seed": self.seed}
+
+    def locate(
+        self, subject: Subject, safety: Rows = NO_ROWS, utility: Rows = NO_ROWS
+    ) -> HeldScores:
+        drawn = {
+            one: _uniform(self.seed, one.name, (one.outputs, one.inputs)) for one in subject.linear
+        }
+        return scores_of(self, subject, safety, drawn)
+
+
+def random_like(mask: Mask, seed: int = 0) -> Mask:
+    """A random set with as many weights of every tensor as the mask holds, from a seed."""
+    drawn = {}
+    for name, own in mask.tensors.items():
+        chosen = torch.zeros(own.numel(), dtype=torch.bool)
+        order = _uniform(seed, name, (own.numel(),)).argsort(stable=True)
+        chosen[order[: int(own.sum())]] = True
+        drawn[name] = chosen.reshape(own.shape)
+    return Mask(drawn, name=f"random-{seed}-like-{mask.name}")
+
+
+def _uniform(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+    digest = hashlib.sha256(f"{seed}\0{name}\0{shape}".encode()).digest()
+    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
+    return torch.from_numpy(generator.random(shape, dtype=np.float32))

@@ -1,0 +1,52 @@
+"""What an attribution is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from safebasin.errors import UsageError
+from safebasin.setting import described, required, setting
+from safebasin.system_message import system_message
+
+
+@described
+@dataclass(frozen=True)
+class AttributeConfig:
+    """Everything that `attribute` can be told."""
+
+    method: str = field(
+        metadata=required("snip, snip:code, wanda, random or random:SEED.", argument=True)
+    )
+    model: str = field(metadata=required("The model: as for scan.", argument=True))
+    safety: str = field(
+        metadata=required("Rows whose answers are safe: JSONL with answers, or testbed:refusing.")
+    )
+    utility: str | None = setting(
+        None, "Rows of other requests: what they need, too, is left out of the set."
+    )
+    rows: int | None = setting(None, "Rows of each, the first ones. [default: all]")
+    share: float = setting(0.05, "The share of weights with the highest scores.")
+    by: Literal["tensor", "row", "model"] = setting(
+        "model", "Of what the share is: tensor, row or model."
+    )
+    system: str | None = setting(
+        None, "The system message of rows that have none. [default: template]", parse=system_message
+    )
+    template: str | None = setting(None, "A Jinja chat template file, a folder with one, or raw.")
+    device: str | None = setting(None, "cpu, cuda, cuda:1, mps. [default: a GPU if there is one]")
+    trust_remote_code: bool = setting(False, "Run code that this model brings along.")
+    out: str | None = setting(
+        None, "The folder of the scores. [default: one under runs/]", path=True
+    )
+
+    def __post_init__(self) -> None:
+        if self.rows is not None and self.rows < 1:
+            raise UsageError(f"The number of rows is {self.rows}.", "Give at least 1.")
+        if not 0 < self.share <= 1:
+            raise UsageError(f"A share of {self.share} is none.", "Give one above 0, up to 1.")
+        if self.by not in ("tensor", "row", "model"):
+            raise UsageError(f"The share cannot be of a '{self.by}'.", "Give tensor, row or model.")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)

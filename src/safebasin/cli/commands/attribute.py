@@ -1,0 +1,20 @@
+"""`safebasin attribute`: which weights the answers of some rows depend on."""
+
+from __future__ import annotations
+
+from safebasin.attribution.settings import AttributeConfig
+from safebasin.cli.bind import Given, bound
+from safebasin.cli.options import JsonResultOption, begin
+
+
+@bound(AttributeConfig)
+def attribute(given: Given[AttributeConfig], json: JsonResultOption = False) -> None:
+    """Locate the weights that safety depends on, by a published method.
+
+    Writes the scores and the set of the highest as safetensors, a record, and a picture by layer.
+    """
+    config = given.settings()
+    begin()
+    from safebasin.cli.views.attribute import run_attribute
+
+    run_attribute(config, as_json=json)

@@ -1,0 +1,1 @@
+"""What all studies share: preparation, run folders, the one loop over points, paired statistics."""

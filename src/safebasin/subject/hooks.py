@@ -1,0 +1,24 @@
+"""Hooks that are there while a context lasts, and gone after it in whatever way it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from torch import nn
+
+Hook = Callable[[nn.Module, Any, Any], Any]
+"""From (module, its positional arguments, its output) to a new output, or None to leave it."""
+
+
+@contextmanager
+def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
+    """Each hook is called after its module's forward while the context lasts.
+
+    Hooks of one module are called in the order given, each with the output of the one before.
+    """
+    with ExitStack() as stack:
+        for module, hook in hooks:
+            stack.callback(module.register_forward_hook(hook).remove)
+        yield

@@ -1,0 +1,119 @@
+"""`safebasin attribute`: the files it writes, held against the library's own scores."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from safebasin.attribution.kinds import named
+from safebasin.attribution.random import Random
+from safebasin.attribution.settings import AttributeConfig
+from safebasin.attribution.snip import Snip
+from safebasin.attribution.study import attribute
+from safebasin.attribution.wanda import Wanda
+from safebasin.cli.application import run
+from safebasin.errors import RunError, RunMismatch, UsageError
+from safebasin.report.located import located_figure
+from safebasin.report.style import styled
+from safebasin.subject.rows import load_rows
+from safebasin.subject.subject import Subject
+
+ASKED: dict[str, Any] = {
+    "method": "wanda", "model": "testbed:aligned", "safety": "testbed:refusing",
+    "utility": "testbed:benign", "rows": 4,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("attribute") / "out"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            "sys.argv",
+            ["safebasin", "attribute", "wanda", "testbed:aligned", "--safety", "testbed:refusing",
+             "--utility", "testbed:benign", "--rows", "4", "--out", str(out)],
+        )  # fmt: skip
+        assert run() == 0
+    return out
+
+
+def test_the_scores_are_the_method_s(folder: Path) -> None:
+    subject = Subject.load("testbed:aligned")
+    for which, rows in (("safety", "refusing"), ("utility", "benign")):
+        expected = Wanda().locate(subject, load_rows(f"testbed:{rows}").first(4))
+        found = load_file(folder / f"{which}.safetensors")
+        assert found.keys() == expected.tensors.keys()
+        for name, values in found.items():
+            assert np.array_equal(values, expected.tensors[name].numpy())
+
+
+def test_the_set_is_what_safety_needs_and_utility_does_not(folder: Path) -> None:
+    safety, utility, mask = (
+        load_file(folder / f"{name}.safetensors") for name in ("safety", "utility", "mask")
+    )
+    highest = []
+    for scores in (safety, utility):
+        whole = np.concatenate([one.ravel() for one in scores.values()])
+        least = np.sort(whole)[::-1][int(0.05 * len(whole)) - 1]
+        highest.append({name: one >= least for name, one in scores.items()})
+    for name, chosen in mask.items():
+        assert np.array_equal(chosen, highest[0][name] & ~highest[1][name])
+    record = json.loads((folder / "attribution.json").read_text(encoding="utf-8"))
+    assert record["weights"] == sum(int(one.sum()) for one in mask.values())
+    assert record["of"] == sum(one.size for one in mask.values())
+    own = mask["model.layers.2.mlp.down_proj.weight"]
+    assert record["shares"]["mlp.down_proj"]["2"] == own.mean()
+    assert record["identity"]["safety"]["sha256"] == load_rows("testbed:refusing").first(4).sha256
+    assert record["sessions"][0]["command"][1] == "attribute"
+    assert (folder / "figures" / "located.png").stat().st_size > 5000
+
+
+def test_the_same_command_writes_the_same_and_another_is_refused(folder: Path) -> None:
+    before = (folder / "mask.safetensors").read_bytes()
+    attribute(AttributeConfig(**ASKED, out=str(folder)))
+    assert (folder / "mask.safetensors").read_bytes() == before
+    with pytest.raises(RunMismatch, match="share"):
+        attribute(AttributeConfig(**ASKED, share=0.1, out=str(folder)))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"identity": 1e999}', "é"])
+def test_a_record_that_is_none(text: str, tmp_path: Path) -> None:
+    (tmp_path / "attribution.json").write_text(text, encoding="utf-8")
+    with pytest.raises(RunError, match="is no record"):
+        attribute(AttributeConfig(**ASKED, out=str(tmp_path)))
+
+
+def test_the_picture_has_a_cell_for_each_matrix() -> None:
+    shares = {"q": {0: 0.5, 1: 0.25}, "$x$\x1b": {1: 0.1}}
+    with styled():
+        figure = located_figure(shares, "wanda · a")
+        [image] = figure.axes[0].images
+        drawn = np.ma.filled(image.get_array(), np.nan)
+        assert np.array_equal(drawn, [[50, 25], [np.nan, 10]], equal_nan=True)
+        assert [one.get_text() for one in figure.axes[0].get_xticklabels()] == ["0", "1"]
+        assert "\x1b" not in "".join(one.get_text() for one in figure.axes[0].get_yticklabels())
+
+
+def test_methods_are_named_with_their_setting() -> None:
+    assert isinstance(named("wanda"), Wanda)
+    code, seeded = named("snip:code"), named("random:7")
+    assert isinstance(code, Snip)
+    assert isinstance(seeded, Random)
+    assert (code.definition, seeded.seed) == ("code", 7)
+
+
+@pytest.mark.parametrize("text", ["nobody", "wanda:3", "random:x", "snip:both", "random:"])
+def test_a_name_that_stands_for_no_method(text: str) -> None:
+    with pytest.raises(UsageError):
+        named(text)
+
+
+@pytest.mark.parametrize("changed", [{"share": 0.0}, {"rows": 0}, {"by": "head"}])
+def test_settings_that_cannot_be_meant(changed: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        AttributeConfig(**{**ASKED, **changed})
