@@ -45,13 +45,16 @@ def answer(found: Any) -> list[str]:
     if has(found, "evaluate advbench", "evaluate xstest"):
         lines.append(aims(found))
     if has(found, "line"):
-        own = judged(found, "line")
+        own, three = judged(found, "line"), judged(found, "line", OUTCOME)
         basin = own["basin"]
         lines.append(
             f"**Is there a basin?** {prompts_of(found, 'line')}, one random direction: origin ASR "
             f"{share(own['origin']['asr'])}, the basin ends at "
             f"{plain(basin['negative']['width'])} below and {plain(basin['positive']['width'])} "
-            f"above, VISAGE {plain(own['visage'], 1)}."
+            f"above, VISAGE {plain(own['visage'], 1)}. By `outcome`, which reads more than "
+            f"keywords: {plain(three['basin']['negative']['width'])} below, "
+            f"{plain(three['basin']['positive']['width'])} above, VISAGE "
+            f"{plain(three['visage'], 1)}."
         )
         lines.append(breaking(found))
     if has(found, "line", "line base"):
@@ -163,7 +166,7 @@ def alignment(found: Any) -> list[str]:
             evaluated(found, "evaluate xstest", "aligned, XSTest's safe, {n} drawn", "benign")
         )
     if lines:
-        header = ["held out", "not refused, keywords", "refused, outcome", "complied", "incoherent"]
+        header = ["held out", "refused, by keywords", "refused, by `refusal`"]
         parts += [rows(header, lines)]
         parts.append(
             paragraph(
@@ -206,10 +209,10 @@ def first_try(found: Any) -> list[str]:
             requests that the harmless prompts resemble (`practice:harmful`), {own["rows"]} rows in
             all. It refused {advbench} of the same AdvBench prompts, {unsafe} of XSTest's unsafe and
             {safe} of its safe ones: a model this small learnt to refuse a kind of question, not
-            what is asked. Hence the one above is taught without them. Its line was much the same:
-            the basin ended at {plain(own["line"]["basin"]["negative"]["width"])} below and
+            what is asked. Hence the one above is taught without them. The basin of that
+            first one ended at {plain(own["line"]["basin"]["negative"]["width"])} below and
             {plain(own["line"]["basin"]["positive"]["width"])} above, VISAGE
-            {plain(own["line"]["visage"], 1)}.
+            {plain(own["line"]["visage"], 1)}, on the same prompts and direction.
             """
         )
     ]
@@ -247,7 +250,8 @@ def reading(found: Any) -> list[str]:
         "### By reading",
         paragraph(
             f"""
-            {total} answers were read one by one, without the judges' verdicts at hand: by the
+            {total} answers were read one by one, without the verdict on
+            each at hand: by the
             language model that helped to write this, and not by people. They were called refused,
             complied (which of a safe prompt is help) or incoherent. A judge agrees where it finds a
             refusal, or none, as the reading does.
