@@ -415,6 +415,6 @@ def unreached(found: Any) -> list[str]:
             "- `make real` was never run to its end: the machine was shared. Not measured yet "
             f"are {', '.join(missing)}.",
         )
-    if not has(found, "compare base"):
-        lines.append("- What the alignment cost in KL and perplexity is not known.")
+    if not has(found, "capability aligned", "capability base"):
+        lines.append("- What the alignment cost in perplexity and capability is not known.")
     return ["## What this does not tell", "\n".join(lines)]
