@@ -133,6 +133,8 @@ def main() -> None:
     text = json.dumps(collected(ROOT), indent=1, allow_nan=False)
     # Lists of numbers stand on one line.
     text = re.sub(r"\[\s+([-\d.,\s enul]+?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+    # A set given as NAME=FILE by its name alone: where the file lay says nothing.
+    text = re.sub(r'"([\w-]+)=/[^"]*"', r'"\1"', text)
     given.out.write_text(f"{text}\n", encoding="utf-8")
 
 

@@ -75,8 +75,8 @@ def answer(found: Any) -> list[str]:
         )
         text = "**Where do fine-tunes leave it?** "
         text += f"{words}. " if left else "None of those measured did. "
-        text += f"Still inside at its end: {inside}." if held else "None stayed inside."
-        lines.append(text)
+        text += f"Still inside at its end: {inside}." if held else ""
+        lines.append(text.strip())
     return ["\n".join(f"- {line}" for line in lines)] if lines else ["Nothing is measured yet."]
 
 
@@ -299,7 +299,7 @@ def fine_tunes(found: Any) -> list[str]:
                 name,
                 f"{training['rows']}, {training['steps']}",
                 share(result["asr"]["after"]),
-                share((result["incoherent"] or {}).get("after")),
+                *(share(result[kind]["after"]) for kind in ("complied", "incoherent")),
                 plain(result["effective_length"]),
                 f"{100 * result['distances'][0]['relative']:.2f} %",
                 "-" if divergence is None else plain(divergence["answer"]),
@@ -310,7 +310,7 @@ def fine_tunes(found: Any) -> list[str]:
     if not lines:
         return []
     header = [
-        "fine-tune", "rows, steps", "ASR after", "incoherent after", "leaves the basin at",
+        "fine-tune", "rows, steps", "ASR after", "complied", "incoherent", "leaves the basin at",
         "way / norm", "KL, everyday", "gate, exit code",
     ]  # fmt: skip
     command = next(
@@ -405,6 +405,16 @@ def unreached(found: Any) -> list[str]:
         "questions are often wrong, and no claim here is one about larger models.",
         "- No prompts in the style of HarmBench were at hand; XSTest's unsafe ones stand in.",
     ]
+    lines += [
+        "- Prefill depth, a task of lm-eval, and real checkpoints in the study of "
+        "[what predicts](what-predicts.md) were not tried.",
+    ]
     if missing:
-        lines.insert(0, f"- Not measured yet, though `make real` does: {', '.join(missing)}.")
+        lines.insert(
+            0,
+            "- `make real` was never run to its end: the machine was shared. Not measured yet "
+            f"are {', '.join(missing)}.",
+        )
+    if not has(found, "capability aligned", "capability base"):
+        lines.append("- What the alignment cost in perplexity and capability is not known.")
     return ["## What this does not tell", "\n".join(lines)]
