@@ -88,16 +88,19 @@ def attribute(config: AttributeConfig) -> Located:
     subject = Subject.load(
         checkpoint, device=config.device, template=config.template, system=config.system
     )
-    prepare_folder(folder)
-    found, files = [], []
+    found: list[Mask] = []
+    files: list[Path] = []
     for which, rows, others in (("safety", safety, utility), ("utility", utility, safety)):
         if not len(rows):
             continue
         scores = method.locate(subject, rows, others)
         if not isinstance(scores, HeldScores):
             raise UsageError(f"'{config.method}' gives no scores.", "Use it from Python.")
-        files.append(scores.save(folder / f"{which}.safetensors"))
         found.append(top(scores, config.share, config.by))
+        if not files:  # so that the folder is this attribution's where it is interrupted
+            prepare_folder(folder)
+            _write(folder, {"identity": identity})
+        files.append(scores.save(folder / f"{which}.safetensors"))
         parameters = scores.parameters
     mask = found[0] if len(found) == 1 else found[0] - found[1]
     files.append(mask.save(folder / "mask.safetensors"))
@@ -107,9 +110,7 @@ def attribute(config: AttributeConfig) -> Located:
         "of": mask.numel,
         "shares": {kind: {str(i): one for i, one in row.items()} for kind, row in shares.items()},
     }
-    record = {"identity": identity, **made, "sessions": [session(sys.argv)]}
-    record = json.loads(dumps(redact_json(record)))
-    write_atomic(folder / RECORD, f"{dumps(record, indent=1)}\n".encode())
+    record = _write(folder, {"identity": identity, **made})
     return Located(
         folder,
         record,
@@ -119,6 +120,14 @@ def attribute(config: AttributeConfig) -> Located:
         shares,
         jaccard(*found) if len(found) == 2 else None,
     )
+
+
+def _write(folder: Path, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record as it is written, with who wrote it."""
+    whole = {**record, "sessions": [session(sys.argv)]}
+    known: Mapping[str, Any] = json.loads(dumps(redact_json(whole)))
+    write_atomic(folder / RECORD, f"{dumps(known, indent=1)}\n".encode())
+    return known
 
 
 def _told(rows: Rows) -> dict[str, Any]:
