@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from safetensors.numpy import load_file
 
 from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.angles import AngularGap
+from safebasin.attribution.base import HeldScores
 from safebasin.attribution.kinds import named
 from safebasin.attribution.random import Random
 from safebasin.attribution.settings import AttributeConfig
@@ -24,7 +26,7 @@ from safebasin.errors import DataError, RunError, RunMismatch, UsageError
 from safebasin.landscape import Estimate
 from safebasin.report.located import blocks_figure, located_figure
 from safebasin.report.style import styled
-from safebasin.subject.rows import load_rows
+from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
 
 ASKED: dict[str, Any] = {
@@ -83,6 +85,38 @@ def test_the_same_command_writes_the_same_and_another_is_refused(folder: Path) -
     assert (folder / "mask.safetensors").read_bytes() == before
     with pytest.raises(RunMismatch, match="share"):
         attribute(AttributeConfig(**ASKED, share=0.1, out=str(folder)))
+
+
+def test_the_same_command_goes_on_where_one_was_interrupted(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = AttributeConfig(**ASKED, out=str(tmp_path / "out"))
+    whole, seen = Wanda.locate, []
+
+    def locate(self: Wanda, subject: Subject, *rows: Rows) -> HeldScores:
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(rows)
+        return whole(self, subject, *rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Wanda, "locate", locate)
+        with pytest.raises(KeyboardInterrupt):
+            attribute(own)
+    assert (tmp_path / "out" / "safety.safetensors").exists()
+    with pytest.raises(RunMismatch, match="share"):
+        attribute(replace(own, share=0.1))
+    attribute(own)
+    for name in ("safety", "utility", "mask"):
+        file = f"{name}.safetensors"
+        assert (tmp_path / "out" / file).read_bytes() == (folder / file).read_bytes()
+
+
+def test_a_share_of_less_than_a_weight_leaves_no_folder(tmp_path: Path) -> None:
+    own = AttributeConfig(**{**ASKED, "method": "random"}, share=1e-8, out=str(tmp_path / "out"))
+    with pytest.raises(UsageError, match="less than one"):
+        attribute(own)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"identity": 1e999}', "é"])

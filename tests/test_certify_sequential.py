@@ -156,6 +156,12 @@ def test_several_processes_ask_as_one_does(tmp_path: Path, monkeypatch: pytest.M
 
 
 class TestCommands:
+    @pytest.mark.parametrize("idle", [("--shard", "1/2"), ("--stop-at-plateau",)])
+    def test_what_would_do_nothing_is_refused(self, command, idle) -> None:  # type: ignore[no-untyped-def]
+        code, _, err = command("scan", "testbed:aligned", "--sequential", *idle)
+        assert code == 2
+        assert f"{idle[0]} would do nothing" in err
+
     def test_a_sequential_scan(self, command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         config = planted_scan(tmp_path)
         code, out, err = command(

@@ -344,6 +344,7 @@ def test_the_landscape_of_an_adapter_is_that_of_its_base_with_it(tmp_path: Path)
     [
         ({"reach": 0.5}, "reach 0.5"),
         ({"steps": 0}, "0 steps"),
+        ({"steps": 10**9}, "more than 100000 points"),
         ({"refine": -1}, "-1 finer"),
         ({"max_asr_rise": 5.0}, "ASR rise is 5"),
         ({"max_asr": 10.0}, "ASR is 10"),

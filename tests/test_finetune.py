@@ -278,6 +278,9 @@ def test_bad_input_is_one_sentence_before_anything_is_written(
         finetune(replace(config, data=bad))
     with pytest.raises(DataError, match="has 10 rows, and 50"):
         finetune(replace(config, recipe="explicit-50"))
+    for seed in (-1, 2**32):
+        with pytest.raises(UsageError, match=f"seed is {seed}"):
+            replace(config, seed=seed)
     monkeypatch.setitem(sys.modules, "trl", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UsageError, match="needs trl and datasets") as caught:
@@ -306,6 +309,9 @@ def test_on_the_command_line_and_then_the_comparison(
     assert "verdict" in out
     assert "LoRA of rank up to 8" in out
     assert f"safebasin compare {config.base} " in command(*arguments)[1]
+    code, _, err = command(*arguments, "--limit", "2")
+    assert code == 2
+    assert "Without a comparison --limit would do nothing." in err
     code, _, err = command(*arguments, "--then", "publish")
     assert code == 2
     assert "publish" in err

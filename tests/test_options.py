@@ -6,7 +6,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import pytest
 import typer
@@ -102,7 +102,8 @@ def test_what_an_option_is_given_arrives_in_its_setting(name: str) -> None:
         elif parameter.is_flag:
             assert read(one, parameter.opts[0]) is True, one.field
         else:
-            text = next(text for text in ("7", "benign") if taken(one, text))
+            words = get_args(get_type_hints(one.owner)[one.field])
+            text = next(text for text in ("7", "benign", *words[1:]) if taken(one, text))
             assert read(one, parameter.opts[0], text) != settings_of(one.owner)[one.field][1]
 
 
@@ -203,7 +204,9 @@ def test_the_help_has_the_words_of_the_fields(run: Run) -> None:
         (["--most", "much"], "--most was given 'much'. Give a number, or none"),
         (["--limit", "few"], "The limit of prompts 'few' is no number."),
         (["--shard", "1of2"], "The shard '1of2' is not of the form i/N."),
-        (["--executor", "slurm"], "The configuration's 'executor' is wrong"),
+        (["--executor", "slurm"], "--executor was given 'slurm'. Give one of local, ray."),
+        (["--way", "back"], "--way was given 'back'. Give one of up, down."),
+        (["--judge", "outcome,"], "A judge has no name."),
     ],
 )
 def test_a_bad_value_is_one_sentence(run: Run, given: list[str], words: str) -> None:

@@ -14,8 +14,10 @@ from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.ranks import isolated, kept, random_subspace_like, removed, similarity
 from safebasin.directions import rebuild
 from safebasin.errors import DirectionError, UsageError
-from safebasin.subject.rows import Rows
+from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
+from safebasin.testbed.evaluation import Shares, measure
+from safebasin.testbed.prompt_files import build_prompts
 from safebasin.weights import Direction
 from safebasin.weights.subspaces import HeldSubspace
 from support import pico
@@ -171,6 +173,21 @@ def test_each_expert_has_a_subspace_of_its_own() -> None:
         u = located.bases[layer.parameter.name]
         u = (u if layer.expert is None else u[layer.expert]).double().numpy()
         assert np.abs(u.T @ without[layer.name]).max() < 1e-6
+
+
+def test_refusals_go_with_the_top_ranks_and_not_with_random_ones() -> None:
+    """What is left is mostly broken text: without them this model neither refuses nor complies."""
+    subject = Subject.load("testbed:aligned")
+    found = ActSvd(1).locate(subject, load_rows("testbed:refusing").first(8))
+    prompts = build_prompts("harmful", "test")[:16]
+
+    def shares(subspace: HeldSubspace) -> Shares:
+        with subject.weights.displaced([(1.0, removed(subspace, subject.weights))]):
+            return measure(subject.model, subject.tokenizer, prompts)
+
+    top, random = shares(found), shares(random_subspace_like(found))
+    assert top.refusal <= 0.1 < 0.8 <= random.refusal
+    assert top.broken >= 0.5 > random.broken
 
 
 def ortho(*columns: int) -> Tensor:

@@ -83,6 +83,7 @@ def test_sources_are_joined_and_mixed(asked: str) -> None:
         ("refused:practice:benign", "gives no rows"),
         ("openers:absent.csv", "no prompt file, packaged set or published set"),
         ("answers:absent", "absent"),
+        ("refused:", "'refused:' names no source of rows"),
     ],
 )
 def test_what_gives_no_rows_is_named(asked: str, source: str, complaint: str) -> None:

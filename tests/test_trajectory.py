@@ -166,6 +166,11 @@ def test_bad_input_is_one_sentence(tmp_path: Path, training: Any) -> None:
         prepare(config(tmp_path, base, [base], plane="random"))
     with pytest.raises(UsageError, match="has 0 steps"):
         replace(config(tmp_path, base, checkpoints), scan=ScanConfig(steps=0))
+    with pytest.raises(UsageError, match="more than 100000 points"):
+        replace(config(tmp_path, base, checkpoints), scan=ScanConfig(steps=400))
+    for radius in (0.0, -0.5, float("nan")):
+        with pytest.raises(UsageError, match=f"radius is {radius}"):
+            replace(config(tmp_path, base, checkpoints), scan=ScanConfig(radius=radius))
     assert not (tmp_path / "trajectory").exists()
 
 
@@ -182,4 +187,4 @@ def test_on_the_command_line(tmp_path: Path, training: Any, command: Any) -> Non
     assert "is not in the plane" in out
     code, _, err = command(*arguments, "--plane", "flat")
     assert code == 2
-    assert "Unknown plane 'flat'" in err
+    assert "--plane was given 'flat'" in err

@@ -287,6 +287,8 @@ class ScanConfig:
         if not self.judges:
             raise UsageError("No judge is named.", "Give --judge NAME.")
         named = [judge for judge in self.judges if isinstance(judge, str)]
+        if not all(map(str.strip, named)):
+            raise UsageError("A judge has no name.", "Give names with one comma between two.")
         if len(set(named)) < len(named):
             raise UsageError("A judge is named twice.", "Give each judge once.")
         self._check_directions()

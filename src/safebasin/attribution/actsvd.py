@@ -145,6 +145,6 @@ class ActSvd:
             raise DirectionError(
                 f"'{layer.name}' gives {found.rank} independent directions on these rows, and "
                 f"{rank} are asked for.",
-                f"Give a rank of {found.rank} or less, more rows, or leave the tensor out.",
+                f"Give a rank of {found.rank} or less, or more rows.",
             )
         return rank

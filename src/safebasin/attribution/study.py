@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from safebasin.attribution.actsvd import RankSubspace
-from safebasin.attribution.base import NO_ROWS, HeldScores, LayerScores, require_rows
+from safebasin.attribution.base import NO_ROWS, Attribution, HeldScores, LayerScores, require_rows
 from safebasin.attribution.kinds import named
 from safebasin.attribution.masks import jaccard, top
 from safebasin.attribution.ranks import similarity
@@ -27,6 +27,7 @@ from safebasin.run.strictjson import dumps, loads
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
 from safebasin.terminal import printable
+from safebasin.weights.masks import Mask
 from safebasin.weights.parameters import Parameter
 
 RECORD = "attribution.json"
@@ -116,48 +117,59 @@ def attribute(config: AttributeConfig) -> Located:
     subject = Subject.load(
         checkpoint, device=config.device, template=config.template, system=config.system
     )
-    prepare_folder(folder)
-    located = method.locate(subject, safety, utility)
-    others = None
-    if len(utility) and not isinstance(located, LayerScores):
-        others = method.locate(subject, utility, safety)
-    found, files = _written(located, others, config, folder)
-    told = found.to_json()
-    if isinstance(found, WeightSet):
-        del told["jaccard"]
-    record = {"identity": identity, **told, "sessions": [session(sys.argv)]}
-    record = json.loads(dumps(redact_json(record)))
-    write_atomic(folder / RECORD, f"{dumps(record, indent=1)}\n".encode())
+    found, files = _located(method, (safety, utility), subject, config, folder, identity)
+    record = _write(folder, {"identity": identity, **found.to_json()})
     return Located(folder, record, (*files, folder / RECORD), found)
 
 
-def _written(
-    located: Any, others: Any, config: AttributeConfig, folder: Path
+def _located(
+    method: Attribution,
+    sets: tuple[Rows, Rows],
+    subject: Subject,
+    config: AttributeConfig,
+    folder: Path,
+    identity: Mapping[str, Any],
 ) -> tuple[WeightSet | Ranks | LayerScores, list[Path]]:
-    """What is told of what a method gave, and the files of it."""
-    if isinstance(located, LayerScores):
-        return located, []
-    if not isinstance(located, HeldScores | RankSubspace):
-        raise UsageError(f"What '{config.method}' gives has no file.", "Use it from Python.")
-    files = [located.save(folder / "safety.safetensors")]
-    if others is not None:
-        files.append(others.save(folder / "utility.safetensors"))
-    if isinstance(located, RankSubspace):
-        shared = {} if others is None else similarity(located, others)
-        return Ranks(
-            located.found_by["rank"],
-            _by_kind(located.parameters, located.shares),
-            _by_kind(located.parameters, shared),
-        ), files
-    mask = own = top(located, config.share, config.by)
-    jointly = None
-    if others is not None:
-        other = top(others, config.share, config.by)
-        mask, jointly = own - other, jaccard(own, other)
+    """What the method finds, with the files of it, one of safety and utility after the other."""
+    masks: list[Mask] = []
+    spaces: list[RankSubspace] = []
+    files: list[Path] = []
+    parameters: tuple[Parameter, ...] = ()
+    for which, rows, others in zip(("safety", "utility"), sets, reversed(sets), strict=True):
+        if not len(rows):
+            continue
+        one = method.locate(subject, rows, others)
+        if isinstance(one, HeldScores):
+            masks.append(top(one, config.share, config.by))
+        elif isinstance(one, RankSubspace):
+            spaces.append(one)
+        elif not isinstance(one, LayerScores):
+            raise UsageError(f"What '{config.method}' gives has no file.", "Use it from Python.")
+        if not files:  # so that the folder is this attribution's where it is interrupted
+            prepare_folder(folder)
+            _write(folder, {"identity": identity})
+        if isinstance(one, LayerScores):
+            return one, []
+        files.append(one.save(folder / f"{which}.safetensors"))
+        parameters = one.parameters
+    if spaces:
+        own = spaces[0]
+        shared = similarity(own, spaces[1]) if len(spaces) == 2 else {}
+        shares = _by_kind(parameters, own.shares)
+        return Ranks(own.found_by["rank"], shares, _by_kind(parameters, shared)), files
+    mask = masks[0] if len(masks) == 1 else masks[0] - masks[1]
     files.append(mask.save(folder / "mask.safetensors"))
     each = {name: int(one.sum()) / one.numel() for name, one in mask.tensors.items()}
-    shares = _by_kind(located.parameters, each)
-    return WeightSet(mask.count, mask.numel, shares, jointly), files
+    both = jaccard(*masks) if len(masks) == 2 else None
+    return WeightSet(mask.count, mask.numel, _by_kind(parameters, each), both), files
+
+
+def _write(folder: Path, record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The record as it is written, with who wrote it."""
+    whole = {**record, "sessions": [session(sys.argv)]}
+    known: Mapping[str, Any] = json.loads(dumps(redact_json(whole)))
+    write_atomic(folder / RECORD, f"{dumps(known, indent=1)}\n".encode())
+    return known
 
 
 def _told(rows: Rows) -> dict[str, Any]:

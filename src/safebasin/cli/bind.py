@@ -102,11 +102,16 @@ class Bound:
 
     def read(self, given: Any) -> dict[str, Any]:
         """The settings that a value stands for, by their names. Raises UsageError."""
+        hint = _types(self.owner)[self.field]
         if self.option.parse is not None:
             try:
                 given = self.option.parse(given)
             except ValueError as error:
                 raise UsageError(f"{self.declared} was given '{given}'.", str(error)) from None
+        elif get_origin(hint) is Literal and given not in get_args(hint):
+            raise UsageError(
+                f"{self.declared} was given '{given}'.", f"Give one of {', '.join(get_args(hint))}."
+            )
         elif isinstance(given, list):
             given = tuple(map(str, given))
         elif isinstance(given, Path):

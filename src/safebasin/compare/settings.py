@@ -10,7 +10,7 @@ from typing import Any
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.plane import Axis
-from safebasin.setting import described, parse_number, required, setting
+from safebasin.setting import MOST_POINTS, described, parse_number, required, setting
 
 TESTBED = "testbed:"
 
@@ -76,6 +76,11 @@ class CompareConfig:
             )
         if self.steps < 1:
             raise UsageError(f"The path has {self.steps} steps.", "Give --steps of at least 1.")
+        if self.steps > MOST_POINTS:
+            raise UsageError(
+                f"A path of {self.steps} steps has more than {MOST_POINTS} points.",
+                "Give a smaller --steps.",
+            )
         if self.refine < 0:
             raise UsageError(f"{self.refine} finer places are asked for.", "Give 0 or more.")
         if not (math.isfinite(self.edge_tolerance) and self.edge_tolerance > 0):

@@ -123,6 +123,7 @@ def _ways(
     for i, name in enumerate(names):
         if name in names[:i]:
             raise UsageError(
-                f"Two conditions would be named '{name}'.", "Give their files other names."
+                f"Two conditions would be named '{name}'.",
+                "Give each once, and files of their own names.",
             )
     return ways

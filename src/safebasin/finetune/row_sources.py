@@ -102,7 +102,12 @@ def rows_of(source: str, seed: int) -> Rows:
             tuple(row for one in several for row in one.rows),
         )
     kind, _, rest = source.partition(":")
-    return SOURCES[kind](rest, seed) if kind in SOURCES and rest else load_rows(source, seed)
+    if kind not in SOURCES:
+        return load_rows(source, seed)
+    if not rest:
+        what = "a run folder" if kind == "answers" else "a set of prompts"
+        raise DataError(f"'{source}' names no source of rows.", f"Give {what} after the colon.")
+    return SOURCES[kind](rest, seed)
 
 
 def _span(source: str) -> tuple[str, int, int | None]:

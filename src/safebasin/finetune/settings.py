@@ -65,6 +65,8 @@ class FinetuneConfig:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UsageError(f"The {name} is {value}.", "Give at least 1.")
+        if not 0 <= self.seed < 2**32:
+            raise UsageError(f"The seed is {self.seed}.", f"Give one from 0 to {2**32 - 1}.")
         if self.rate is not None and not (math.isfinite(self.rate) and self.rate > 0):
             raise UsageError(f"The learning rate is {self.rate}.", "Give a positive number.")
         if not (math.isfinite(self.decay) and 0 < self.decay <= 1):

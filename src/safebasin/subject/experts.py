@@ -128,7 +128,7 @@ def _row_by_row(
     if hidden.dim() != 2 or len(hidden) % total:
         raise EngineError(
             f"Which rows the tokens at '{layers[0].parameter.name}' belong to cannot be told.",
-            "Leave them out with --exclude.",
+            "Leave them out: Subject.load(..., exclude=[...]).",
         )
     # Some modules are given all tokens once for every expert.
     starts = torch.arange(0, len(hidden), total, device=hidden.device)[:, None]
@@ -154,7 +154,7 @@ def _row_by_row(
             raise EngineError(
                 f"The experts of '{layers[0].parameter.name}' are multiplied in a way that is not "
                 "known here.",
-                "Leave them out with --exclude.",
+                "Leave them out: Subject.load(..., exclude=[...]).",
             )
         if result is None:
             result = part.new_zeros(len(hidden), *part.shape[1:])

@@ -223,7 +223,7 @@ class _Pass:
             raise EngineError(
                 f"'{layer.name}' is given {x.shape[:-1].numel()} of {shape.numel()} tokens, and "
                 "which ones cannot be told.",
-                "Leave it out with --exclude.",
+                "Leave it out: Subject.load(..., exclude=[...]).",
             )
         takes: list[Take] = [
             partial(_at, shape=shape, row=row, positions=own) for row, own in enumerate(positions)

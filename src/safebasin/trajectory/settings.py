@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
@@ -9,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
-from safebasin.setting import described, required, setting
+from safebasin.setting import MOST_POINTS, described, required, setting
 
 PlaneKind = Literal["principal", "interpolation", "random"]
 PLANES: tuple[PlaneKind, ...] = get_args(PlaneKind)
@@ -51,8 +52,18 @@ class TrajectoryConfig:
             )
         if not 0 <= self.padding <= 10:
             raise UsageError(f"The padding is {self.padding}.", "Give a share from 0 to 10.")
+        if not (math.isfinite(self.scan.radius) and self.scan.radius > 0):
+            raise UsageError(
+                f"The radius is {self.scan.radius}.",
+                "Give a positive finite number, such as --radius 0.3.",
+            )
         if self.scan.steps < 2:
             raise UsageError(f"The map has {self.scan.steps} steps.", "Give at least --steps 2.")
+        if self.scan.steps**2 > MOST_POINTS:
+            raise UsageError(
+                f"A map of {self.scan.steps} steps a side may have more than {MOST_POINTS} points.",
+                "Give a smaller --steps.",
+            )
 
     def to_json(self) -> dict[str, Any]:
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "scan"}

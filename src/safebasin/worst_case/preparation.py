@@ -78,7 +78,9 @@ def prepare(config: WorstCaseConfig) -> Prepared:
         )
     searched, asked = _divided(everything, config)
     check_judges(scan.judges)
-    base = None if config.aligned_from is None else Checkpoint.parse(config.aligned_from)
+    base = None
+    if config.aligned_from is not None:
+        base = Checkpoint.parse(config.aligned_from, trust_remote_code=scan.trust_remote_code)
     checkpoint = checked(scan)
     if base is not None:
         base.check()

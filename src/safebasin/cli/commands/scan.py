@@ -54,6 +54,8 @@ def scan(
         )
     if asked.protocol is not None:
         _check_whole_grid(score=score is not None, adaptive=adaptive, sequential=sequential)
+    if sequential and score is None and not adaptive:
+        _check_sequential(asked)
     begin()
     if score is not None or adaptive or edge_tolerance is not None:
         from safebasin.cli.views.scout import check_scout, check_ways, run_adaptive, run_scout
@@ -92,6 +94,16 @@ def _asked(given: Given[ScanConfig], file: Path | None) -> ScanConfig:
     elif system is not None:
         said["system"] = peng2024.system_by_name(system, said["model"])
     return ScanConfig.from_json(said)
+
+
+def _check_sequential(asked: ScanConfig) -> None:
+    """Raises UsageError for options that a scan which stops where it is decided has no use for."""
+    given = {"--shard": asked.shard is not None, "--stop-at-plateau": asked.stop_at_plateau}
+    for name in (name for name, there in given.items() if there):
+        raise UsageError(
+            f"--sequential asks each point until it is decided; {name} would do nothing.",
+            f"Leave out {name}, or --sequential.",
+        )
 
 
 def _check_whole_grid(**ways: bool) -> None:

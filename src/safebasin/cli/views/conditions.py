@@ -28,12 +28,13 @@ def run_conditions(
         dry_run=dry_run, no_probe=no_probe, as_json=as_json,
     ):  # fmt: skip
         return
-    tell(f"measuring {len(prepared.conditions)} conditions in {prepared.folder}")
-    with resumable(prepared.folder), AnswerCount() as count:
+    count = len(prepared.conditions)
+    tell(f"measuring {count} condition{'s' * (count != 1)} in {prepared.folder}")
+    with resumable(prepared.folder), AnswerCount() as heard:
         found = whole_or_share(
             config.scan,
-            lambda: study(prepared, count),
-            lambda shard: study_shard(prepared, shard, count),
+            lambda: study(prepared, heard),
+            lambda shard: study_shard(prepared, shard, heard),
             prepared.folder,
             as_json=as_json,
         )

@@ -22,7 +22,8 @@ def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json
         load_prompts(compared.prompts, compared.column, compared.prompts_kind)
     own = config.resolved()
     tell(f"recipe {own.recipe}: {recipe_named(own.recipe).about}")
-    tell(f"rate {own.rate:g}, batch {own.batch}, {own.epochs} epochs, {_kind(own)}")
+    epochs = f"{own.epochs} epoch{'s' * (own.epochs != 1)}"
+    tell(f"rate {own.rate:g}, batch {own.batch}, {epochs}, {_kind(own)}")
     # A scheduler's request to stop ends a training as cleanly as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
