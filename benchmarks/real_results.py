@@ -27,6 +27,8 @@ from safebasin.run import RunFolder
 
 CODES = {"refused": "R", "complied": "C", "incoherent": "I", None: "-"}
 """One letter a verdict."""
+FIRST = ROOT / "benchmarks" / "results" / "real_first_alignment.json"
+"""What an earlier adapter, trained on other rows, came to."""
 LABELS = ROOT / "benchmarks" / "real" / "read.jsonl"
 """What reading made of answers, a line each: the run, the prompt and the outcome, no answer."""
 
@@ -52,6 +54,7 @@ def collected(root: Path) -> dict[str, Any]:
         "steps": found,
         "verdicts": verdicts(root / RUNS / "line"),
         "read": read(root / RUNS),
+        "first": json.loads(FIRST.read_text(encoding="utf-8")),
     }
 
 
@@ -130,6 +133,8 @@ def main() -> None:
     text = json.dumps(collected(ROOT), indent=1, allow_nan=False)
     # Lists of numbers stand on one line.
     text = re.sub(r"\[\s+([-\d.,\s enul]+?)\s+\]", lambda m: f"[{' '.join(m[1].split())}]", text)
+    # A set given as NAME=FILE by its name alone: where the file lay says nothing.
+    text = re.sub(r'"([\w-]+)=/[^"]*"', r'"\1"', text)
     given.out.write_text(f"{text}\n", encoding="utf-8")
 
 

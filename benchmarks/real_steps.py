@@ -199,11 +199,11 @@ def remaking(given: Sources) -> Iterator[Step]:
          "--steps", "2", "--radius", "0.02", "--full-responses", "--max-new-tokens", "64",
          "--judge", "refusal"),
     )  # fmt: skip
-    rows = (f"refused:{given.advbench}#101-255", "refused:practice:harmful", f"answers:{RUNS}/own")
+    rows = (f"refused:{given.advbench}#101-220", f"answers:{RUNS}/own")
     yield Step(
         "alignment", "align/recipe.json",
         ("finetune", given.model, "--recipe", "alignment", "--data", ",".join(rows), "--lora",
-         "--max-length", "128"),
+         "--max-length", "112", "--epochs", "1"),
     )  # fmt: skip
     yield Step(
         "adapter", "adapter/adapter_config.json",

@@ -128,17 +128,18 @@ def scores_of(
                 f"The scores of '{layer.name}' are not finite.", "Load the model in float32."
             )
         by_parameter.setdefault(layer.parameter, {})[layer.expert] = values
-    spec = method.spec()
     return HeldScores(
-        spec["kind"],
+        method.kind,
         tuple(by_parameter),
         {one.name: assembled(one, found) for one, found in by_parameter.items()},
-        {
-            **spec,
-            "model": subject.checkpoint.name,
-            "rows": {"name": rows.name, "sha256": rows.sha256, "n": len(rows)},
-        },
+        made_of(method, subject, rows),
     )
+
+
+def made_of(method: Attribution, subject: Subject, rows: Rows) -> dict[str, Any]:
+    """JSON values: the method with every setting, the model and the rows."""
+    told = {"name": rows.name, "sha256": rows.sha256, "n": len(rows)}
+    return {**method.spec(), "model": subject.checkpoint.name, "rows": told}
 
 
 def require_rows(safety: Rows, utility: Rows = NO_ROWS) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import cast
 
+from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.base import Attribution
 from safebasin.attribution.random import Random
 from safebasin.attribution.snip import Snip
@@ -12,7 +13,9 @@ from safebasin.attribution.wanda import Wanda
 from safebasin.errors import UsageError
 from safebasin.terminal import printable, shorten
 
-ATTRIBUTIONS: dict[str, type[Attribution]] = {one.kind: one for one in (Snip, Wanda, Random)}
+ATTRIBUTIONS: dict[str, type[Attribution]] = {
+    one.kind: one for one in (Snip, Wanda, ActSvd, Random)
+}
 """Every method by what it is called: a new one is a file and its name here."""
 
 
@@ -33,5 +36,5 @@ def named(text: str) -> Attribution:
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"The method '{kind}' does not take '{shorten(printable(given))}'.",
-            "Give snip:paper, snip:code, random:SEED, or a name alone.",
+            "Give snip:paper, snip:code, actsvd:RANK, random:SEED, or a name alone.",
         ) from error

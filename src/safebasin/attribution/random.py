@@ -50,7 +50,15 @@ def random_like(mask: Mask, seed: int = 0) -> Mask:
     return Mask(drawn, name=f"random-{seed}-like-{mask.name}")
 
 
+def normal(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+    """Independent normal numbers, float32, by a seed and the parameter's name and shape alone."""
+    return torch.from_numpy(_generator(seed, name, shape).standard_normal(shape, dtype=np.float32))
+
+
 def _uniform(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+    return torch.from_numpy(_generator(seed, name, shape).random(shape, dtype=np.float32))
+
+
+def _generator(seed: int, name: str, shape: tuple[int, ...]) -> np.random.Generator:
     digest = hashlib.sha256(f"{seed}\0{name}\0{shape}".encode()).digest()
-    generator = np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))
-    return torch.from_numpy(generator.random(shape, dtype=np.float32))
+    return np.random.Generator(np.random.PCG64(int.from_bytes(digest[:16], "big")))

@@ -59,7 +59,7 @@ def gather(
     batch      how many rows at a time; by default what memory holds, at most 8. Rows share one
                where padding does not change what the model computes, which is tried out first
 
-    A layer that a row's tokens never reach, such as an expert, does not see the row. Everything is
+    A layer that a row's tokens never reach, such as an expert, does not see the row. What flows is
     float32 on the model's device. Raises DataError where there are no rows or one does not fit,
     and EngineError where a loss or a gradient is not finite or a layer's tokens cannot be told.
     """

@@ -27,7 +27,7 @@ class Statistic(Protocol):
         ...
 
     def result(self) -> Tensor:
-        """The quantity over all rows seen, float32."""
+        """The quantity over all rows seen, float32 unless its class says otherwise."""
         ...
 
 
@@ -68,7 +68,10 @@ class MeanState:
 
 
 class InputGram:
-    """Σ x·xᵀ over all tokens: [in, in], of which the ranks of W·X follow (ActSVD, 2402.05162)."""
+    """Σ x·xᵀ over all tokens: [in, in], of which the ranks of W·X follow (ActSVD, 2402.05162).
+
+    float64: singular values are square roots, which have half of its digits.
+    """
 
     def __init__(self, linear: Linear) -> None:
         self._inputs = linear.inputs
@@ -76,15 +79,18 @@ class InputGram:
 
     @property
     def nbytes(self) -> int:
-        return 4 * self._inputs**2
+        return 8 * self._inputs**2
 
     def see(self, x: Tensor, grad: Tensor | None) -> None:
+        x = x.double()
         if self._sum is None:
             self._sum = x.new_zeros(self._inputs, self._inputs)
         self._sum.addmm_(x.T, x)
 
     def result(self) -> Tensor:
-        return torch.zeros(self._inputs, self._inputs) if self._sum is None else self._sum
+        if self._sum is None:
+            return torch.zeros(self._inputs, self._inputs, dtype=torch.float64)
+        return self._sum
 
 
 class WeightGradient:

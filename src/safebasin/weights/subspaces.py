@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from safebasin.errors import DirectionError
 from safebasin.weights.parameters import Parameter
-from safebasin.weights.tensor_files import as_text, from_text
+from safebasin.weights.tensor_files import as_text, from_text, write_tensors
 
 Side = Literal["input", "output"]
 
@@ -23,14 +24,23 @@ class HeldSubspace:
 
     `side` says of what the columns are directions: of what enters a matrix W [out, in], or of what
     it gives. Where a parameter stacks several matrices, its basis is [matrices, dim, rank].
-    Raises DirectionError where the columns of one are not orthonormal.
+    `found_by` are JSON values of where it comes from, a part of its specification. Raises
+    DirectionError where the columns of one are not orthonormal.
     """
 
-    def __init__(self, name: str, side: Side, bases: Mapping[str, Tensor]) -> None:
+    def __init__(
+        self,
+        name: str,
+        side: Side,
+        bases: Mapping[str, Tensor],
+        *,
+        found_by: Mapping[str, Any] | None = None,
+    ) -> None:
         if side not in ("input", "output"):
             raise DirectionError(f"A matrix has no side '{side}'.", "Give input or output.")
         self.name = name
         self.side: Side = side
+        self.found_by = dict(found_by or {})
         self.bases = {key: basis.float() for key, basis in bases.items()}
         for key, basis in self.bases.items():
             gram = basis.mT @ basis
@@ -41,15 +51,22 @@ class HeldSubspace:
                     "Give orthonormal columns, such as those of torch.linalg.qr.",
                 )
 
-    @classmethod
-    def rebuild(cls, spec: Mapping[str, Any]) -> HeldSubspace:
+    @staticmethod
+    def rebuild(spec: Mapping[str, Any]) -> HeldSubspace:
         """The subspace of a `spec()`; DirectionError where its values are damaged."""
         what = f"the subspace '{spec['name']}'"
-        return cls(spec["name"], spec["side"], from_text(spec["safetensors"], what))
+        others = {key: spec[key] for key in spec.keys() - {"name", "side", "safetensors"}}
+        bases = from_text(spec["safetensors"], what)
+        return HeldSubspace(spec["name"], spec["side"], bases, found_by=others)
 
     def spec(self) -> dict[str, Any]:
-        """All of its values."""
-        return {"name": self.name, "side": self.side, "safetensors": as_text(self.bases)}
+        """All of its values, and what it was found by."""
+        own = {"name": self.name, "side": self.side, "safetensors": as_text(self.bases)}
+        return {**self.found_by, **own}
+
+    def save(self, path: Path) -> Path:
+        """Write its bases as safetensors; RunError where that cannot be."""
+        return write_tensors(path, self.bases)
 
     def basis(self, parameter: Parameter) -> Tensor | None:
         """Orthonormal columns, float32 [dim, rank], one such for each stacked matrix.
