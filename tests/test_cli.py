@@ -121,7 +121,7 @@ def test_settings_from_a_manifest_repeat_the_run(command, tmp_path, asked) -> No
         (["--axes", "2", "--seeds", "3"], 2, "two directions", "--seeds 2"),
         (["--axes", "3"], 2, "3 axes", "--axes 1"),
         (["--dtype", "int8"], 2, "'int8'", "float32"),
-        (["--normalise", "layer"], 2, "normalise", "Correct"),
+        (["--normalise", "layer"], 2, "--normalise was given 'layer'", "tensor, row"),
         (["--prompts", "absent.csv"], 1, "absent.csv", "testbed:harmful"),
         (["--template", "absent.jinja"], 1, "absent.jinja", "raw"),
         (["--layers", "90-99"], 2, "90", ""),

@@ -311,7 +311,7 @@ def test_on_the_command_line_and_then_the_comparison(
     assert f"safebasin compare {config.base} " in command(*arguments)[1]
     code, _, err = command(*arguments, "--limit", "2")
     assert code == 2
-    assert "Without a comparison --limit would do nothing." in err
+    assert "Without --then compare, --limit would do nothing." in err
     code, _, err = command(*arguments, "--then", "publish")
     assert code == 2
     assert "publish" in err

@@ -242,3 +242,23 @@ def test_the_description_of_settings_has_each_of_them() -> None:
     for name, kind in settings_classes().items():
         for field_name, (option, _) in settings_of(kind).items():
             assert f"\n    {field_name}: {option.help}" in (kind.__doc__ or ""), name
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("scan --direction-scale 2", "Without --directions, --direction-scale would do nothing."),
+        ("scan --directions a --law counter", "Without random directions, --law would do nothing."),
+        ("scan --capability-limit 5", "Without --capability, --capability-limit would do nothing."),
+        ("compare a b --seeds 1", "Without --landscape, --seeds would do nothing."),
+        (
+            "trajectory a b c --seed 1 --radius 1",
+            "Without --plane random, --radius and --seed would do nothing.",
+        ),
+        ("finetune a --recipe benign --data b --limit 2", "--limit would do nothing."),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_refused(line: str, words: str) -> None:
+    result = CliRunner().invoke(application, line.split(), standalone_mode=False)
+    assert isinstance(result.exception, UsageError)
+    assert words in str(result.exception)

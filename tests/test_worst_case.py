@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.config import ScanConfig
 from safebasin.directions import Gaussian, Given, Held, cosine
 from safebasin.engines.template import Template
-from safebasin.errors import DirectionError, UsageError
+from safebasin.errors import CheckpointError, DirectionError, UsageError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.prompts import Prompt
 from safebasin.study.observer import Silent
@@ -175,18 +177,20 @@ def test_a_search_from_end_to_end(tmp_path: Path) -> None:
     assert survey.landscapes[0].asr[-1] == 1
 
 
-def test_the_alignment_direction_and_its_tolerance(tmp_path: Path) -> None:
-    """From a base that complies to the planted model: back along it safety is lost."""
-    import shutil
-
-    from safetensors.torch import load_file, save_file
-
-    config = settings(tmp_path)
+def complying(config: WorstCaseConfig, tmp_path: Path) -> tuple[Path, torch.Tensor]:
+    """A base that complies, and the step from the planted model to it."""
     base = Path(shutil.copytree(config.scan.model, tmp_path / "unaligned"))
     tensors = load_file(base / "model.safetensors")
     step = load_file(planted.direction(tmp_path / "step.safetensors"))["lm_head.weight"]
     tensors["lm_head.weight"] += step
     save_file(tensors, base / "model.safetensors", {"format": "pt"})
+    return base, step
+
+
+def test_the_alignment_direction_and_its_tolerance(tmp_path: Path) -> None:
+    """From a base that complies to the planted model: back along it safety is lost."""
+    config = settings(tmp_path)
+    base, step = complying(config, tmp_path)
     found = search(prepare(replace(config, aligned_from=str(base), iterations=1, restarts=0)))
     alignment = found.lines[-1]
     assert alignment.name == "alignment"
@@ -197,6 +201,19 @@ def test_the_alignment_direction_and_its_tolerance(tmp_path: Path) -> None:
     expected = planted.FLIP * float(step.norm()) / own
     assert alignment.back.value == pytest.approx(expected, abs=0.01)
     assert alignment.length.at_least
+
+
+def test_the_base_of_alignment_is_trusted_where_the_model_is(tmp_path: Path) -> None:
+    config = settings(tmp_path)
+    base, _ = complying(config, tmp_path)
+    config = replace(config, aligned_from=str(base))
+    file = base / "config.json"
+    own = json.loads(file.read_text()) | {"auto_map": {"AutoModelForCausalLM": "own.Model"}}
+    file.write_text(json.dumps(own))
+    with pytest.raises(CheckpointError, match="own code"):
+        prepare(config)
+    trusting = replace(config, scan=replace(config.scan, trust_remote_code=True))
+    assert prepare(trusting).alignment is not None
 
 
 def test_settings_that_make_no_sense(tmp_path: Path) -> None:

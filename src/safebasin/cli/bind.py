@@ -153,6 +153,16 @@ class Given(Generic[S]):
             Shard.parse(scan.shard)
         return scan
 
+    def refuse(self, fields: Collection[str], without: str) -> None:
+        """Raise UsageError for those of the options that were given and would do nothing."""
+        idle = [one.declared for one in self.options if one.field in {*fields} & {*self.named}]
+        if idle:
+            names = " and ".join(idle)
+            raise UsageError(
+                f"Without {without}, {names} would do nothing.",
+                f"Give {without}, or leave out {names}.",
+            )
+
     def settings(self, **other: Any) -> S:
         """The settings of the command, with `other` in the place of what was given."""
         scan = {"scan": self.scan()} if "scan" in inspect.signature(self.kind).parameters else {}

@@ -41,6 +41,8 @@ def compare(
             "--strict asks for whole intervals and --point-values for the estimates alone.",
             "Leave out --strict: whole intervals decide by default.",
         )
+    if not config.landscape:
+        given.refuse({"seeds"}, "--landscape")
     begin()
     from safebasin.cli.views.compare import run_compare
 

@@ -8,7 +8,6 @@ import typer
 
 from safebasin.cli.bind import Given, bound
 from safebasin.cli.options import JsonResultOption
-from safebasin.config import ScanConfig
 from safebasin.errors import UsageError
 from safebasin.finetune.settings import FinetuneConfig
 
@@ -34,16 +33,8 @@ def finetune(
     if then not in THEN:
         raise UsageError(f"'{then}' cannot follow.", f"Give {' or '.join(THEN)}.")
     config, compared = given.settings(), given.scan()
-    idle = [
-        one.declared
-        for one in given.options
-        if one.owner is ScanConfig and one.field in given.named
-    ]
-    if idle and then != "compare":
-        raise UsageError(
-            f"Without a comparison {' and '.join(idle)} would do nothing.",
-            f"Give --then compare, or leave out {' and '.join(idle)}.",
-        )
+    if then != "compare":
+        given.refuse({"prompts", "prompts_kind", "limit"}, "--then compare")
     from safebasin.cli.views.finetune import run_finetune
 
     run_finetune(config, compared if then == "compare" else None, as_json=json)

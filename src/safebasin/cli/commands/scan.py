@@ -46,6 +46,12 @@ def scan(
     The same command resumes a run that was interrupted.
     """
     asked = _asked(given, config)
+    if not asked.capability:
+        given.refuse({"capability_limit", "capability_tasks"}, "--capability")
+    if not asked.directions:
+        given.refuse({"direction_scale"}, "--directions")
+    else:
+        given.refuse({"normalise", "law"}, "random directions")
     if asked.capability and (score is not None or (sequential and not dry_run)):
         way = "--score" if score is not None else "--sequential"
         raise UsageError(

@@ -38,6 +38,8 @@ def trajectory(
 
     Each checkpoint is measured where it is and where it is drawn. The same command resumes.
     """
+    if given.raw["plane"] != "random":
+        given.refuse({"seeds", "radius"}, "--plane random")
     scan = given.scan()
     begin()
     from safebasin.cli.views.trajectory import run_trajectory

@@ -61,7 +61,9 @@ def plan_lines(prepared: Prepared) -> list[str]:
     samples = prepared.config.samples
     how = "greedy"
     if prepared.config.temperature:
-        how = f"{samples} samples at temperature {prepared.config.temperature:g}"
+        how = (
+            f"{samples} sample{'s' * (samples != 1)} at temperature {prepared.config.temperature:g}"
+        )
     return [
         f"asking   {sets}",
         f"system   {told(prepared.subject.template.rendered.to_json())}",
