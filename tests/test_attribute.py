@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
+from safebasin.attribution.actsvd import ActSvd
+from safebasin.attribution.angles import AngularGap
 from safebasin.attribution.base import HeldScores
 from safebasin.attribution.kinds import named
 from safebasin.attribution.random import Random
@@ -19,8 +21,10 @@ from safebasin.attribution.snip import Snip
 from safebasin.attribution.study import attribute
 from safebasin.attribution.wanda import Wanda
 from safebasin.cli.application import run
-from safebasin.errors import RunError, RunMismatch, UsageError
-from safebasin.report.located import located_figure
+from safebasin.cli.views.attribute import lines
+from safebasin.errors import DataError, RunError, RunMismatch, UsageError
+from safebasin.landscape import Estimate
+from safebasin.report.located import blocks_figure, located_figure
 from safebasin.report.style import styled
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
@@ -140,6 +144,56 @@ def test_the_picture_has_a_cell_for_each_matrix() -> None:
         assert "\x1b" not in "".join(one.get_text() for one in figure.axes[0].get_yticklabels())
 
 
+def test_layer_scores_are_printed_drawn_and_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["safebasin", "attribute", "angular-gap:code", "testbed:aligned", "--safety",
+               "testbed:refusing", "--rows", "4", "--out", str(tmp_path)]  # fmt: skip
+    monkeypatch.setattr("sys.argv", command)
+    with pytest.raises(DataError, match="two rows of utility or more, not 0"):
+        run()
+    monkeypatch.setattr("sys.argv", [*command, "--utility", "testbed:benign"])
+    assert run() == 0
+    shown = capsys.readouterr().out
+    subject = Subject.load("testbed:aligned")
+    rows = [load_rows(f"testbed:{kind}").first(4) for kind in ("refusing", "benign")]
+    expected = AngularGap("code").locate(subject, *rows)
+    for block, one in enumerate(expected.values):
+        assert f"block    {block}: {one.text('+.1f')} degrees" in shown
+    record = json.loads((tmp_path / "attribution.json").read_text(encoding="utf-8"))
+    assert record["layers"] == [one.to_json() for one in expected.values]
+    assert (record["unit"], record["identity"]["utility"]["n"]) == ("degrees", 4)
+    assert (tmp_path / "figures" / "located.png").stat().st_size > 5000
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_subspaces_are_written_with_what_they_share(tmp_path: Path) -> None:
+    located = attribute(AttributeConfig(**{**ASKED, "method": "actsvd:2"}, out=str(tmp_path)))
+    subject = Subject.load("testbed:aligned")
+    safety, utility = (load_rows(f"testbed:{kind}").first(4) for kind in ("refusing", "benign"))
+    one, two = ActSvd(2).locate(subject, safety), ActSvd(2).locate(subject, utility)
+    name = "model.layers.2.mlp.down_proj.weight"
+    for which, found in (("safety", one), ("utility", two)):
+        written = load_file(tmp_path / f"{which}.safetensors")
+        assert np.array_equal(written[name], found.bases[name].numpy())
+    shared = np.linalg.norm(one.bases[name].numpy().T @ two.bases[name].numpy()) ** 2 / 2
+    told = json.loads((tmp_path / "attribution.json").read_text(encoding="utf-8"))
+    assert told["similarity"]["mlp.down_proj"]["2"] == pytest.approx(shared, rel=1e-5)
+    assert told["shares"]["mlp.down_proj"]["2"] == one.shares[name]
+    assert located.to_json()["similarity"] == told["similarity"]
+    assert "rank     2" in "".join(lines(located, []))
+
+
+def test_the_picture_of_blocks_has_each_with_its_interval() -> None:
+    values = [Estimate(1.0, 0.5, 2.0), Estimate(None), Estimate(-3.0)]
+    with styled():
+        axes = blocks_figure(values, "gap · $a$", "degrees").axes[0]
+        drawn = {float(line.get_xdata()[0]): float(line.get_ydata()[0]) for line in axes.lines[1:]}
+        assert drawn == {0.0: 1.0, 2.0: -3.0}
+        [bar, point] = [one.get_segments()[0][:, 1].tolist() for one in axes.collections]
+        assert (bar, point) == ([0.5, 2.0], [-3.0, -3.0])
+
+
 def test_methods_are_named_with_their_setting() -> None:
     assert isinstance(named("wanda"), Wanda)
     code, seeded = named("snip:code"), named("random:7")
@@ -148,7 +202,9 @@ def test_methods_are_named_with_their_setting() -> None:
     assert (code.definition, seeded.seed) == ("code", 7)
 
 
-@pytest.mark.parametrize("text", ["nobody", "wanda:3", "random:x", "snip:both", "random:"])
+@pytest.mark.parametrize(
+    "text", ["nobody", "wanda:3", "random:x", "snip:both", "random:", "actsvd:x", "angular-gap:3"]
+)
 def test_a_name_that_stands_for_no_method(text: str) -> None:
     with pytest.raises(UsageError):
         named(text)

@@ -19,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 
 from safebasin import attribution, defences, directions
+from safebasin.attribution.base import LayerScores
 from safebasin.attribution.kinds import ATTRIBUTIONS
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
@@ -282,7 +283,13 @@ def classes_with(package: Any, method: str) -> set[type]:
 
 
 ROWS = [
-    Rows(name, (Row((Message("user", name), Message("assistant", "No.")), f"{name} 1"),))
+    Rows(
+        name,
+        tuple(
+            Row((Message("user", asked), Message("assistant", "No.")), asked)
+            for asked in (f"{name} 1", f"{name} 2")
+        ),
+    )
     for name in ("safety", "utility")
 ]
 
@@ -315,6 +322,10 @@ class TestAttributions:
         assert spec == {**spec, **method.spec(), "kind": kind}
         assert spec["model"] == tuned.checkpoint.name
         again: Any = ATTRIBUTIONS[kind]().locate(tuned, *ROWS)
+        if isinstance(found, LayerScores):
+            assert found == again
+            assert len(found.values) == tuned.model.config.num_hidden_layers
+            return
         for parameter in found.parameters:
             if isinstance(found, HeldSubspace):
                 assert torch.equal(found.basis(parameter), again.basis(parameter))

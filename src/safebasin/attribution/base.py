@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
@@ -61,10 +61,21 @@ class Subspace(Protocol):
 
 @dataclass(frozen=True)
 class LayerScores:
-    """How much each block matters: one estimate with its interval a block, from the first on."""
+    """How much each block matters: one estimate with its interval a block, from the first on.
+
+    `unit` is what the values are in, and `found_by` are JSON values of where they come from.
+    """
 
     name: str
     values: tuple[Estimate, ...]
+    unit: str = ""
+    found_by: Mapping[str, Any] = field(default_factory=dict)
+
+    def spec(self) -> dict[str, Any]:
+        return dict(self.found_by)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"unit": self.unit, "layers": [one.to_json() for one in self.values]}
 
 
 class Attribution(Protocol):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import cast
 
 from safebasin.attribution.actsvd import ActSvd
+from safebasin.attribution.angles import AngularGap
 from safebasin.attribution.base import Attribution
 from safebasin.attribution.random import Random
 from safebasin.attribution.snip import Snip
@@ -14,7 +15,7 @@ from safebasin.errors import UsageError
 from safebasin.terminal import printable, shorten
 
 ATTRIBUTIONS: dict[str, type[Attribution]] = {
-    one.kind: one for one in (Snip, Wanda, ActSvd, Random)
+    one.kind: one for one in (Snip, Wanda, ActSvd, AngularGap, Random)
 }
 """Every method by what it is called: a new one is a file and its name here."""
 
@@ -36,5 +37,5 @@ def named(text: str) -> Attribution:
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"The method '{kind}' does not take '{shorten(printable(given))}'.",
-            "Give snip:paper, snip:code, actsvd:RANK, random:SEED, or a name alone.",
+            "Give snip:code, actsvd:RANK, angular-gap:code, random:SEED, or a name alone.",
         ) from error

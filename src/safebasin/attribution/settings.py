@@ -16,17 +16,20 @@ class AttributeConfig:
     """Everything that `attribute` can be told."""
 
     method: str = field(
-        metadata=required("snip, snip:code, wanda, random or random:SEED.", argument=True)
+        metadata=required(
+            "snip, wanda, actsvd, angular-gap or random; with its setting, as snip:code, actsvd:4.",
+            argument=True,
+        )
     )
     model: str = field(metadata=required("The model: as for scan.", argument=True))
     safety: str = field(
         metadata=required("Rows whose answers are safe: JSONL with answers, or testbed:refusing.")
     )
     utility: str | None = setting(
-        None, "Rows of other requests: what they need, too, is left out of the set."
+        None, "Rows of other requests: what they need, too, is left out of a set."
     )
     rows: int | None = setting(None, "Rows of each, the first ones. [default: all]")
-    share: float = setting(0.05, "The share of weights with the highest scores.")
+    share: float = setting(0.05, "Of scores: the share of weights with the highest.")
     by: Literal["tensor", "row", "model"] = setting(
         "model", "Of what the share is: tensor, row or model."
     )
@@ -37,7 +40,7 @@ class AttributeConfig:
     device: str | None = setting(None, "cpu, cuda, cuda:1, mps. [default: a GPU if there is one]")
     trust_remote_code: bool = setting(False, "Run code that this model brings along.")
     out: str | None = setting(
-        None, "The folder of the scores. [default: one under runs/]", path=True
+        None, "The folder of what is found. [default: one under runs/]", path=True
     )
 
     def __post_init__(self) -> None:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safebasin.attribution.base import NO_ROWS, HeldScores, require_rows
+from safebasin.attribution.actsvd import RankSubspace
+from safebasin.attribution.base import NO_ROWS, HeldScores, LayerScores, require_rows
 from safebasin.attribution.kinds import named
 from safebasin.attribution.masks import jaccard, top
+from safebasin.attribution.ranks import similarity
 from safebasin.attribution.settings import AttributeConfig
 from safebasin.checkpoint import Checkpoint
 from safebasin.errors import RunError, UsageError
@@ -31,35 +33,62 @@ from safebasin.weights.parameters import Parameter
 RECORD = "attribution.json"
 
 
-@dataclass(frozen=True)
-class Located:
-    """What an attribution found and wrote.
+Shares = Mapping[str, Mapping[int, float]]
+"""A share in [0, 1] by kind of weight and block."""
 
-    shares   how much of each kind of weight of each block is in the set, in [0, 1]
+
+@dataclass(frozen=True)
+class WeightSet:
+    """The weights with the highest scores.
+
+    shares   how much of each kind of weight of each block is in the set
     shared   Jaccard of the sets of safety and of utility; None without utility
     """
+
+    taken: int
+    of: int
+    shares: Shares
+    shared: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        told = {"weights": self.taken, "of": self.of, "jaccard": self.shared}
+        return {**told, "shares": _plain(self.shares)}
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Subspaces of what the matrices give.
+
+    rank     as it was asked for
+    shares   how much of ‖W·X‖² lies in the subspace of safety
+    shared   ‖UᵀV‖² / rank of those of safety and of utility; empty without utility
+    """
+
+    rank: int
+    shares: Shares
+    shared: Shares
+
+    def to_json(self) -> dict[str, Any]:
+        own = {"rank": self.rank, "shares": _plain(self.shares)}
+        return {**own, "similarity": _plain(self.shared)}
+
+
+@dataclass(frozen=True)
+class Located:
+    """What an attribution found and wrote."""
 
     folder: Path
     record: Mapping[str, Any]
     files: tuple[Path, ...]
-    taken: int
-    of: int
-    shares: Mapping[str, Mapping[int, float]]
-    shared: float | None
+    found: WeightSet | Ranks | LayerScores
 
     def to_json(self) -> dict[str, Any]:
-        return {
-            "run": str(self.folder),
-            "files": [str(path) for path in self.files],
-            "weights": self.taken,
-            "of": self.of,
-            "jaccard": self.shared,
-            "shares": {kind: dict(found) for kind, found in self.shares.items()},
-        }
+        files = [str(path) for path in self.files]
+        return {"run": str(self.folder), "files": files, **self.found.to_json()}
 
 
 def attribute(config: AttributeConfig) -> Located:
-    """Locate, and write the scores and the set.
+    """Locate, and write the scores and the set, the subspaces, or the scores of the blocks.
 
     Raises RunMismatch where the folder holds another attribution, DataError where the rows of
     safety and utility overlap, and what the method does.
@@ -88,38 +117,50 @@ def attribute(config: AttributeConfig) -> Located:
     subject = Subject.load(
         checkpoint, device=config.device, template=config.template, system=config.system
     )
-    found: list[Mask] = []
+    located: Any = method.locate(subject, safety, utility)
+    if not isinstance(located, HeldScores | RankSubspace | LayerScores):
+        raise UsageError(f"What '{config.method}' gives has no file.", "Use it from Python.")
+    # A share of no weight at all is refused before anything is written.
+    own: Any = top(located, config.share, config.by) if isinstance(located, HeldScores) else None
+    # So that the folder is this attribution's where it is interrupted.
+    prepare_folder(folder)
+    _write(folder, {"identity": identity})
     files: list[Path] = []
-    for which, rows, others in (("safety", safety, utility), ("utility", utility, safety)):
-        if not len(rows):
-            continue
-        scores = method.locate(subject, rows, others)
-        if not isinstance(scores, HeldScores):
-            raise UsageError(f"'{config.method}' gives no scores.", "Use it from Python.")
-        found.append(top(scores, config.share, config.by))
-        if not files:  # so that the folder is this attribution's where it is interrupted
-            prepare_folder(folder)
-            _write(folder, {"identity": identity})
-        files.append(scores.save(folder / f"{which}.safetensors"))
-        parameters = scores.parameters
-    mask = found[0] if len(found) == 1 else found[0] - found[1]
-    files.append(mask.save(folder / "mask.safetensors"))
-    shares = _shares(mask, parameters)
-    made = {
-        "weights": mask.count,
-        "of": mask.numel,
-        "shares": {kind: {str(i): one for i, one in row.items()} for kind, row in shares.items()},
-    }
-    record = _write(folder, {"identity": identity, **made})
-    return Located(
-        folder,
-        record,
-        (*files, folder / RECORD),
-        mask.count,
-        mask.numel,
-        shares,
-        jaccard(*found) if len(found) == 2 else None,
+    others: Any = None
+    if not isinstance(located, LayerScores):
+        files.append(located.save(folder / "safety.safetensors"))
+        if len(utility):
+            others = method.locate(subject, utility, safety)
+            files.append(others.save(folder / "utility.safetensors"))
+    found: WeightSet | Ranks | LayerScores
+    if isinstance(located, LayerScores):
+        found = located
+    elif isinstance(located, RankSubspace):
+        found = _ranks(located, others)
+    else:
+        other = None if others is None else top(others, config.share, config.by)
+        mask: Mask = own if other is None else own - other
+        files.append(mask.save(folder / "mask.safetensors"))
+        found = _weights(mask, located.parameters, None if other is None else jaccard(own, other))
+    told = found.to_json()
+    if isinstance(found, WeightSet):
+        del told["jaccard"]
+    record = _write(folder, {"identity": identity, **told})
+    return Located(folder, record, (*files, folder / RECORD), found)
+
+
+def _ranks(located: RankSubspace, others: RankSubspace | None) -> Ranks:
+    shared = {} if others is None else similarity(located, others)
+    return Ranks(
+        located.found_by["rank"],
+        _by_kind(located.parameters, located.shares),
+        _by_kind(located.parameters, shared),
     )
+
+
+def _weights(mask: Mask, parameters: tuple[Parameter, ...], jointly: float | None) -> WeightSet:
+    each = {name: int(one.sum()) / one.numel() for name, one in mask.tensors.items()}
+    return WeightSet(mask.count, mask.numel, _by_kind(parameters, each), jointly)
 
 
 def _write(folder: Path, record: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -152,13 +193,20 @@ def _require_own(folder: Path, identity: Mapping[str, Any]) -> None:
         )
 
 
-def _shares(mask: Mask, parameters: tuple[Parameter, ...]) -> dict[str, dict[int, float]]:
-    """The share of every tensor that is in the set, by kind of weight and block."""
+def _by_kind(
+    parameters: tuple[Parameter, ...], values: Mapping[str, float | None]
+) -> dict[str, dict[int, float]]:
+    """A value of each parameter, by kind of weight and block; what has none is left out."""
     found: dict[str, dict[int, float]] = {}
     for parameter in parameters:
-        own = mask.tensors[parameter.name]
+        value = values.get(parameter.name)
+        if value is None:
+            continue
         block = parameter.layer or 0
         _, _, kind = parameter.name.partition(f".{block}.")
-        kind = kind.removesuffix(".weight")
-        found.setdefault(kind, {})[block] = int(own.sum()) / own.numel()
+        found.setdefault(kind.removesuffix(".weight"), {})[block] = value
     return found
+
+
+def _plain(shares: Shares) -> dict[str, dict[str, float]]:
+    return {kind: {str(block): one for block, one in row.items()} for kind, row in shares.items()}

@@ -1,14 +1,24 @@
-"""The picture of a set of weights: how much of each kind of weight of each block is in it."""
+"""Pictures of where something lies in a model: by kind of weight and block, or by block."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from safebasin.report.style import FORMATS, RATE_MAP, plain, save, size, styled
+from safebasin.landscape import Estimate
+from safebasin.report.style import (
+    COMPARED_COLOURS,
+    FORMATS,
+    QUIET,
+    RATE_MAP,
+    plain,
+    save,
+    size,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -17,18 +27,17 @@ _MOST = 24
 """So many blocks have their number beneath them; of more, every so many do."""
 
 
-def draw_located(
+def draw_located(figure: Callable[[], Figure], folder: Path) -> list[Path]:
+    """Write what `figure` makes as `located.png` and its other formats; returns the files."""
+    with styled():
+        return save(figure(), folder, "located", FORMATS)
+
+
+def located_figure(
     shares: Mapping[str, Mapping[int, float]],
     title: str,
-    folder: Path,
-    formats: Sequence[str] = FORMATS,
-) -> list[Path]:
-    """Write `located.png` and its other formats; returns the files."""
-    with styled():
-        return save(located_figure(shares, title), folder, "located", formats)
-
-
-def located_figure(shares: Mapping[str, Mapping[int, float]], title: str) -> Figure:
+    meaning: str = "% of the matrix in the set",
+) -> Figure:
     """A cell for each block (across) and kind of weight (down): the share in per cent.
 
     What a block does not have is left white. Drawn inside `styled`.
@@ -48,5 +57,26 @@ def located_figure(shares: Mapping[str, Mapping[int, float]], title: str) -> Fig
     axes.set_yticks(range(len(kinds)), [plain(kind, 30) for kind in kinds], parse_math=False)
     axes.set_xlabel("block")
     axes.set_title(plain(title, 70), fontsize=size(1.0), parse_math=False)
-    figure.colorbar(image, ax=axes, label="% of the matrix in the set")
+    figure.colorbar(image, ax=axes, label=meaning)
+    return figure
+
+
+def blocks_figure(values: Sequence[Estimate], title: str, meaning: str) -> Figure:
+    """A point with its interval for each block, and a line at 0. Drawn inside `styled`."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    axes.axhline(0, color=QUIET, lw=1, ls=(0, (4, 3)))
+    for block, one in enumerate(values):
+        if one.value is None:
+            continue
+        low, high = (one.value if bound is None else bound for bound in (one.low, one.high))
+        axes.vlines(block, low, high, color=COMPARED_COLOURS[0], lw=2)
+        axes.plot([block], [one.value], "o", color=COMPARED_COLOURS[0], ms=5)
+    every = -(-len(values) // _MOST)
+    axes.set_xticks(range(0, len(values), every))
+    axes.set_xlabel("block")
+    axes.set_ylabel(meaning)
+    axes.set_title(plain(title, 70), fontsize=size(1.0), parse_math=False)
     return figure

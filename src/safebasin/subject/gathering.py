@@ -156,7 +156,7 @@ class _Pass:
         model = self.subject.model
         ids, mask = padded([one.ids for one in self.encoded], self.subject.pad_token, "right")
         device = model.device
-        positions = [_positions(one, self.where).to(device) for one in self.encoded]
+        positions = [positions_of(one, self.where).to(device) for one in self.encoded]
         shape = ids.shape
         hooks = [
             (module, partial(self._hook, layer, shape, positions))
@@ -256,7 +256,7 @@ def _at(tensor: Tensor, *, shape: torch.Size, row: int, positions: Tensor) -> Te
     return tensor.reshape(*shape, -1)[row, positions]
 
 
-def _positions(encoded: Encoded, where: Where) -> Tensor:
+def positions_of(encoded: Encoded, where: Where) -> Tensor:
     """The places of the wanted tokens of a row, ascending."""
     learnt = [label != IGNORED for label in encoded.labels]
     places = range(len(learnt))

@@ -1,4 +1,4 @@
-"""`safebasin attribute`: which weights the answers of some rows depend on."""
+"""`safebasin attribute`: which weights, ranks or blocks the answers of some rows depend on."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from safebasin.cli.options import JsonResultOption, begin
 
 @bound(AttributeConfig)
 def attribute(given: Given[AttributeConfig], json: JsonResultOption = False) -> None:
-    """Locate the weights that safety depends on, by a published method.
+    """Locate what in a model its safety depends on, by a published method.
 
-    Writes the scores and the set of the highest as safetensors, a record, and a picture by layer.
+    Writes the scores and the set of the highest, or the subspaces, as safetensors; a record; and a
+    picture by layer. The angular gap is one number a layer, and needs rows of utility.
     """
     config = given.settings()
     begin()

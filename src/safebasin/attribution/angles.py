@@ -1,0 +1,112 @@
+"""The angular gap: how much further apart harmful and other prompts are than others among them."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from safebasin.attribution.base import NO_ROWS, LayerScores, made_of, require_rows
+from safebasin.errors import DataError, UsageError
+from safebasin.landscape import Estimate
+from safebasin.landscape.intervals import clustered
+from safebasin.subject.rows import Rows
+from safebasin.subject.states import last_states
+from safebasin.subject.subject import Subject
+
+Array = NDArray[np.float64]
+Definition = Literal["paper", "code"]
+
+LEVEL = 0.95
+REPLICATES = 2000
+SEED = 0
+METHOD = f"t interval over rows, widened to the percentiles of {REPLICATES} resamples, seed {SEED}"
+
+
+class AngularGap:
+    """Per block, the mean angle between a harmful and a normal prompt less that of two normal ones.
+
+    Of what each block gives at the last token of the prompt (Li et al., Sec. 3.2), in degrees:
+
+    definition="paper"  mean ∠(n, m) - mean ∠(n, n')
+    definition="code"   arccos(mean cos(n, m)) - arccos(mean cos(n, n')): not the same, as arccos
+                        is not linear
+
+    m are prompts of `safety`, n ≠ n' of `utility`. All pairs are taken, of which the paper draws
+    500 of each kind: that is the mean of its draws. The answers play no part. The last block's
+    output is taken before the final norm, as that of all others.
+
+    The interval holds other prompts: rows are resampled, with all of their pairs at once. A gap is
+    no sign of alignment by itself: models that never were aligned have one, too, so hold it
+    against the base's.
+    """
+
+    kind: ClassVar[str] = "angular-gap"
+    reference: ClassVar[str] = "Li et al., ICLR 2025, arXiv 2408.17003, Sec. 3.2"
+
+    def __init__(self, definition: Definition = "paper") -> None:
+        if definition not in ("paper", "code"):
+            raise UsageError(
+                f"The angular gap has no definition '{definition}'.", "Give paper or code."
+            )
+        self.definition: Definition = definition
+
+    def spec(self) -> dict[str, Any]:
+        return {"kind": self.kind, "definition": self.definition}
+
+    def locate(self, subject: Subject, safety: Rows, utility: Rows = NO_ROWS) -> LayerScores:
+        """Raises DataError for fewer than two rows of either."""
+        require_rows(safety, utility)
+        for rows, what in ((safety, "safety"), (utility, "utility")):
+            if len(rows) < 2:
+                raise DataError(
+                    f"The angular gap needs two rows of {what} or more, not {len(rows)}.",
+                    f"Give at least two with --{what}.",
+                )
+        harmful, normal = (last_states(subject, rows.rows).numpy() for rows in (safety, utility))
+        values = tuple(
+            gap(normal[:, block], harmful[:, block], self.definition)
+            for block in range(normal.shape[1])
+        )
+        others = {"name": utility.name, "sha256": utility.sha256, "n": len(utility)}
+        found_by = {**made_of(self, subject, safety), "others": others}
+        return LayerScores(self.kind, values, "degrees", found_by)
+
+
+def gap(normal: Array, harmful: Array, definition: Definition = "paper") -> Estimate:
+    """The angular gap of states [rows, width] of two rows or more each, in degrees."""
+    units = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (normal, harmful)]
+    within, between = (units[0] @ other.T for other in units)
+    if definition == "paper":
+        within, between = (_degrees(one) for one in (within, between))
+    np.fill_diagonal(within, 0.0)
+    generator = np.random.default_rng(SEED)
+    n, m = (
+        generator.multinomial(len(one), np.full(len(one), 1 / len(one)), REPLICATES).astype(float)
+        for one in units
+    )
+    once = [np.ones((1, len(one))) for one in units]
+    value = _gap(once[0], once[1], within, between, definition)
+    replicates = _gap(n, m, within, between, definition)
+    rows = min(map(len, units))
+    low, high = clustered(value, replicates[:, None], rows, (-180.0, 180.0), LEVEL)
+    return Estimate(float(value[0]), low, high, LEVEL, METHOD)
+
+
+def _gap(n: Array, m: Array, within: Array, between: Array, definition: Definition) -> Array:
+    """(B,): the gap with n (B, normal) and m (B, harmful) copies of each row.
+
+    Pairs of a row with its own copy do not count, or resampling would bring prompts together; nan
+    where there are no others.
+    """
+    total = n.sum(1) * m.sum(1)
+    apart = ((n @ between) * m).sum(1) / total
+    pairs = n.sum(1) ** 2 - (n**2).sum(1)
+    among = ((n @ within) * n).sum(1)
+    among = np.where(pairs > 0, among / np.maximum(pairs, 1), np.nan)
+    return apart - among if definition == "paper" else _degrees(apart) - _degrees(among)
+
+
+def _degrees(cosine: Array) -> Array:
+    return np.degrees(np.arccos(np.clip(cosine, -1.0, 1.0)))
