@@ -79,6 +79,13 @@ def test_the_set_is_what_safety_needs_and_utility_does_not(folder: Path) -> None
     assert (folder / "figures" / "located.png").stat().st_size > 5000
 
 
+def test_who_may_read_the_record_may_read_the_scores(folder: Path) -> None:
+    """A library writes these, for its user alone where nobody sees to it."""
+    modes = {path.name: path.stat().st_mode for path in folder.iterdir() if path.is_file()}
+    assert len(modes) == 4
+    assert set(modes.values()) == {modes["attribution.json"]}
+
+
 def test_the_same_command_writes_the_same_and_another_is_refused(folder: Path) -> None:
     before = (folder / "mask.safetensors").read_bytes()
     attribute(AttributeConfig(**ASKED, out=str(folder)))

@@ -12,7 +12,7 @@ import pytest
 
 from safebasin import ScanConfig, prepare, scan
 from safebasin.engines import clock
-from safebasin.engines.clock import Clock, parse_day
+from safebasin.engines.clock import Clock
 from safebasin.engines.template import Template
 from safebasin.errors import RunMismatch, TemplateError, UsageError
 from safebasin.evaluate.preparation import prepare as prepare_evaluation
@@ -174,7 +174,7 @@ def test_an_evaluation_is_asked_on_the_recorded_day(dated: Path, wall: type[Wall
 
 def test_a_day_that_is_none_is_one_sentence() -> None:
     with pytest.raises(UsageError, match="'tomorrow' is no date") as caught:
-        parse_day("tomorrow")
+        ScanConfig(date="tomorrow")
     assert "2026-11-27" in caught.value.hint
 
 

@@ -24,6 +24,7 @@ from safebasin.setting import (
     MOST_POINTS,
     PromptsKind,
     described,
+    parse_day,
     parse_limit,
     parse_lists,
     parse_names,
@@ -245,6 +246,8 @@ class ScanConfig:
             raise UsageError(
                 f"The limit of new tokens is {self.max_new_tokens}.", "Give at least 1."
             )
+        if self.date is not None:
+            parse_day(self.date)
         if self.thought is not None:
             parse_marks(self.thought)
         if self.dtype is not None and self.dtype not in DTYPES:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import MISSING, Field, dataclass, field, fields
+from datetime import date
 from typing import Any, Literal, TypedDict, TypeVar
 
 from safebasin.errors import UsageError
@@ -131,6 +132,16 @@ def parse_seeds(text: str) -> tuple[int, ...]:
             "Give a smaller --seeds, or one seed alone with a comma after it, such as --seeds 7,.",
         )
     return tuple(range(int(text)))
+
+
+def parse_day(text: str) -> date:
+    """The day that `2026-11-27` names. Raises UsageError for any other text."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise UsageError(
+            f"'{shorten(printable(text))}' is no date.", "Give --date as in 2026-11-27."
+        ) from error
 
 
 def parse_names(text: str) -> tuple[str, ...]:

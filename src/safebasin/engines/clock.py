@@ -13,11 +13,10 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from safebasin.errors import UsageError
 from safebasin.run.folder import MANIFEST
 from safebasin.run.kinds import runs_beneath
 from safebasin.run.manifest import load_manifest
-from safebasin.terminal import printable, shorten
+from safebasin.setting import parse_day
 
 LOG = logging.getLogger(__name__)
 
@@ -36,16 +35,6 @@ class Clock:
 def reads_clock(source: str | None) -> bool:
     """Whether a chat template asks for the time."""
     return source is not None and CLOCK in source
-
-
-def parse_day(text: str) -> date:
-    """The day that `2026-11-27` names. Raises UsageError for any other text."""
-    try:
-        return date.fromisoformat(text)
-    except ValueError as error:
-        raise UsageError(
-            f"'{shorten(printable(text))}' is no date.", "Give --date as in 2026-11-27."
-        ) from error
 
 
 def settle_day(

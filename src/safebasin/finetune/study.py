@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safebasin.checkpoint import Checkpoint
-from safebasin.engines.clock import parse_day
 from safebasin.engines.memory import is_out_of_memory
 from safebasin.engines.plain import end_tokens_of
 from safebasin.engines.template import Template
@@ -20,6 +19,7 @@ from safebasin.finetune.merged_base import merged_base
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.run.names import canonical, digest, slug
 from safebasin.run.provenance import redact_json
+from safebasin.setting import parse_day
 from safebasin.subject.encoding import Encoded, encode
 from safebasin.subject.rows import Rows
 

@@ -50,7 +50,9 @@ def write_by(path: Path, write: Callable[[Path], object]) -> None:
 
     def put(temporary: Path) -> None:
         os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+        mode = stat.S_IMODE(temporary.stat().st_mode)
         write(temporary)
+        temporary.chmod(mode)  # safetensors leaves a file that nobody else may read
         with temporary.open("r+b") as file:  # as Windows needs it to sync
             os.fsync(file.fileno())
 
