@@ -23,7 +23,7 @@ from safebasin.plane import Point
 from safebasin.reference import scaled, settle
 from safebasin.run import RunFolder
 from safebasin.run.folder import LEXICON
-from safebasin.run.verdicts import plain_json
+from safebasin.run.provenance import plain_json
 
 LANDSCAPE = "landscape.json"
 PAID_AT_ONCE = 32

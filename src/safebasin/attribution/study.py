@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -22,8 +21,9 @@ from safebasin.run.atomic import prepare_folder, read_plain, write_atomic
 from safebasin.run.lock import refuse_foreign
 from safebasin.run.manifest import differences, mismatch
 from safebasin.run.names import default_folder
-from safebasin.run.provenance import redact_json, session
+from safebasin.run.provenance import plain_json, session
 from safebasin.run.strictjson import dumps, loads
+from safebasin.study.preparation import named as identified
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
 from safebasin.terminal import printable
@@ -103,7 +103,7 @@ def attribute(config: AttributeConfig) -> Located:
     checkpoint.check()
     identity = {
         "method": method.spec(),
-        "model": {"name": checkpoint.name, **checkpoint.spec()},
+        "model": identified(checkpoint),
         "safety": _told(safety),
         "utility": _told(utility) if len(utility) else None,
         "system": config.system,
@@ -166,8 +166,7 @@ def _located(
 
 def _write(folder: Path, record: Mapping[str, Any]) -> Mapping[str, Any]:
     """The record as it is written, with who wrote it."""
-    whole = {**record, "sessions": [session(sys.argv)]}
-    known: Mapping[str, Any] = json.loads(dumps(redact_json(whole)))
+    known = plain_json({**record, "sessions": [session(sys.argv)]})
     write_atomic(folder / RECORD, f"{dumps(known, indent=1)}\n".encode())
     return known
 
@@ -187,8 +186,7 @@ def _require_own(folder: Path, identity: Mapping[str, Any]) -> None:
         raise RunError(
             f"{printable(str(path))} is no record of an attribution.", "Give another --out."
         ) from error
-    given = json.loads(dumps(redact_json(dict(identity))))
-    if changes := list(differences(known, given)):
+    if changes := list(differences(known, plain_json(identity))):
         raise mismatch(
             f"The folder {folder} holds another attribution", changes, "Give another --out."
         )

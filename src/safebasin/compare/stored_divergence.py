@@ -14,10 +14,10 @@ from safebasin.compare.divergence import Divergence, PromptDivergence, divergenc
 from safebasin.compare.preparation import TUNED, Prepared
 from safebasin.errors import EngineError, RunError, TemplateError
 from safebasin.run import sealed
+from safebasin.run.provenance import plain_json
 from safebasin.run.records import SCHEMA_VERSION, DamagedError
 from safebasin.run.study_shapes import StoredDivergence
 from safebasin.run.typed import what_is_wrong
-from safebasin.run.verdicts import plain_json
 from safebasin.terminal import printable
 
 DIVERGENCE = "divergence.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from safebasin.errors import CheckpointError, RunError
 from safebasin.run.atomic import read_plain, refuse_link, remove_leftovers, write_atomic
 from safebasin.run.lock import lock_folder, refuse_foreign, unlock_folder
 from safebasin.run.manifest import differences, mismatch
-from safebasin.run.provenance import redact_json, session
+from safebasin.run.provenance import plain_json, session
 from safebasin.run.strictjson import dumps, loads
 
 RECIPE = "recipe.json"
@@ -43,7 +42,7 @@ class TrainingFolder:
             remove_leftovers(path)
             for own in path.rglob("*"):
                 refuse_link(own)
-            given = json.loads(dumps(redact_json(identity)))
+            given = plain_json(identity)
             known = _read(path / RECIPE)
             if known is None:
                 known = {"identity": given, "sessions": [], "finished": None}
@@ -61,7 +60,7 @@ class TrainingFolder:
 
     def write(self, **values: Any) -> None:
         """Store values beside those that the record has."""
-        self.record.update(json.loads(dumps(redact_json(values))))
+        self.record.update(plain_json(values))
         write_atomic(self.path / RECIPE, f"{dumps(self.record, indent=1)}\n".encode())
 
     @property

@@ -208,7 +208,7 @@ def rebuild(
     rebuilt exactly: a value is missing, the lexicon is another one, this version has other phrases,
     or nobody here has a judge of that name.
     """
-    from safebasin.run.verdicts import plain_json  # numpy, which listing the judges does not need
+    from safebasin.run.provenance import plain_json  # numpy, which listing the judges does not need
 
     kind = spec.get("type")
     if kind == "outcome":

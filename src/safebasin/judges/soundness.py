@@ -140,7 +140,7 @@ def _check_name(name: object, what: str) -> None:
 
 def _spec(judge: Any, what: str) -> list[object]:
     """The specification as it would be stored."""
-    from safebasin.run.verdicts import plain_json  # numpy, which listing the judges does not need
+    from safebasin.run.provenance import plain_json  # numpy, which listing the judges does not need
 
     try:
         spec = judge.spec()

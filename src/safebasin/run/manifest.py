@@ -13,7 +13,7 @@ from safebasin.run import strictjson
 from safebasin.run.atomic import read_plain
 from safebasin.run.file_shapes import ManifestFile
 from safebasin.run.names import canonical, digest
-from safebasin.run.provenance import redact_json
+from safebasin.run.provenance import plain_json
 from safebasin.run.records import SCHEMA_VERSION, DamagedError
 from safebasin.run.typed import shown, what_is_wrong
 from safebasin.terminal import printable, shorten
@@ -60,10 +60,10 @@ class Manifest:
         """
         if len(set(self.prompt_ids)) < len(self.prompt_ids):
             raise ValueError("a prompt occurs twice")
-        identity = strictjson.loads(strictjson.dumps(redact_json(self.identity)).encode())
-        config = strictjson.loads(strictjson.dumps(redact_json(self.config)).encode())
-        extra = strictjson.loads(strictjson.dumps(redact_json(self.capabilities)).encode())
-        told = strictjson.loads(strictjson.dumps(redact_json(self.rendered)).encode())
+        identity = plain_json(self.identity)
+        config = plain_json(self.config)
+        extra = plain_json(self.capabilities)
+        told = plain_json(self.rendered)
         ids = tuple(self.prompt_ids)
         return replace(
             self,

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from safebasin.run import strictjson
+
 REDACTED = "[redacted]"
 PACKAGES = (
     "safebasin",
@@ -128,6 +130,16 @@ def hide_json(value: object, environ: Mapping[str, str] | None = None) -> Any:
 def redact_json(value: object, environ: Mapping[str, str] | None = None) -> object:
     """A JSON value with `redact_values` applied to every text in it, names included."""
     return Redaction.of(environ).json(value)
+
+
+def plain_json(values: Mapping[str, object]) -> dict[str, Any]:
+    """Values as they are stored: JSON alone, free of secrets.
+
+    Raises:
+        ValueError, TypeError, RecursionError: They hold something that is no JSON value.
+    """
+    plain: dict[str, Any] = strictjson.loads(strictjson.dumps(redact_json(values)).encode())
+    return plain
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from safebasin.run.atomic import make_folder, read_plain, write_atomic
 from safebasin.run.file_shapes import JudgeFile
 from safebasin.run.manifest import JSON, differences, mismatch
 from safebasin.run.names import canonical, digest, slug
-from safebasin.run.provenance import Redaction, redact_json
+from safebasin.run.provenance import Redaction, plain_json
 from safebasin.run.records import SCHEMA_VERSION, DamagedError
 from safebasin.run.typed import shown, what_is_wrong
 from safebasin.terminal import printable
@@ -238,16 +238,6 @@ def in_order(present: Mapping[str, object], order: Sequence[str]) -> list[str]:
         other = next(iter(set(present) - set(ordered)))
         raise ValueError(f"{other!r} is not a prompt of this run")
     return ordered
-
-
-def plain_json(spec: Mapping[str, object]) -> JSON:
-    """A specification as it is stored: JSON values alone, free of secrets.
-
-    Raises:
-        ValueError, TypeError, RecursionError: It holds something that is no JSON value.
-    """
-    plain: JSON = strictjson.loads(strictjson.dumps(redact_json(spec)).encode())
-    return plain
 
 
 def _digest(name: str, spec: JSON) -> str:

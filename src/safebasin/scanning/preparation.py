@@ -27,7 +27,7 @@ from safebasin.results import assumed_points
 from safebasin.run import RunFolder
 from safebasin.run.folder import LEXICON
 from safebasin.run.manifest import Manifest, plane_to_json
-from safebasin.run.verdicts import plain_json
+from safebasin.run.provenance import plain_json
 from safebasin.scanning.walk import Walk
 from safebasin.spread.executor import Recipe
 from safebasin.spread.shards import Shard
