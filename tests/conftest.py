@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from support.exit_codes import exit_code
+
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.pop("HF_TOKEN", None)
@@ -50,11 +52,9 @@ def command(
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["safebasin", *map(str, arguments)])
         capsys.readouterr()
-        code, terminating = 0, signal.getsignal(signal.SIGTERM)
+        terminating = signal.getsignal(signal.SIGTERM)
         try:
-            main()
-        except SystemExit as leaving:
-            code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+            code = exit_code(main)
         finally:
             signal.signal(signal.SIGTERM, terminating)
             logging.getLogger("safebasin").setLevel(logging.NOTSET)

@@ -24,6 +24,7 @@ import torch
 from safebasin.report.export import rows
 from safebasin.run import RunFolder
 from safebasin.run.verify import verify
+from support.exit_codes import exit_code
 
 KILLS = int(os.environ.get("HOSTILE_KILLS", "3"))
 SHORT = ["--steps", "2", "--limit", "2", "--max-new-tokens", "4", "--device", "cpu"]
@@ -61,9 +62,7 @@ def child(arguments: list[str], log: Path) -> int:
         sys.argv = ["safebasin", *arguments]
         from safebasin.cli import main
 
-        main()
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        code = exit_code(main)
     finally:
         sys.stdout.flush()
         for one in multiprocessing.active_children():

@@ -100,6 +100,7 @@ def _serve(connection: socket.socket) -> None:
 def _run(asked: dict[str, Any], streams: array.array[int]) -> None:
     """What the installed command does, from its start to its end."""
     import torch
+    from exit_codes import exit_code  # of this folder, which a program finds by itself
 
     from safebasin.cli import main as command
 
@@ -115,10 +116,7 @@ def _run(asked: dict[str, Any], streams: array.array[int]) -> None:
     sys.argv = ["safebasin", *asked["arguments"]]
     code = 70
     try:
-        command()
-        code = 0
-    except SystemExit as leaving:
-        code = leaving.code if isinstance(leaving.code, int) else int(leaving.code is not None)
+        code = exit_code(command)
     finally:
         atexit._run_exitfuncs()
         sys.stdout.flush()
