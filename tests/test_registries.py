@@ -24,6 +24,7 @@ from safebasin.attribution.kinds import ATTRIBUTIONS
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
+from safebasin.defences.ablation import Ablation
 from safebasin.defences.kinds import DEFENCES
 from safebasin.defences.lox import Lox
 from safebasin.defences.resta import Resta
@@ -347,6 +348,7 @@ DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     "safe-merge": lambda at: SafeMerge(str(at / "base"), str(at / "unaligned"), threshold=1.1),
     "random-restoration": lambda at: RandomRestoration(str(at / "base")),
     "random-perturbation": lambda at: RandomPerturbation(),
+    "ablation": lambda at: Ablation(*ROWS, block=1),
 }
 """One defence of each kind, of the model that `tuned` is."""
 
