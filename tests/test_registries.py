@@ -24,8 +24,13 @@ from safebasin.attribution.kinds import ATTRIBUTIONS
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
+from safebasin.defences.ablation import Ablation
 from safebasin.defences.kinds import DEFENCES
+from safebasin.defences.lox import Lox
+from safebasin.defences.resta import Resta
+from safebasin.defences.restoration import RandomPerturbation, RandomRestoration
 from safebasin.defences.safe_lora import SafeLora
+from safebasin.defences.safe_merge import SafeMerge
 from safebasin.directions import KINDS, gaussian, rebuild
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
@@ -338,6 +343,12 @@ class TestAttributions:
 
 DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     "safe-lora": lambda at: SafeLora(str(at / "base"), str(at / "unaligned"), threshold=1.1),
+    "lox": lambda at: Lox(str(at / "unaligned"), rank=2),
+    "resta": lambda at: Resta(str(at / "base"), str(at / "unaligned"), drop=0.3),
+    "safe-merge": lambda at: SafeMerge(str(at / "base"), str(at / "unaligned"), threshold=1.1),
+    "random-restoration": lambda at: RandomRestoration(str(at / "base")),
+    "random-perturbation": lambda at: RandomPerturbation(),
+    "ablation": lambda at: Ablation(*ROWS, block=1),
 }
 """One defence of each kind, of the model that `tuned` is."""
 

@@ -34,7 +34,7 @@ class Random:
         self, subject: Subject, safety: Rows = NO_ROWS, utility: Rows = NO_ROWS
     ) -> HeldScores:
         drawn = {
-            one: _uniform(self.seed, one.name, (one.outputs, one.inputs)) for one in subject.linear
+            one: uniform(self.seed, one.name, (one.outputs, one.inputs)) for one in subject.linear
         }
         return scores_of(self, subject, safety, drawn)
 
@@ -44,7 +44,7 @@ def random_like(mask: Mask, seed: int = 0) -> Mask:
     drawn = {}
     for name, own in mask.tensors.items():
         chosen = torch.zeros(own.numel(), dtype=torch.bool)
-        order = _uniform(seed, name, (own.numel(),)).argsort(stable=True)
+        order = uniform(seed, name, (own.numel(),)).argsort(stable=True)
         chosen[order[: int(own.sum())]] = True
         drawn[name] = chosen.reshape(own.shape)
     return Mask(drawn, name=f"random-{seed}-like-{mask.name}")
@@ -55,7 +55,8 @@ def normal(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(_generator(seed, name, shape).standard_normal(shape, dtype=np.float32))
 
 
-def _uniform(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+def uniform(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+    """Independent uniform numbers in [0, 1), float32, by the same."""
     return torch.from_numpy(_generator(seed, name, shape).random(shape, dtype=np.float32))
 
 
