@@ -24,8 +24,10 @@ from safebasin.attribution.kinds import ATTRIBUTIONS
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
+from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.kinds import DEFENCES
 from safebasin.defences.safe_lora import SafeLora
+from safebasin.defences.sppft import Sppft
 from safebasin.directions import KINDS, gaussian, rebuild
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
@@ -338,6 +340,8 @@ class TestAttributions:
 
 DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     "safe-lora": lambda at: SafeLora(str(at / "base"), str(at / "unaligned"), threshold=1.1),
+    "sppft": lambda at: Sppft("1"),
+    "frozen-weights": lambda at: FrozenWeights(Mask({})),
 }
 """One defence of each kind, of the model that `tuned` is."""
 

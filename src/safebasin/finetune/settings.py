@@ -43,6 +43,16 @@ class FinetuneConfig:
     device_batch: int | None = setting(None, "Rows at a time on the device. [default: a batch]")
     max_length: int = setting(MAX_LENGTH, "Tokens of a row, from the front; longer ones are cut.")
     decay: float = setting(DECAY, "The factor on the learning rate after each epoch.")
+    weight_decay: float = setting(0.0, "That of AdamW, on each step.")
+    freeze_blocks: str | None = setting(
+        None, "Blocks whose attention and MLP are not trained, as 2-5: SPPFT."
+    )
+    freeze_mask: str | None = setting(
+        None, "A mask of single weights that are not trained, as attribute writes it.", path=True
+    )
+    until_loss: float | None = setting(
+        None, "Stop after the epoch at whose end the loss of all rows is this low."
+    )
     system: str | None = setting(
         None,
         "The system message of rows that have none, and of the test after it. [default: template]",
@@ -71,6 +81,10 @@ class FinetuneConfig:
             raise UsageError(f"The learning rate is {self.rate}.", "Give a positive number.")
         if not (math.isfinite(self.decay) and 0 < self.decay <= 1):
             raise UsageError(f"The decay is {self.decay}.", "Give a factor in (0, 1].")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise UsageError(f"The weight decay is {self.weight_decay}.", "Give 0 or more.")
+        if self.until_loss is not None and not (math.isfinite(self.until_loss)):
+            raise UsageError(f"The loss to stop at is {self.until_loss}.", "Give a number.")
         if self.ratio is not None and not (math.isfinite(self.ratio) and self.ratio >= 0):
             raise UsageError(f"The ratio is {self.ratio}.", "Give 0 or more safe rows a row.")
         if self.safe_ratio and self.safe is None:
@@ -117,6 +131,21 @@ class FinetuneConfig:
         mixed = [*data.rows, *safe.rows]
         Random(f"mixture {self.seed}").shuffle(mixed)
         return Rows(f"{data.name} and {count} of {safe.name}", tuple(mixed))
+
+    def identity(self) -> dict[str, Any]:
+        """What of the settings determines the weights, by name.
+
+        What was added later is left out at its default, so that a folder that was begun before is
+        taken up.
+        """
+        apart = ("base", "data", "safe", "out", "device", "device_batch", "freeze_mask")
+        later = ("weight_decay", "freeze_blocks", "until_loss")
+        return {
+            name: value
+            for name, value in self.to_json().items()
+            if name not in apart
+            and not (name in later and value == type(self).__dataclass_fields__[name].default)
+        }
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
