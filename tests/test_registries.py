@@ -24,6 +24,7 @@ from safebasin.attribution.kinds import ATTRIBUTIONS
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
+from safebasin.defences.derta import Derta
 from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.kinds import DEFENCES
 from safebasin.defences.safe_lora import SafeLora
@@ -340,6 +341,7 @@ class TestAttributions:
 
 DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     "safe-lora": lambda at: SafeLora(str(at / "base"), str(at / "unaligned"), threshold=1.1),
+    "derta": lambda at: Derta({"q": "No."}),
     "sppft": lambda at: Sppft("1"),
     "frozen-weights": lambda at: FrozenWeights(Mask({})),
 }

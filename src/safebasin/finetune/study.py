@@ -197,7 +197,7 @@ class _Training:
             device_batch=device_batch,
             epochs=own.epochs or 1,
             decay=own.decay,
-            weight_decay=own.weight_decay,
+            weight_decay=own.weight_decay or 0.0,
             seed=own.seed,
             peft_config=trl.lora_config(self.base, own.rank, excluded) if own.lora else None,
             mixed_precision=model.device.type == "cuda" and own.dtype is None,
