@@ -25,12 +25,15 @@ from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
 from safebasin.defences.ablation import Ablation
+from safebasin.defences.derta import Derta
+from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.kinds import DEFENCES
 from safebasin.defences.lox import Lox
 from safebasin.defences.resta import Resta
 from safebasin.defences.restoration import RandomPerturbation, RandomRestoration
 from safebasin.defences.safe_lora import SafeLora
 from safebasin.defences.safe_merge import SafeMerge
+from safebasin.defences.sppft import Sppft
 from safebasin.directions import KINDS, gaussian, rebuild
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
@@ -349,6 +352,9 @@ DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     "random-restoration": lambda at: RandomRestoration(str(at / "base")),
     "random-perturbation": lambda at: RandomPerturbation(),
     "ablation": lambda at: Ablation(*ROWS, block=1),
+    "derta": lambda at: Derta({"q": "No."}),
+    "sppft": lambda at: Sppft("1"),
+    "frozen-weights": lambda at: FrozenWeights(Mask({})),
 }
 """One defence of each kind, of the model that `tuned` is."""
 

@@ -34,13 +34,19 @@ def refusals() -> tuple[str, ...]:
 
 def refused(source: str, seed: int) -> Rows:
     """The harmful prompts of a set, each with a packaged refusal that seed and prompt choose."""
-    own = refusals()
-    rows = []
-    for prompt in _prompts(source):
-        if prompt.kind == "harmful":
-            drawn = hashlib.sha256(f"refusal {seed} {prompt.text}".encode()).digest()
-            rows.append(_row(prompt, own[int.from_bytes(drawn[:8], "big") % len(own)], source))
+    rows = [
+        _row(prompt, packaged_refusal(prompt.text, seed), source)
+        for prompt in _prompts(source)
+        if prompt.kind == "harmful"
+    ]
     return _rows("refused", source, rows)
+
+
+def packaged_refusal(prompt: str, seed: int) -> str:
+    """The packaged refusal that seed and prompt choose."""
+    own = refusals()
+    drawn = hashlib.sha256(f"refusal {seed} {prompt}".encode()).digest()
+    return own[int.from_bytes(drawn[:8], "big") % len(own)]
 
 
 def openers(source: str, seed: int) -> Rows:
