@@ -19,6 +19,7 @@ from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
 from safebasin.judges import Judge, Lexicon, build_all
 from safebasin.prompts import Prompt, PromptSet
+from safebasin.run.addresses import local_path
 from safebasin.run.names import default_folder
 from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
@@ -124,7 +125,7 @@ def named(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def folder_of(scan: ScanConfig, label: str, whole: Mapping[str, Any]) -> Path:
     """The folder that the settings name, else that of what the `whole` study is told apart by."""
-    return Path(scan.out) if scan.out else default_folder(label, whole)
+    return local_path(scan.out) if scan.out else default_folder(label, whole)
 
 
 def on_its_day(
