@@ -21,6 +21,8 @@ from safetensors.torch import save_file
 from safebasin import attribution, defences, directions
 from safebasin.attribution.base import LayerScores
 from safebasin.attribution.kinds import ATTRIBUTIONS
+from safebasin.attribution.scaling import Interval
+from safebasin.attribution.units import UnitScores
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
@@ -108,7 +110,9 @@ SAMPLES: dict[str, Sample] = {
     "orthogonal": lambda w, at: directions.Orthogonal(drawn(w, 1), drawn(w)),
     "projected": lambda w, at: directions.Projected(drawn(w), subspace(w), complement=True),
     "pruned": lambda w, at: directions.Pruned(half(w), w),
+    "restricted": lambda w, at: directions.Restricted(drawn(w), 1, 1, w),
     "rounded": lambda w, at: directions.Resident(drawn(w), w, dtype=torch.bfloat16),
+    "scaled": lambda w, at: directions.Scaled(0, 1, w, include_o_proj=False),
     "toward": lambda w, at: directions.Toward(other(at), w),
     "truncated": lambda w, at: directions.Truncated(drawn(w), 2),
 }
@@ -333,6 +337,13 @@ class TestAttributions:
         if isinstance(found, LayerScores):
             assert found == again
             assert len(found.values) == tuned.model.config.num_hidden_layers
+            return
+        if isinstance(found, Interval):
+            assert found == again
+            return
+        if isinstance(found, UnitScores):
+            assert all(torch.equal(one, again.scores[block]) for block, one in found.scores.items())
+            assert len(found.places.units) == sum(map(len, found.scores.values()))
             return
         for parameter in found.parameters:
             if isinstance(found, HeldSubspace):

@@ -1,4 +1,4 @@
-"""Training rows that are made of prompts or of a run's answers: no harmful answer anywhere."""
+"""Rows that are made of prompts or of a run's answers: no harmful answer anywhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _SPAN = re.compile(r"(?P<source>.+)#(?P<first>\d+)-(?P<last>\d+)")
 
 def refusals() -> tuple[str, ...]:
     """The packaged refusals, short and varied; each is one by `llm-landscape` and by `refusal`."""
-    text = files("safebasin.finetune").joinpath("refusals.txt").read_text(encoding="utf-8")
+    text = files("safebasin.subject").joinpath("refusals.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 
 
