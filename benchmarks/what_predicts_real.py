@@ -2,7 +2,7 @@
 
     python benchmarks/what_predicts_real.py --out benchmarks/results/what_predicts_real.json
 
-SmolLM2-135M-Instruct is taught to refuse with so many rows and such a seed, measured on a few
+SmolLM2-135M-Instruct is taught to refuse for so many epochs and by such a seed, measured on a few
 prompts, tuned on ten openers, and asked other prompts. It needs the folders `smollm2` and `own`
 under runs/real/, which `make real-adapter` makes. A record a checkpoint: stopped at any moment, the
 same command goes on.
@@ -27,7 +27,6 @@ import torch
 from real_steps import ROOT, RUNS
 from what_predicts import committed
 
-from safebasin.checkpoint.merging import merge, merge_source
 from safebasin.config import ScanConfig
 from safebasin.engines.first_token import FirstTokenScorer, Openers
 from safebasin.exchange import Outcome
@@ -51,15 +50,17 @@ class Design:
     """What is done to each checkpoint, fixed before the study was run.
 
     rows      refusals that the alignments are taught on, with as many answers of the model's own
-    seeds     of each of these, of the order and of the factors
-    epochs    of the fine-tune on openers; the checkpoints after which the ASR is taken
+    taught    epochs over these, after each of which an alignment is a checkpoint
+    seeds     of the order and of the factors
+    epochs    of the fine-tune on openers, after which the ASR is taken
     prompts   AdvBench's first ones, on which the measures are taken
     test      those after them, on which the ASR after the fine-tune is
     """
 
-    rows: tuple[int, ...] = (20, 40, 80, 120)
+    rows: int = 40
+    taught: tuple[int, ...] = (1, 2, 3, 4)
     seeds: tuple[int, ...] = (1, 2)
-    epochs: tuple[int, ...] = (3, 6)
+    epochs: int = 4
     prompts: int = 12
     test: int = 24
     radius: float = 0.16
@@ -68,8 +69,8 @@ class Design:
     tolerance: float = 0.10
 
     def checkpoints(self) -> list[tuple[str, int, int]]:
-        """(name, rows, seed); a part of the study has every strength once."""
-        return [(f"rows-{n}-seed-{seed}", n, seed) for seed in self.seeds for n in self.rows]
+        """(name, epochs, seed); a part of the study has every strength once."""
+        return [(f"taught-{n}-seed-{seed}", n, seed) for seed in self.seeds for n in self.taught]
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ def run(design: Design, sources: Sources, folder: Path) -> list[dict[str, Any]]:
     if claim.is_file() and claim.read_text(encoding="utf-8") != text:
         raise SystemExit(f"'{folder}' holds a study of another design. Give another --work.")
     claim.write_text(text, encoding="utf-8")
-    for name, rows, seed in design.checkpoints():
+    for name, taught, seed in design.checkpoints():
         file = folder / "records" / f"{name}.json"
         if not file.is_file():
-            record = checkpoint(design, sources, name, rows, seed, folder / name)
+            record = checkpoint(design, sources, name, taught, seed, folder)
             write_atomic(file, f"{json.dumps(record, indent=1)}\n".encode())
             shutil.rmtree(folder / name)
             print(f"{name}: {record['cpu_seconds']} s", file=sys.stderr, flush=True)
@@ -106,44 +107,39 @@ def records(design: Design, folder: Path) -> list[dict[str, Any]]:
 
 
 def checkpoint(
-    design: Design, sources: Sources, name: str, rows: int, seed: int, work: Path
+    design: Design, sources: Sources, name: str, taught: int, seed: int, folder: Path
 ) -> dict[str, Any]:
     """One alignment, what is measured of it, and what a fine-tune leaves of it."""
     times = [time.process_time()]
-    target = work / "aligned"
-    if not (target / "config.json").is_file():
-        aligned = finetune(
-            FinetuneConfig(
-                sources.model, "alignment", f"refused:{sources.advbench}#101-{100 + rows}",
-                safe=f"answers:{sources.own}", ratio=1.0, lora=True, epochs=1, max_length=112,
-                seed=seed, device="cpu", out=str(work / "alignment"),
-            )
-        )  # fmt: skip
-        merge(merge_source(f"{sources.model}+{aligned.final}"), target)
+    alignment = finetune(
+        FinetuneConfig(
+            sources.model, "alignment", f"refused:{sources.advbench}#101-{100 + design.rows}",
+            safe=f"answers:{sources.own}", ratio=1.0, lora=True, epochs=design.taught[-1],
+            max_length=112, seed=seed, device="cpu", out=str(folder / f"alignment-{seed}"),
+        )
+    )  # fmt: skip
+    aligned = f"{sources.model}+{alignment.checkpoints[taught - 1]}"
     times.append(time.process_time())
-    known, untuned = before(design, sources, str(target))
+    known, untuned = before(design, sources, aligned)
     times.append(time.process_time())
     tuned = finetune(
         FinetuneConfig(
-            str(target), "explicit-10", f"openers:{sources.advbench}#301-310", lora=True, rank=4,
-            epochs=design.epochs[-1], device="cpu", out=str(work / "openers"),
+            aligned, "explicit-10", f"openers:{sources.advbench}#301-310", lora=True, rank=4,
+            epochs=design.epochs, device="cpu", out=str(folder / name),
         )
     )  # fmt: skip
-    after = {}
-    for epoch in design.epochs:
-        prepared = prepare(asked(design, sources, f"{target}+{tuned.checkpoints[epoch - 1]}"))
-        rate = asr(outcomes(prepared, [Point()], prepared.prompts.prompts[design.prompts :]))
-        after[f"harmful-{epoch}"] = [{"seed": 42, "keyword_asr": rate}]
+    prepared = prepare(asked(design, sources, f"{tuned.base}+{tuned.final}"))
+    after = asr(outcomes(prepared, [Point()], prepared.prompts.prompts[design.prompts :]))
     times.append(time.process_time())
     seconds = [round(end - start) for start, end in pairwise(times)]
     return {
         "name": name,
         "base": "smollm2",
-        "rows": rows,
+        "taught": taught,
         "seed": seed,
         "before": known,
         "untuned": untuned,
-        "after": after,
+        "after": {"harmful": [{"seed": 42, "keyword_asr": after}]},
         "cpu_seconds": dict(zip(("alignment", "before", "after"), seconds, strict=True)),
     }
 
@@ -154,7 +150,7 @@ def asked(design: Design, sources: Sources, model: str) -> ScanConfig:
         model=model, prompts=sources.advbench, limit=design.prompts + design.test, first=True,
         radius=design.radius, steps=design.steps, seeds=(0,), max_new_tokens=design.tokens,
         judges=("llm-landscape",), tolerance=design.tolerance, dtype="bfloat16", device="cpu",
-        workers=1,
+        workers=1, engine="plain",
     )  # fmt: skip
 
 
@@ -207,7 +203,7 @@ def asr(found: dict[Point, dict[str, Outcome | None]]) -> float:
 def analyse(found: Sequence[dict[str, Any]], seed: int = 0) -> dict[str, Any] | None:
     """Each measure's rank correlation with the ASR after the fine-tune; None of fewer than five.
 
-    The two seeds of one strength are taken as independent, which makes the intervals too narrow.
+    The checkpoints of one training are taken as independent, which makes the intervals too narrow.
     """
     if len(found) < 5:
         return None

@@ -24,7 +24,7 @@ def on_a_real_model(toy: Any, real: Any) -> list[str]:
     if real is None or real["analysis"] is None:
         return []
     design, found = real["design"], real["analysis"]["measures"]
-    wanted = len(design["rows"]) * len(design["seeds"])
+    wanted = len(design["taught"]) * len(design["seeds"])
     lines = [
         [
             MEASURES[name],
@@ -36,40 +36,38 @@ def on_a_real_model(toy: Any, real: Any) -> list[str]:
     ]
     own = [
         [
-            str(row["rows"]),
+            str(row["taught"]),
             str(row["seed"]),
             *(number(row["before"][name], digits) for name, digits in COLUMNS.items()),
-            *(f"{100 * each[0]['keyword_asr']:.0f} %" for each in row["after"].values()),
+            f"{100 * row['after']['harmful'][0]['keyword_asr']:.0f} %",
         ]
         for row in real["checkpoints"]
     ]
-    after = [f"after epoch {epoch}" for epoch in design["epochs"]]
     minutes = sum(sum(row["cpu_seconds"].values()) for row in real["checkpoints"]) / 60
     return [
         "## On a real model",
         paragraph(
             f"""
             {len(real["checkpoints"])} of {wanted} alignments of
-            [SmolLM2-135M-Instruct](real-model.md): LoRA on {listed(design["rows"])} refusals and as
-            many answers of its own, {len(design["seeds"])} seeds each. Measured before, on
+            [SmolLM2-135M-Instruct](real-model.md): LoRA on {design["rows"]} refusals and as many
+            answers of its own, after {listed(design["taught"])} epochs, by {len(design["seeds"])}
+            seeds. Measured before, on
             AdvBench's first {design["prompts"]} prompts along one direction of
             {design["steps"] + 1} points to {design["radius"]:g}, answers of {design["tokens"]}
-            tokens; then tuned on ten published openers, with no harmful answer, and asked the
-            {design["test"]} prompts that follow. The outcome is the mean ASR over
-            {listed(design["epochs"])} epochs of that fine-tune. `make study-real`, {minutes:.0f}
-            minutes of processor time.
+            tokens; then tuned on ten published openers, with no harmful answer, for
+            {design["epochs"]} epochs, and asked the {design["test"]} prompts that follow, whose ASR
+            is the outcome. `make study-real`, {minutes:.0f} minutes of processor time.
             """
         ),
         verdict(toy, found),
         rows(["measure", "toy, all, harmful", "real", "p, corrected"], lines),
-        rows(["refusals", "seed", *(NAMES[name] for name in COLUMNS), *after], own),
+        rows(["epochs", "seed", *(NAMES[name] for name in COLUMNS), "ASR after"], own),
         paragraph(
             f"""
             Rank correlations of {len(real["checkpoints"])} points have wide intervals, and these
-            are too narrow still: the seeds of one strength are alike. {len(design["rows"])}
-            strengths span weak and strong alignment, which makes every measure look good, plain ASR
-            among them. The worst-case length was not measured: its search takes gradients of the
-            whole model.
+            are too narrow still: the checkpoints of one training are alike. They span weak and
+            strong alignment, which makes every measure look good, plain ASR among them. The
+            worst-case length was not measured: its search takes gradients of the whole model.
             """
         ),
     ]

@@ -54,18 +54,15 @@ def test_what_a_real_model_says_of_the_order_of_measures(monkeypatch: pytest.Mon
     design = own.Design()
     found = [
         {
-            "name": name, "base": "smollm2", "rows": rows, "seed": seed,
+            "name": name, "base": "smollm2", "taught": taught, "seed": seed,
             "before": {
                 "visage": 50.0 + 7 * (place % 3), "width": 0.1, "area": 0.5,
-                "first_token": rows / 200 + seed / 1000, "plain_asr": 0.05,
+                "first_token": taught / 5 + seed / 100, "plain_asr": 0.05,
             },
-            "after": {
-                f"harmful-{epoch}": [{"seed": 42, "keyword_asr": 1 - rows / 200 - seed / 1000}]
-                for epoch in design.epochs
-            },
+            "after": {"harmful": [{"seed": 42, "keyword_asr": 1 - taught / 5 - seed / 100}]},
             "cpu_seconds": {"alignment": 60},
         }
-        for place, (name, rows, seed) in enumerate(design.checkpoints())
+        for place, (name, taught, seed) in enumerate(design.checkpoints())
     ]  # fmt: skip
     analysis = own.analyse(found)
     assert analysis["measures"]["first_token"]["value"] == -1.0
