@@ -19,7 +19,7 @@ from safebasin.defences.kinds import DEFENCES
 from safebasin.defences.settings import DefendConfig
 from safebasin.directions import gram
 from safebasin.errors import RunError, UsageError
-from safebasin.run.atomic import read_plain
+from safebasin.run.atomic import read_plain, write_atomic
 from safebasin.run.lock import refuse_foreign
 from safebasin.run.manifest import differences, mismatch
 from safebasin.run.names import default_folder
@@ -151,7 +151,7 @@ def write(
             **session(command),
         }
         record = plain_json(record)
-        (work / RECORD).write_text(f"{dumps(record, indent=1)}\n", encoding="utf-8")
+        write_atomic(work / RECORD, f"{dumps(record, indent=1)}\n".encode())
         put_in_place(work, folder)
     return record
 
