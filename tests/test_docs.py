@@ -22,9 +22,14 @@ LINK = re.compile(r"\]\(([^)#:]+)(?:#[^)]*)?\)")
 # Set-up commands are what the whole check itself runs; long ones have targets of their own.
 NOT_HERE = ("make ", "git ", "pip ", "safebasin testbed train", "python benchmarks/")
 
-# These pages measure whole landscapes; fewer steps and prompts run all the same.
-SMALLER = ("README.md", "gallery.md", "capability.md", "comparing-models.md")
-SIZES = ((re.compile(r"--steps \d+"), "--steps 4"), (re.compile(r"--limit [1-9]\d*"), "--limit 6"))
+# These pages measure whole landscapes; fewer steps, prompts and questions run all the same.
+SMALLER = ("README.md", "gallery.md", "capability.md", "comparing-models.md", "pipelines.md")
+SIZES = (
+    (r"--steps \d+", "--steps 4"),
+    (r"--limit [1-9]\d*", "--limit 6"),
+    (r" --capability-limit \d+", ""),
+    (r"--capability testbed:\S+", r"\g<0> --capability-limit 8"),
+)
 
 
 def commands() -> list[tuple[str, str]]:
@@ -81,7 +86,7 @@ def test_a_documented_command_works(page: str, command: str, workplace: Path, wa
         places.insert(0, warm)
     if page in SMALLER:
         for size, small in SIZES:
-            command = size.sub(small, command)
+            command = re.sub(size, small, command)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
         cwd=workplace,
