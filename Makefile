@@ -9,15 +9,21 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
+.PHONY: scan test tests test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
   study-real real real-quick real-adapter lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
 
-# On every core, one thread each; the tests of one file stay together, since some build on others.
-test: $(VENV)/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --durations 10
+# The linters run beside the tests, whose processes wait for one another now and then.
+test: $(VENV)/installed
+	$(MAKE) --no-print-directory -j 2 lint tests
+
+# On every core, one thread each; the tests of one file stay together, since some build on others,
+# and files begin in the order of tests/conftest.py.
+tests: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder \
+	  --durations 10
 
 # Tasks of lm-evaluation-harness, whose dependencies take about 140 MB beside the others.
 test-lm-eval: $(VENV)/lm-eval
