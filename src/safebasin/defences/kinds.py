@@ -9,6 +9,7 @@ from safebasin.defences.resta import Resta
 from safebasin.defences.restoration import RandomPerturbation, RandomRestoration
 from safebasin.defences.safe_lora import SafeLora
 from safebasin.defences.safe_merge import SafeMerge
+from safebasin.defences.somf import Somf
 
 DEFENCES: dict[str, type[Defence]] = {
     one.kind: one
@@ -17,6 +18,7 @@ DEFENCES: dict[str, type[Defence]] = {
         Lox,
         Resta,
         SafeMerge,
+        Somf,
         RandomRestoration,
         RandomPerturbation,
         Ablation,
