@@ -31,10 +31,12 @@ from safebasin.defences.derta import Derta
 from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.kinds import DEFENCES
 from safebasin.defences.lox import Lox
+from safebasin.defences.preferences import Pair, Preferences
 from safebasin.defences.resta import Resta
 from safebasin.defences.restoration import RandomPerturbation, RandomRestoration
 from safebasin.defences.safe_lora import SafeLora
 from safebasin.defences.safe_merge import SafeMerge
+from safebasin.defences.somf import Somf
 from safebasin.defences.sppft import Sppft
 from safebasin.directions import KINDS, gaussian, rebuild
 from safebasin.engines import Sampling
@@ -362,6 +364,9 @@ DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     "safe-merge": lambda at: SafeMerge(str(at / "base"), str(at / "unaligned"), threshold=1.1),
     "random-restoration": lambda at: RandomRestoration(str(at / "base")),
     "random-perturbation": lambda at: RandomPerturbation(),
+    "somf": lambda at: Somf(
+        str(at / "base"), Preferences("one", (Pair("Hi", "No.", "Yes.", "one"),)), epochs=1
+    ),
     "ablation": lambda at: Ablation(*ROWS, block=1),
     "derta": lambda at: Derta({"q": "No."}),
     "sppft": lambda at: Sppft("1"),

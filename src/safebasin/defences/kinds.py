@@ -11,6 +11,7 @@ from safebasin.defences.resta import Resta
 from safebasin.defences.restoration import RandomPerturbation, RandomRestoration
 from safebasin.defences.safe_lora import SafeLora
 from safebasin.defences.safe_merge import SafeMerge
+from safebasin.defences.somf import Somf
 from safebasin.defences.sppft import Sppft
 
 DEFENCES: dict[str, type[Defence]] = {
@@ -20,6 +21,7 @@ DEFENCES: dict[str, type[Defence]] = {
         Lox,
         Resta,
         SafeMerge,
+        Somf,
         RandomRestoration,
         RandomPerturbation,
         Ablation,

@@ -31,6 +31,8 @@ from safebasin.terminal import printable, shorten
 from safebasin.weights import Direction
 
 RECORD = "defence.json"
+FOUND = "found"
+"""The folder of what a method has found, such as a mask, within that of the model."""
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,9 @@ def defend(config: DefendConfig, command: Sequence[str] = ()) -> Defended:
         "found": defence.found() if hasattr(defence, "found") else None,
         **_size(direction, subject),
     }
-    return Defended(folder, write(subject, direction, config.strength, folder, told, command), True)
+    save = getattr(defence, "save", None)
+    record = write(subject, direction, config.strength, folder, told, command, save)
+    return Defended(folder, record, made=True)
 
 
 def write(
@@ -126,10 +130,12 @@ def write(
     folder: Path,
     told: Mapping[str, Any],
     command: Sequence[str] = (),
+    save: Callable[[Path], object] | None = None,
 ) -> dict[str, Any]:
     """The record of a model that is written to a new or empty folder, with what is `told` of it.
 
-    Raises RunError where it cannot be written; the folder is then as it was.
+    `save` writes what else a method has found to a folder of its own within. Raises RunError where
+    it cannot be written; the folder is then as it was.
     """
     checkpoint = subject.checkpoint
     dtype = checkpoint.stored_dtype()
@@ -140,6 +146,8 @@ def write(
             for name, parameter in model.named_parameters():
                 parameter.copy_(subject.model.get_parameter(name))
         notes = save_model(checkpoint, model, work)
+        if save is not None:
+            save(work / FOUND)
         record = {
             **told,
             "dtype": dtype,

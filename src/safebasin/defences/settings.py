@@ -49,6 +49,33 @@ class DefendConfig:
     share: float | None = setting(None, "Of random restoration and of the safe model in a merge.")
     drop: float | None = setting(None, "The share of the fine-tune's change that DARE drops.")
     deviation: float | None = setting(None, "Of random perturbation: the deviation of the noise.")
+    preferences: str | None = setting(
+        None, "Of somf: JSONL with prompt, chosen and rejected, or testbed:preferences."
+    )
+    mask: str | None = setting(
+        None, "Of somf: the mask of an earlier run, in place of preferences.", path=True
+    )
+    others: tuple[str, ...] = setting(
+        (), "Of somf: a further fine-tune of the aligned model, to fuse; repeatable."
+    )
+    fusion: str | None = setting(
+        None, "average, task-arithmetic, ties or dare, of several. [default: average]"
+    )
+    weight: float | None = setting(None, "By what a fusion is multiplied. [default: the paper's]")
+    rescale: str | None = setting(
+        None, "mean or none: divide what is kept by the mask's mean. [default: mean]"
+    )
+    dpo_reference: str | None = setting(
+        None, "fine-tune or safe: what is preferred less. [default: fine-tune]"
+    )
+    export: str | None = setting(
+        None, "The mask that is used: binary, sampled or soft. [default: binary]"
+    )
+    rate: float | None = setting(None, "Of somf's logits: the learning rate. [default: 0.01]")
+    epochs: int | None = setting(None, "Passes over the pairs. [default: 3]")
+    pairs: int | None = setting(None, "Pairs a step. [default: 16]")
+    beta: float | None = setting(None, "Of DPO. [default: 0.1]")
+    temperature: float | None = setting(None, "Of the masks' samples. [default: 0.5]")
     seed: int | None = setting(None, "Of what is drawn. [default: 0]")
     strength: float = setting(1.0, "How far the model goes: 0 stays, 1 is the method.")
     measure: bool = setting(
