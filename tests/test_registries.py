@@ -24,6 +24,7 @@ from safebasin.attribution.kinds import ATTRIBUTIONS
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
+from safebasin.defences import scans_fit
 from safebasin.defences.derta import Derta
 from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.kinds import DEFENCES
@@ -42,7 +43,7 @@ from safebasin.judges.guards import GUARDS
 from safebasin.judges.rubrics import RUBRICS
 from safebasin.plan import ESTIMATES
 from safebasin.plane import Point
-from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, Prompt, load
+from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, Prompt, PromptSet, load
 from safebasin.protocol import peng2024
 from safebasin.report.page.findings import RANDOM
 from safebasin.subject.rows import Message, Row, Rows
@@ -339,9 +340,17 @@ class TestAttributions:
             assert torch.equal(tensor, again.tensor(parameter))
 
 
+def fitted(at: Path) -> Any:
+    """A steering of the model that `tuned` is."""
+    prompts = tuple(Prompt(text, text) for text in ("a", "bc", "def", "ghij"))
+    own = Subject.load(Checkpoint(str(at / "base"), str(at / "tuned")))
+    return scans_fit.fit(own, *(PromptSet(n, prompts[::s], n) for n, s in (("h", 1), ("b", -1))))
+
+
 DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     "safe-lora": lambda at: SafeLora(str(at / "base"), str(at / "unaligned"), threshold=1.1),
     "derta": lambda at: Derta({"q": "No."}),
+    "scans": lambda at: fitted(at),
     "sppft": lambda at: Sppft("1"),
     "frozen-weights": lambda at: FrozenWeights(Mask({})),
 }
@@ -376,7 +385,7 @@ class TestDefences:
             around = [defence.applied(tuned, strength) for strength in (0.0, 1.0)]
         else:
             return
-        ids = torch.tensor([[9, 8, 7]])
+        ids = torch.tensor([tuned.template.encode(Prompt("asked", "go"))])
         answer = tuned.model(ids).logits
         with around[0]:
             assert torch.equal(tuned.model(ids).logits, answer)

@@ -21,6 +21,7 @@ from safebasin.cli.commands import (
     runs,
     scan,
     sharing,
+    steer,
     testbed,
     trajectory,
     watch,
@@ -46,6 +47,7 @@ application.command("merge")(merge.merge)
 application.command("conditions")(conditions.conditions)
 application.command("worst-case")(worst_case.worst_case)
 application.command("attribute")(attribute.attribute)
+application.command("steer")(steer.steer)
 application.command("evaluate")(evaluate.evaluate)
 application.command("rejudge")(runs.rejudge)
 application.command("certify")(certify.certify)
