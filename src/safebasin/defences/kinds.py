@@ -29,6 +29,11 @@ DEFENCES: dict[str, type[Defence]] = {
         FrozenWeights,
         Derta,
     )
+from safebasin.defences.scans import Scans
+from safebasin.defences.sppft import Sppft
+
+DEFENCES: dict[str, type[Defence]] = {
+    one.kind: one for one in (SafeLora, Sppft, FrozenWeights, Derta, Scans)
 }
 """Every defence by what it is called: a new one is a file and its name here.
 
