@@ -12,6 +12,7 @@ from safebasin.cli.commands import (
     certify,
     compare,
     conditions,
+    defend,
     evaluate,
     finetune,
     judges,
@@ -47,6 +48,7 @@ application.command("merge")(merge.merge)
 application.command("conditions")(conditions.conditions)
 application.command("worst-case")(worst_case.worst_case)
 application.command("attribute")(attribute.attribute)
+application.command("defend")(defend.defend)
 application.command("evaluate")(evaluate.evaluate)
 application.command("rejudge")(runs.rejudge)
 application.command("certify")(certify.certify)
