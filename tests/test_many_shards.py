@@ -33,7 +33,6 @@ from safebasin.scanning.scan import measure, scan, scan_shard
 from safebasin.spread.shards import Shard
 from safebasin.study.observer import Silent
 from support import pico
-from support.run_samples import no_waiting_for_the_disk
 
 SHARDS = int(os.environ.get("HOSTILE_SHARDS", "4"))
 MANY = SHARDS > 4
@@ -130,8 +129,7 @@ def ended(pid: int) -> int:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_shards_killed_and_their_scheduler_killed_make_the_run_of_one(tmp_path: Path) -> None:
-    with no_waiting_for_the_disk():
-        shards_make_the_run_of_one(tmp_path)
+    shards_make_the_run_of_one(tmp_path)
 
 
 def shards_make_the_run_of_one(tmp_path: Path) -> None:
