@@ -32,7 +32,7 @@ from safebasin.scanning.scan import measure
 from safebasin.study.observer import Silent
 
 STEPS = 20
-PROMPTS = (8, 80)
+PROMPTS = 80
 
 
 class Instant:
@@ -54,10 +54,10 @@ class Instant:
             )
 
 
-def overhead(prompts: int, folder: Path) -> dict[str, Any]:
+def overhead(folder: Path) -> dict[str, Any]:
     """Processor milliseconds a point to keep what is answered, and seconds to sum all of it up."""
     config = ScanConfig(
-        axes=2, steps=STEPS, limit=prompts, judges=("llm-landscape",), device="cpu", workers=1,
+        axes=2, steps=STEPS, limit=PROMPTS, judges=("llm-landscape",), device="cpu", workers=1,
         out=str(folder / "run"),
     )  # fmt: skip
     prepared = prepare(config)
@@ -71,7 +71,7 @@ def overhead(prompts: int, folder: Path) -> dict[str, Any]:
         ended = time.process_time()
     return {
         "points": len(points),
-        "prompts": prompts,
+        "prompts": PROMPTS,
         "milliseconds_a_point": 1000 * (asked - start) / len(points),
         "seconds_of_the_summary": ended - asked,
     }
@@ -87,19 +87,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    rows = []
-    for prompts in PROMPTS:
-        runs = []
-        for _ in range(given.rounds):
-            with tempfile.TemporaryDirectory() as folder:
-                runs.append(overhead(prompts, Path(folder)))
-        rows.append(middle(runs))
-        print(rows[-1], flush=True)
+    runs = []
+    for _ in range(given.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            runs.append(overhead(Path(folder)))
+        print(runs[-1], flush=True)
     value = {
         "command": "python benchmarks/driver_overhead.py --out FILE",
         "model": "testbed:aligned",
         "rounds": given.rounds,
-        "rows": rows,
+        **middle(runs),
         "load": round(os.getloadavg()[0], 1),
         "versions": {name: version(name) for name in ("safebasin", "torch", "transformers")},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",

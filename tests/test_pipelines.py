@@ -19,6 +19,7 @@ from safebasin.run import verify
 
 EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 WORKFLOW, ARRAY = EXAMPLES / "safety-gate.yml", EXAMPLES / "landscape.sbatch"
+RAY_JOB = EXAMPLES / "landscape-ray.sh"
 
 
 def environment(*first: Path, **given: str) -> dict[str, str]:
@@ -161,3 +162,20 @@ def test_the_tasks_of_the_array_measure_one_run_and_the_report_follows(
     assert value["complete"]
     assert value["judges"]["llm-landscape"]["judged"] == 3 * 4
     assert (run / "report.html").is_file()
+
+
+def test_the_ray_job_asks_vllm_to_divide_a_model(tmp_path: Path) -> None:
+    shown = tmp_path / "safebasin"
+    shown.write_text('#!/bin/bash\necho "$@"\n', encoding="utf-8")
+    shown.chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    given = {"TENSOR_PARALLEL": "4", "RUN": "/data/run", "RAY_ADDRESS": "", "PATH": path}
+    done = subprocess.run(
+        ["bash", str(RAY_JOB)],
+        env={**os.environ, **given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "--engine vllm --tensor-parallel 4 --out /data/run" in done.stdout
+    assert "--executor ray --ray-address auto" in done.stdout
