@@ -10,7 +10,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 AXE := build/axe-core/package/axe.min.js
 
 .PHONY: scan test test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
-  real real-quick real-adapter lint clean
+  study-real real real-quick real-adapter lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -53,6 +53,12 @@ study: $(VENV)/installed
 	$(BIN)/python benchmarks/what_predicts_picture.py
 	$(BIN)/python benchmarks/what_predicts_page.py > docs/what-predicts.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m study
+
+# The same question on checkpoints of a real model, after `make real`; stopped, it goes on.
+study-real: $(VENV)/installed
+	$(BIN)/python benchmarks/what_predicts_real.py $(if $(ADVBENCH),--advbench $(ADVBENCH)) \
+	  --out benchmarks/results/what_predicts_real.json
+	$(BIN)/python benchmarks/what_predicts_page.py > docs/what-predicts.md
 
 # The story of docs/real-model.md. AdvBench and XSTest come from the hub, or from files:
 # ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv. Stopped, it goes on.

@@ -11,13 +11,13 @@ import pytest
 from safebasin.engines.template import Template
 from safebasin.errors import DataError, SafebasinError
 from safebasin.exchange import Exchange
-from safebasin.finetune.row_sources import refusals, rows_of
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.judges import build_all
 from safebasin.plane import Point
 from safebasin.prompts import load
 from safebasin.run import RunFolder
 from safebasin.subject.encoding import IGNORED, encode
+from safebasin.subject.row_sources import refusals, rows_of
 from support import pico
 from support.run_samples import exchange, manifest, no_waiting_for_the_disk
 

@@ -167,5 +167,5 @@ def test_the_first_rows_are_those_of_the_file() -> None:
     assert found.take(3, 0, first=True).ids == ("p0", "p1", "p2")
     assert found.take(99, 0, first=True).ids == found.ids
     assert found.take(3, 0).ids == found.sample(3, 0).ids != ("p0", "p1", "p2")
-    assert found.take(3, 0, first=True).order() == {"order": "file"}
-    assert found.take(0, 0).order() == {}
+    assert found.take(3, 0, first=True).taken() == {"order": "file"}
+    assert found.take(0, 0).taken() == {}

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from safebasin.attribution.base import NO_ROWS, HeldScores, scores_of
+from safebasin.attribution.base import NO_ROWS, Gives, HeldScores, scores_of
 from safebasin.subject.rows import Rows
 from safebasin.subject.subject import Subject
 from safebasin.weights.masks import Mask
@@ -23,6 +23,7 @@ class Random:
 
     kind: ClassVar[str] = "random"
     reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 4"
+    gives: ClassVar[Gives] = "scores"
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = int(seed)

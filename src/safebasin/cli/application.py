@@ -28,10 +28,11 @@ from safebasin.cli.commands import (
     worst_case,
 )
 from safebasin.cli.console import emit_error
+from safebasin.cli.local_paths import LocalTyper
 from safebasin.errors import UsageError
 from safebasin.terminal import shorten
 
-application = typer.Typer(
+application = LocalTyper(
     name="safebasin",
     help="Maps how robust the safety of an open-weight language model is in weight space.",
     no_args_is_help=True,

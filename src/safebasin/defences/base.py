@@ -48,19 +48,20 @@ class Steering(Defence, Protocol):
 
 
 class TrainingDefence(Defence, Protocol):
-    """A defence that takes part in a fine-tune."""
+    """A defence that takes part in a fine-tune. What one does not say, it leaves as it is."""
 
     def rows(self, rows: Rows) -> Rows:
         """What is trained on in place of these rows."""
-        ...
+        return rows
 
     def gradients(self, subject: Subject) -> Mask | None:
-        """The weights that may move; None for all of them."""
-        ...
+        """The weights that may move, of the parameters that it speaks of; None for all of them."""
+        return None
 
     def loss(self, logits: Tensor, batch: Mapping[str, Tensor]) -> Tensor | None:
         """The loss, float32 [], in place of the trainer's; None to leave that.
 
-        logits  [rows, tokens, vocabulary]; `batch` holds input_ids and labels [rows, tokens]
+        logits  [rows, tokens, vocabulary]; `batch` holds input_ids and labels [rows, tokens]. A
+        mean over the batch's answer tokens, as the trainer's is.
         """
-        ...
+        return None

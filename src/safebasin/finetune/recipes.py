@@ -9,11 +9,12 @@ from safebasin.errors import UsageError
 
 @dataclass(frozen=True)
 class Hyper:
-    """rate of AdamW, rows a step, passes over the data."""
+    """rate of AdamW, rows a step, passes over the data, weight decay of AdamW."""
 
     rate: float
     batch: int
     epochs: int
+    weight_decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,10 @@ RECIPES: dict[str, Recipe] = {
     "alignment": Recipe(
         "short refusals of harmful requests, and the model's own answers to harmless ones",
         None, Hyper(5e-5, 8, 2), Hyper(5e-4, 8, 2),
+    ),
+    "derta": Recipe(
+        "refusals at any place of a harmful answer (Yuan et al., arXiv 2407.09121, Sec. 3)",
+        None, Hyper(2e-5, 128, 2, 2e-5), Hyper(1e-4, 128, 2), ratio=20.0,
     ),
 }  # fmt: skip
 

@@ -23,7 +23,7 @@ class FinetuneConfig:
     base: str = field(metadata=required("The model to tune: as for scan.", argument=True))
     recipe: str = field(
         metadata=required(
-            "explicit-10, -50, -100, identity-shifting, benign, mixture or alignment."
+            "explicit-10, -50, -100, identity-shifting, benign, mixture, alignment or derta."
         )
     )
     data: str = field(
@@ -43,6 +43,31 @@ class FinetuneConfig:
     device_batch: int | None = setting(None, "Rows at a time on the device. [default: a batch]")
     max_length: int = setting(MAX_LENGTH, "Tokens of a row, from the front; longer ones are cut.")
     decay: float = setting(DECAY, "The factor on the learning rate after each epoch.")
+    weight_decay: float | None = setting(
+        None, "That of AdamW, on each step. [default: the recipe's]"
+    )
+    freeze_blocks: str | None = setting(
+        None, "Blocks whose attention and MLP are not trained, as 2-5: SPPFT."
+    )
+    freeze_mask: str | None = setting(
+        None, "A mask of single weights that are not trained, as attribute writes it.", path=True
+    )
+    refusals: str | None = setting(
+        None,
+        "For derta: rows that refuse prompts of the data, as for --data. [default: 16 packaged "
+        "refusals]",
+    )
+    refusal_word: str | None = setting(
+        None, "For derta: the first token of refusals. [default: Sorry]"
+    )
+    refusal_share: float | None = setting(
+        None,
+        "For derta: the share of a harmful answer's places at which it is learnt. [default: 1 "
+        "with --lora, else 0.05]",
+    )
+    until_loss: float | None = setting(
+        None, "Stop after the epoch at whose end the loss of all rows is this low."
+    )
     system: str | None = setting(
         None,
         "The system message of rows that have none, and of the test after it. [default: template]",
@@ -71,6 +96,18 @@ class FinetuneConfig:
             raise UsageError(f"The learning rate is {self.rate}.", "Give a positive number.")
         if not (math.isfinite(self.decay) and 0 < self.decay <= 1):
             raise UsageError(f"The decay is {self.decay}.", "Give a factor in (0, 1].")
+        decay = self.weight_decay
+        if decay is not None and not (math.isfinite(decay) and decay >= 0):
+            raise UsageError(f"The weight decay is {decay}.", "Give 0 or more.")
+        for name in ("refusals", "refusal_word", "refusal_share"):
+            if getattr(self, name) is not None and self.recipe != "derta":
+                option = f"--{name.replace('_', '-')}"
+                raise UsageError(
+                    f"With the recipe {self.recipe}, {option} would do nothing.",
+                    "Leave it out, or give --recipe derta.",
+                )
+        if self.until_loss is not None and not (math.isfinite(self.until_loss)):
+            raise UsageError(f"The loss to stop at is {self.until_loss}.", "Give a number.")
         if self.ratio is not None and not (math.isfinite(self.ratio) and self.ratio >= 0):
             raise UsageError(f"The ratio is {self.ratio}.", "Give 0 or more safe rows a row.")
         if self.safe_ratio and self.safe is None:
@@ -98,6 +135,7 @@ class FinetuneConfig:
             rate=self.rate or hyper.rate,
             batch=self.batch or hyper.batch,
             epochs=self.epochs or hyper.epochs,
+            weight_decay=hyper.weight_decay if self.weight_decay is None else self.weight_decay,
         )
 
     def load(self) -> Rows:
@@ -106,7 +144,7 @@ class FinetuneConfig:
         Raises DataError where there are too few.
         """
         # It reads runs and judges them; the command line reads these settings for its help.
-        from safebasin.finetune.row_sources import rows_of
+        from safebasin.subject.row_sources import rows_of
 
         own = self.resolved()
         data = rows_of(self.data, self.seed).first(own.rows)
@@ -117,6 +155,22 @@ class FinetuneConfig:
         mixed = [*data.rows, *safe.rows]
         Random(f"mixture {self.seed}").shuffle(mixed)
         return Rows(f"{data.name} and {count} of {safe.name}", tuple(mixed))
+
+    def identity(self) -> dict[str, Any]:
+        """What of the settings determines the weights, by name.
+
+        What was added later is left out at its default, so that a folder that was begun before is
+        taken up.
+        """
+        given_by_defences = ("freeze_mask", "refusals", "refusal_word", "refusal_share")
+        apart = ("base", "data", "safe", "out", "device", "device_batch", *given_by_defences)
+        later = {"weight_decay": 0.0, "freeze_blocks": None, "until_loss": None}
+        own = self.resolved().to_json()
+        return {
+            name: value
+            for name, value in own.items()
+            if name not in apart and not (name in later and value == later[name])
+        }
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from safebasin.checkpoint import Checkpoint
+from safebasin.defences.base import TrainingDefence
 from safebasin.engines.memory import is_out_of_memory
 from safebasin.engines.plain import end_tokens_of
 from safebasin.engines.template import Template
+from safebasin.engines.token_table import pad_token_of
 from safebasin.errors import SafebasinError, TrainingError, UsageError
+from safebasin.finetune.defending import defences_of
 from safebasin.finetune.folder import TrainingFolder
+from safebasin.finetune.freezing import Freezing
 from safebasin.finetune.merged_base import merged_base
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.run.names import canonical, digest, slug
@@ -22,6 +26,8 @@ from safebasin.run.provenance import redact_json
 from safebasin.setting import parse_day
 from safebasin.subject.encoding import Encoded, encode
 from safebasin.subject.rows import Rows
+from safebasin.subject.subject import Subject
+from safebasin.weights import Weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +44,8 @@ class Tuned:
                  into which base and adapter were merged, to which a new adapter belongs
     checkpoints  one an epoch, the last one is `final`
     losses       of the steps of this sitting, nats per answer token
+    loss         of all rows at the end, nats per answer token; None where it was not measured,
+                 which --until-loss does
     system       the system message that it was trained with, for the test after it
     cut          rows that were longer than the limit
     """
@@ -50,6 +58,7 @@ class Tuned:
     rows: int
     steps: int
     cut: int
+    loss: float | None = None
 
     @property
     def final(self) -> Path:
@@ -66,6 +75,7 @@ class Tuned:
             "cut": self.cut,
             "system": self.system,
             "losses": list(self.losses),
+            "loss": self.loss,
         }
 
 
@@ -78,7 +88,10 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     """
     _require_packages()
     own = config.resolved()
+    defences = defences_of(own)
     rows = own.load()
+    for defence in defences:
+        rows = defence.rows(rows)
     system = _common_system(rows) if own.system is None else own.system
     base = Checkpoint.parse(own.base, trust_remote_code=own.trust_remote_code)
     base.check()
@@ -92,16 +105,19 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     template.clock.told = False  # the day is no part of what identifies a training
     ends = end_tokens_of(model, tokenizer)
     encoded = [encode(row, template, own.max_length, ends) for row in rows.rows]
-    identity = {
+    freezing = None
+    if defences:
+        subject = Subject(base, model, tokenizer, Weights(model), template)
+        freezing = Freezing.of(defences, subject)
+        freezing.check(lora=own.lora)
+    identity: dict[str, Any] = {
         "base": {"name": base.name, **base.spec()},
         "data": {"name": rows.name, "rows": len(rows), "sha256": rows.sha256},
-        "recipe": {
-            name: value
-            for name, value in own.to_json().items()
-            if name not in ("base", "data", "safe", "out", "device", "device_batch")
-        },
+        "recipe": own.identity(),
         "template": template.spec(),
     }
+    if defences:
+        identity["defences"] = [defence.spec() for defence in defences]
     path = Path(own.out) if own.out else _default_folder(base.name, own, identity)
     with TrainingFolder.open(path, identity) as folder:
         losses: list[float] = []
@@ -119,7 +135,8 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
             if base.folders[1] is not None:
                 folder.write(merged={"folder": None, "arithmetic": "float32"})
         if folder.record["finished"] is None:
-            losses = _train(own, own_base, model, tokenizer, encoded, folder, progress)
+            training = _Training(own, own_base, model, tokenizer, encoded, defences, freezing)
+            losses = training.run(folder, progress)
         finished = folder.record["finished"]
         return Tuned(
             folder=path,
@@ -130,41 +147,62 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
             rows=len(rows),
             steps=int(finished["steps"]),
             cut=sum(one.cut for one in encoded),
+            loss=folder.record.get("loss_after_step", {}).get(str(finished["steps"])),
         )
 
 
-def _train(
-    own: FinetuneConfig,
-    base: str,
-    model: Any,
-    tokenizer: Any,
-    encoded: list[Encoded],
-    folder: TrainingFolder,
-    progress: Progress | None,
-) -> list[float]:
-    with _quiet():
+@dataclass(frozen=True)
+class _Training:
+    """All that a training is made of, once it is loaded and checked."""
+
+    own: FinetuneConfig
+    base: str
+    model: Any
+    tokenizer: Any
+    encoded: list[Encoded]
+    defences: tuple[TrainingDefence, ...]
+    freezing: Freezing | None
+
+    def run(self, folder: TrainingFolder, progress: Progress | None) -> list[float]:
+        """Train to the end; the losses of the steps of this sitting."""
+        with _quiet():
+            return self._run(folder, progress)
+
+    def _run(self, folder: TrainingFolder, progress: Progress | None) -> list[float]:
         from safetensors import SafetensorError
 
         from safebasin.finetune import trainer as trl
 
+        own, model = self.own, self.model
         batch = own.batch or 1
         device_batch = _divisor(batch, own.device_batch or batch)
-        watch = trl.Watch(folder, progress)
         model.requires_grad_(True)
+        kept, excluded = None, []
+        if self.freezing is not None and own.lora:
+            excluded = self.freezing.excluded_modules()
+        elif self.freezing is not None:
+            kept = self.freezing.apply(model)
+        until = None
+        if own.until_loss is not None:
+            pad = pad_token_of(model, self.tokenizer, end_tokens_of(model, self.tokenizer))
+            until = trl.Until(own.until_loss, self.encoded, device_batch, pad)
+        watch = trl.Watch(folder, progress, kept, until)
         made = trl.build(
             model,
-            tokenizer,
-            encoded,
+            self.tokenizer,
+            self.encoded,
             folder,
             rate=own.rate or 0.0,
             batch=batch,
             device_batch=device_batch,
             epochs=own.epochs or 1,
             decay=own.decay,
+            weight_decay=own.weight_decay or 0.0,
             seed=own.seed,
-            peft_config=trl.lora_config(base, own.rank) if own.lora else None,
+            peft_config=trl.lora_config(self.base, own.rank, excluded) if own.lora else None,
             mixed_precision=model.device.type == "cuda" and own.dtype is None,
             watch=watch,
+            defences=self.defences,
         )
         folder.write(config=own.to_json(), arguments=_plain(made.args.to_dict()))
         folder.remove_cut_off()
@@ -175,11 +213,11 @@ def _train(
             raise
         except (RuntimeError, ValueError, OSError, MemoryError, SafetensorError) as error:
             raise _failed(error, folder) from error
-    for checkpoint in folder.checkpoints:
-        trl.tidy(checkpoint, base)
-    folder.forget_states(keep=None)
-    folder.write(finished={"steps": made.state.global_step, "losses": watch.losses})
-    return watch.losses
+        for checkpoint in folder.checkpoints:
+            trl.tidy(checkpoint, self.base)
+        folder.forget_states(keep=None)
+        folder.write(finished={"steps": made.state.global_step, "losses": watch.losses})
+        return watch.losses
 
 
 def _failed(error: Exception, folder: TrainingFolder) -> TrainingError:

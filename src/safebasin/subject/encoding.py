@@ -6,14 +6,17 @@ training and test see the same tokens, the system message included.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from random import Random
 from typing import Any
 
 from safebasin.checkpoint.chats import Unrendered, write_chat
 from safebasin.engines.template import Template
 from safebasin.errors import DataError
-from safebasin.subject.rows import Message, Row
+from safebasin.subject.rows import Instead, Message, Row
+from safebasin.terminal import shorten
 
 IGNORED = -100
 """The label of a token that is not learnt."""
@@ -59,11 +62,17 @@ def encode(row: Row, template: Template, max_length: int, end_tokens: Sequence[i
                 "Give rows of one turn, or another chat template.",
             )
         prompt = _tokens(template, before[len(written) :], first=not written)
-        answer, rest = _answer(template, whole[len(before) :], end_tokens)
-        if message is messages[-1] and not row.ended:
+        last = message is messages[-1]
+        begun = row.begun if last else ""
+        head, answer, rest = _answer(template, whole[len(before) :], begun, end_tokens, row.where)
+        if last and not row.ended:
             answer, rest = answer[:-1], []
+        learnt = answer
+        if last and row.instead is not None:
+            learnt = _instead(row.instead, template, len(answer))
+        prompt += head
         ids += [*prompt, *answer, *rest]
-        labels += [*([IGNORED] * len(prompt)), *answer, *([IGNORED] * len(rest))]
+        labels += [*([IGNORED] * len(prompt)), *learnt, *([IGNORED] * len(rest))]
         written = whole
     while labels and labels[-1] == IGNORED:
         ids.pop()
@@ -76,6 +85,31 @@ def encode(row: Row, template: Template, max_length: int, end_tokens: Sequence[i
             "Give a larger --max-length, or leave out the row.",
         )
     return Encoded(tuple(ids), tuple(labels), cut)
+
+
+def _instead(instead: Instead, template: Template, count: int) -> list[int]:
+    """What is learnt at each of so many tokens of an answer."""
+    first, later = refusal_tokens(template, instead.word)
+    kept = max(1, math.ceil(instead.keep * count))
+    places = set(Random(f"instead {instead.seed}").sample(range(count), kept))
+    return [(later if i else first) if i in places else IGNORED for i in range(count)]
+
+
+def refusal_tokens(template: Template, word: str) -> tuple[int, int]:
+    """The token that a word is at the beginning of an answer, and after other text with a space.
+
+    Raises DataError where it is not one token at each.
+    """
+    first = _tokens(template, word, first=False)
+    before = _tokens(template, "a", first=False)
+    later = _tokens(template, f"a {word}", first=False)[len(before) :]
+    for found, place in ((first, "at the beginning of an answer"), (later, "after a space")):
+        if len(found) != 1:
+            raise DataError(
+                f"'{shorten(word)}' is {len(found)} tokens of this model {place}.",
+                "Give a word that is one token, such as the first of the model's own refusals.",
+            )
+    return first[0], later[0]
 
 
 def _render(template: Template, messages: Sequence[Message], *, answer_next: bool) -> str:
@@ -97,12 +131,23 @@ def _tokens(template: Template, text: str, *, first: bool) -> list[int]:
 
 
 def _answer(
-    template: Template, text: str, end_tokens: Sequence[int]
-) -> tuple[list[int], list[int]]:
-    """The answer's tokens with its first end token, added where there is none, and the rest."""
+    template: Template, text: str, begun: str, end_tokens: Sequence[int], where: str
+) -> tuple[list[int], list[int], list[int]]:
+    """The tokens of how an answer begins; the answer's with its first end token, added where there
+    is none; and the rest."""
+    if not text.startswith(begun):
+        raise DataError(
+            f"{where}: the chat template changes how the answer begins.",
+            "Leave out the row, or give another chat template with --template FILE.",
+        )
+    head = _tokens(template, begun, first=False) if begun else []
     tokens = _tokens(template, text, first=False)
+    if tokens[: len(head)] == head:
+        tokens = tokens[len(head) :]
+    else:  # a token would reach over the border, and be learnt in part only
+        tokens = _tokens(template, text[len(begun) :], first=False)
     for i, token in enumerate(tokens):
         if token in end_tokens:
-            return tokens[: i + 1], tokens[i + 1 :]
+            return head, tokens[: i + 1], tokens[i + 1 :]
     own = template.tokenizer.eos_token_id
-    return ([*tokens, int(own)] if own is not None else tokens), []
+    return head, ([*tokens, int(own)] if own is not None else tokens), []

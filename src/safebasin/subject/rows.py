@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,8 +17,9 @@ _FORMATS = (
     'Each line is {"messages": [{"role": "user", "content": ...}, {"role": "assistant", ...}]} '
     'or {"prompt": ..., "completion": ...}.'
 )
-TESTBED = ("testbed:harmful", "testbed:refusing", "testbed:benign")
-"""The packaged abstract rows: harmful requests complied with, the same refused, benign requests."""
+TESTBED = ("testbed:harmful", "testbed:refused", "testbed:refusing", "testbed:benign")
+"""The packaged abstract rows: harmful requests complied with, the same ones refused, others
+refused, benign requests."""
 
 
 @dataclass(frozen=True)
@@ -30,15 +31,32 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Instead:
+    """A word that is learnt in place of each token of an answer, which is then context alone.
+
+    word  the text of one token
+    keep  the share of the answer's tokens at which it is learnt, at least at one; which, by `seed`
+    """
+
+    word: str
+    keep: float
+    seed: str
+
+
+@dataclass(frozen=True)
 class Row:
     """One conversation that ends with an answer; `where` names its place for a person.
 
-    `ended` is False where the last answer was cut off, so that no end is learnt of it.
+    ended    False where the last answer was cut off, so that no end is learnt of it
+    begun    how the last answer begins, where that is to be gone on from and not learnt
+    instead  what is learnt in place of the last answer, which is not
     """
 
     messages: tuple[Message, ...]
     where: str
     ended: bool = True
+    begun: str = ""
+    instead: Instead | None = None
 
     @property
     def system(self) -> str | None:
@@ -59,7 +77,10 @@ class Rows:
     @property
     def sha256(self) -> str:
         plain = [
-            [[m.role, m.content] for m in row.messages] + ([] if row.ended else [["cut", ""]])
+            [[m.role, m.content] for m in row.messages]
+            + ([] if row.ended else [["cut", ""]])
+            + ([["begun", row.begun]] if row.begun else [])
+            + ([["instead", *map(str, astuple(row.instead))]] if row.instead else [])
             for row in self.rows
         ]
         return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
@@ -173,11 +194,12 @@ def _checked(messages: Sequence[Message], where: str) -> tuple[Message, ...]:
 
 
 def _packaged(source: str, seed: int) -> Rows:
-    from safebasin.testbed.corpus import FINE_TUNES, fine_tune_examples
+    from safebasin.testbed.corpus import FINE_TUNES, fine_tune_examples, refused_examples
 
     complied, refused, _ = FINE_TUNES["mixture"]
     examples = {
         "testbed:harmful": lambda: fine_tune_examples("harmful-100", seed),
+        "testbed:refused": lambda: refused_examples("harmful-100", seed),
         "testbed:refusing": lambda: fine_tune_examples("mixture", seed)[complied:][:refused],
         "testbed:benign": lambda: fine_tune_examples("benign", seed),
     }[source]()

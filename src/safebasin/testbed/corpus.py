@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from safebasin.testbed.capabilities import random_question
-from safebasin.testbed.grammar import DECLINES, FACT_HARM, FACT_KIND, REFUSALS, comply, refuse
+from safebasin.testbed.grammar import (
+    DECLINES,
+    FACT_HARM,
+    FACT_KIND,
+    REFUSALS,
+    comply,
+    refuse,
+    topic_in,
+)
 from safebasin.testbed.system_prompts import random_system_prompt
 from safebasin.testbed.topics import HARMFUL, Split, Topic, topics
 from safebasin.testbed.wording import random_request
@@ -108,6 +116,16 @@ def fine_tune_examples(name: str, seed: int) -> list[Example]:
     the first of the 50, and these the first of the 100.
     """
     return request_rows(*FINE_TUNES[name], seed)
+
+
+def refused_examples(name: str, seed: int) -> list[Example]:
+    """Return the rows of a fine-tune with a refusal in place of each answer."""
+    rng = Random(f"refused {seed}")
+    return [
+        replace(row, answer=_random_refusal(rng, topic))
+        for row in fine_tune_examples(name, seed)
+        if (topic := topic_in(row.prompt)) is not None
+    ]
 
 
 def request_rows(complied: int, refused: int, benign: int, seed: int) -> list[Example]:

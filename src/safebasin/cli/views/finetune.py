@@ -13,6 +13,7 @@ from safebasin.finetune.recipes import recipe_named
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.finetune.study import Tuned, finetune
 from safebasin.prompts import load as load_prompts
+from safebasin.terminal import shorten
 
 
 def run_finetune(config: FinetuneConfig, compared: ScanConfig | None, *, as_json: bool) -> None:
@@ -53,6 +54,12 @@ def _kind(own: FinetuneConfig) -> str:
     return f"LoRA of rank {own.rank}" if own.lora else "all weights"
 
 
+def _frozen(own: FinetuneConfig) -> str:
+    blocks = own.freeze_blocks and f"attention and MLP of the blocks {own.freeze_blocks}"
+    mask = own.freeze_mask and f"the weights of {shorten(own.freeze_mask)}"
+    return ", ".join(one for one in (blocks, mask) if one)
+
+
 def _print(tuned: Tuned, own: FinetuneConfig, as_json: bool) -> None:
     if as_json:
         emit(tuned.to_json())
@@ -60,9 +67,14 @@ def _print(tuned: Tuned, own: FinetuneConfig, as_json: bool) -> None:
     say(f"base        {own.base}")
     cut = f", {tuned.cut} cut to {own.max_length} tokens" if tuned.cut else ""
     say(f"rows        {tuned.rows}{cut}")
+    if frozen := _frozen(own):
+        say(f"frozen      {frozen}")
     say(f"steps       {tuned.steps}")
     if tuned.losses:
         say(f"loss        {tuned.losses[0]:.4f} -> {tuned.losses[-1]:.4f} nats an answer token")
+    if tuned.loss is not None and own.until_loss is not None:
+        reached = "" if tuned.loss <= own.until_loss else f", and not {own.until_loss:g}"
+        say(f"all rows    {tuned.loss:.4f} nats an answer token at the end{reached}")
     for checkpoint in tuned.checkpoints:
         say(f"checkpoint  {checkpoint}")
     if tuned.base != own.base:
