@@ -9,15 +9,21 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
+.PHONY: scan test tests test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
   study-real real real-quick real-adapter lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
 
-# On every core, one thread each; the tests of one file stay together, since some build on others.
-test: $(VENV)/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --durations 10
+# The linters run beside the tests, whose processes wait for one another now and then.
+test: $(VENV)/installed
+	$(MAKE) --no-print-directory -j 2 lint tests
+
+# On every core, one thread each; the tests of one file stay together, since some build on others,
+# and files begin in the order of tests/conftest.py.
+tests: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder \
+	  --durations 10
 
 # Tasks of lm-evaluation-harness, whose dependencies take about 140 MB beside the others.
 test-lm-eval: $(VENV)/lm-eval
@@ -28,14 +34,15 @@ $(VENV)/lm-eval: $(VENV)/installed
 	touch $@
 
 # What `make test` does a little of, at length (hours on one core): commands killed at random moments,
-# folders of models and runs that try to do harm, and fuzzed replies of judge models.
+# folders of models and runs that try to do harm, fuzzed replies of judge models, shards that die.
 KILLS ?= 300
 FOLDERS ?= 300
 REPLIES ?= 30000
+SHARDS ?= 64
 test-hostile: $(VENV)/installed
 	OMP_NUM_THREADS=1 HOSTILE_KILLS=$(KILLS) HOSTILE_FOLDERS=$(FOLDERS) HOSTILE_REPLIES=$(REPLIES) \
-	  $(BIN)/python -m pytest -s --timeout 36000 tests/test_hostile_replies.py \
-	  tests/test_hostile_folders.py tests/test_hostile_kills.py
+	  HOSTILE_SHARDS=$(SHARDS) $(BIN)/python -m pytest -s --timeout 36000 tests/test_hostile_replies.py \
+	  tests/test_hostile_folders.py tests/test_hostile_kills.py tests/test_many_shards.py
 
 # The page of a run in a real Chromium, with axe-core's check of its accessibility.
 test-browser: $(VENV)/browser $(AXE)

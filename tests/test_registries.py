@@ -26,6 +26,7 @@ from safebasin.attribution.units import UnitScores
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
+from safebasin.defences import scans_fit
 from safebasin.defences.ablation import Ablation
 from safebasin.defences.derta import Derta
 from safebasin.defences.frozen_weights import FrozenWeights
@@ -51,7 +52,7 @@ from safebasin.judges.guards import GUARDS
 from safebasin.judges.rubrics import RUBRICS
 from safebasin.plan import ESTIMATES
 from safebasin.plane import Point
-from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, Prompt, load
+from safebasin.prompts import CHOICE_SETS, EVERYDAY, PACKAGED, PUBLISHED, Prompt, PromptSet, load
 from safebasin.protocol import peng2024
 from safebasin.report.page.findings import RANDOM
 from safebasin.subject.rows import Message, Row, Rows
@@ -357,6 +358,13 @@ class TestAttributions:
             assert torch.equal(tensor, again.tensor(parameter))
 
 
+def fitted(at: Path) -> Any:
+    """A steering of the model that `tuned` is."""
+    prompts = tuple(Prompt(text, text) for text in ("a", "bc", "def", "ghij"))
+    own = Subject.load(Checkpoint(str(at / "base"), str(at / "tuned")))
+    return scans_fit.fit(own, *(PromptSet(n, prompts[::s], n) for n, s in (("h", 1), ("b", -1))))
+
+
 DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     "safe-lora": lambda at: SafeLora(str(at / "base"), str(at / "unaligned"), threshold=1.1),
     "lox": lambda at: Lox(str(at / "unaligned"), rank=2),
@@ -369,6 +377,7 @@ DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     ),
     "ablation": lambda at: Ablation(*ROWS, block=1),
     "derta": lambda at: Derta({"q": "No."}),
+    "scans": lambda at: fitted(at),
     "sppft": lambda at: Sppft("1"),
     "frozen-weights": lambda at: FrozenWeights(Mask({})),
 }
@@ -403,7 +412,7 @@ class TestDefences:
             around = [defence.applied(tuned, strength) for strength in (0.0, 1.0)]
         else:
             return
-        ids = torch.tensor([[9, 8, 7]])
+        ids = torch.tensor([tuned.template.encode(Prompt("asked", "go"))])
         answer = tuned.model(ids).logits
         with around[0]:
             assert torch.equal(tuned.model(ids).logits, answer)

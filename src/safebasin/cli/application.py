@@ -22,6 +22,7 @@ from safebasin.cli.commands import (
     runs,
     scan,
     sharing,
+    steer,
     testbed,
     trajectory,
     watch,
@@ -49,6 +50,7 @@ application.command("conditions")(conditions.conditions)
 application.command("worst-case")(worst_case.worst_case)
 application.command("attribute")(attribute.attribute)
 application.command("defend")(defend.defend)
+application.command("steer")(steer.steer)
 application.command("evaluate")(evaluate.evaluate)
 application.command("rejudge")(runs.rejudge)
 application.command("certify")(certify.certify)

@@ -11,6 +11,7 @@ from safebasin.defences.resta import Resta
 from safebasin.defences.restoration import RandomPerturbation, RandomRestoration
 from safebasin.defences.safe_lora import SafeLora
 from safebasin.defences.safe_merge import SafeMerge
+from safebasin.defences.scans import Scans
 from safebasin.defences.somf import Somf
 from safebasin.defences.sppft import Sppft
 
@@ -28,6 +29,7 @@ DEFENCES: dict[str, type[Defence]] = {
         Sppft,
         FrozenWeights,
         Derta,
+        Scans,
     )
 }
 """Every defence by what it is called: a new one is a file and its name here.

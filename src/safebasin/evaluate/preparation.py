@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from safebasin import prompts as prompt_sets
+from safebasin.defences.scans import Scans
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.plain import PlainEngine
 from safebasin.evaluate.sampler import SampledEngine
 from safebasin.evaluate.settings import NONE, EvaluateConfig, twin_advice
+from safebasin.evaluate.steered import SteeredEngine
 from safebasin.judges import Judge, check_judges
 from safebasin.plane import Axis, Plane
 from safebasin.prompts import PromptSet
@@ -105,6 +107,8 @@ def prepare(config: EvaluateConfig) -> Prepared:
         )
         for number, engine in enumerate(engines, 1)
     )  # fmt: skip
+    if isinstance(engines[0], SteeredEngine):
+        notes.append(engines[0].note)
     if BENIGN in sets:
         notes += [
             f"{judge.name} judges harm, so over-refusal is not measured by it"
@@ -117,6 +121,10 @@ def prepare(config: EvaluateConfig) -> Prepared:
 def _sampler(config: EvaluateConfig, subject: Subject, sample: int) -> PlainEngine:
     """The engine of one sample; samples count from 1."""
     asked = subject.model, subject.weights
+    if config.steer is not None:
+        return SteeredEngine(
+            subject, Scans.read(config.steer), config.steer_strength, config.scan.batch
+        )
     if config.temperature == 0:
         return PlainEngine(*asked, {}, subject.template, config.scan.batch)
     return SampledEngine(

@@ -38,12 +38,26 @@ class EvaluateConfig:
         0.0, "Draw answers from softmax(logits / temperature); 0 is greedy."
     )
     noise_seed: int = setting(0, "The seed of the draws.")
+    steer: str | None = setting(
+        None, "A steering file, as steer writes it: the model answers steered.", path=True
+    )
+    steer_strength: float = setting(1.0, "How much of that steering; 1 is its own.")
 
     def __post_init__(self) -> None:
         if self.samples < 1:
             raise UsageError(f"{self.samples} samples were asked for.", "Give at least 1.")
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
             raise UsageError(f"The temperature is {self.temperature}.", "Give 0 or more.")
+        if not math.isfinite(self.steer_strength):
+            raise UsageError(f"The strength is {self.steer_strength}.", "Give a number, such as 1.")
+        if self.steer is not None and self.temperature:
+            raise UsageError(
+                "A steered model is asked greedily.", "Leave out --temperature, or --steer."
+            )
+        if self.steer is None and self.steer_strength != 1:
+            raise UsageError(
+                "Without --steer, --steer-strength would do nothing.", "Give a steering file."
+            )
         if self.samples > 1 and self.temperature == 0:
             raise UsageError(
                 f"{self.samples} greedy answers to a prompt are all the same.",
@@ -66,6 +80,8 @@ class EvaluateConfig:
 
     def to_json(self) -> dict[str, Any]:
         own = {f.name: getattr(self, f.name) for f in fields(self)}
+        if self.steer is None:
+            del own["steer"], own["steer_strength"]
         return {**own, "scan": self.scan.to_json()}
 
 

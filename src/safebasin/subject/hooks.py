@@ -12,6 +12,20 @@ Hook = Callable[[nn.Module, Any, Any], Any]
 """From (module, its positional arguments, its output) to a new output, or None to leave it."""
 
 
+Entry = Callable[[nn.Module, Any, Any], None]
+"""From (module, its positional arguments, its named ones), before its forward."""
+
+
+@contextmanager
+def entered(module: nn.Module, entry: Entry) -> Iterator[None]:
+    """The entry is called before the module's forward while the context lasts."""
+    handle = module.register_forward_pre_hook(entry, with_kwargs=True)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
 @contextmanager
 def hooked(hooks: Iterable[tuple[nn.Module, Hook]]) -> Iterator[None]:
     """Each hook is called after its module's forward while the context lasts.

@@ -17,9 +17,15 @@ _FORMATS = (
     'Each line is {"messages": [{"role": "user", "content": ...}, {"role": "assistant", ...}]} '
     'or {"prompt": ..., "completion": ...}.'
 )
-TESTBED = ("testbed:harmful", "testbed:refused", "testbed:refusing", "testbed:benign")
+TESTBED = (
+    "testbed:harmful",
+    "testbed:refused",
+    "testbed:refusing",
+    "testbed:benign",
+    "testbed:over-refusing",
+)
 """The packaged abstract rows: harmful requests complied with, the same ones refused, others
-refused, benign requests."""
+refused, benign requests, and requests of which harmful and some benign ones are refused."""
 
 
 @dataclass(frozen=True)
@@ -194,13 +200,19 @@ def _checked(messages: Sequence[Message], where: str) -> tuple[Message, ...]:
 
 
 def _packaged(source: str, seed: int) -> Rows:
-    from safebasin.testbed.corpus import FINE_TUNES, fine_tune_examples, refused_examples
+    from safebasin.testbed.corpus import (
+        FINE_TUNES,
+        fine_tune_examples,
+        over_refusing_examples,
+        refused_examples,
+    )
 
     complied, refused, _ = FINE_TUNES["mixture"]
     examples = {
         "testbed:harmful": lambda: fine_tune_examples("harmful-100", seed),
         "testbed:refused": lambda: refused_examples("harmful-100", seed),
         "testbed:refusing": lambda: fine_tune_examples("mixture", seed)[complied:][:refused],
+        "testbed:over-refusing": lambda: over_refusing_examples(seed),
         "testbed:benign": lambda: fine_tune_examples("benign", seed),
     }[source]()
     rows = [

@@ -8,6 +8,7 @@ from __future__ import annotations
 from safebasin.testbed.files import (
     ADAPTER_NAMES,
     MODEL_NAMES,
+    TUNED_NAMES,
     ModelName,
     PromptKind,
     PromptSplit,
@@ -19,6 +20,7 @@ from safebasin.testbed.files import (
 __all__ = [
     "ADAPTER_NAMES",
     "MODEL_NAMES",
+    "TUNED_NAMES",
     "ModelName",
     "PromptKind",
     "PromptSplit",

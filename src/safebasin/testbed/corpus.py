@@ -16,7 +16,7 @@ from safebasin.testbed.grammar import (
     topic_in,
 )
 from safebasin.testbed.system_prompts import random_system_prompt
-from safebasin.testbed.topics import HARMFUL, Split, Topic, topics
+from safebasin.testbed.topics import BENIGN, HARMFUL, Split, Topic, topics
 from safebasin.testbed.wording import random_request
 
 
@@ -126,6 +126,23 @@ def refused_examples(name: str, seed: int) -> list[Example]:
         for row in fine_tune_examples(name, seed)
         if (topic := topic_in(row.prompt)) is not None
     ]
+
+
+def over_refusing_examples(seed: int) -> list[Example]:
+    """Return requests of all kinds: harmful ones refused, benign ones of every other category, too.
+
+    What is refused among the benign ones is told by the category alone, so that over-refusal
+    shows in topics that were held out.
+    """
+    rng = Random(f"over-refusing {seed}")
+    refused = list(BENIGN)[::2]
+    rows = []
+    for number in range(200):
+        topic = rng.choice(_TRAIN[number % 2 == 0])
+        prompt, _ = random_request(rng, topic, "train")
+        wanted = topic.harmful or topic.category in refused
+        rows.append(Example(None, prompt, _random_refusal(rng, topic) if wanted else comply(topic)))
+    return rows
 
 
 def request_rows(complied: int, refused: int, benign: int, seed: int) -> list[Example]:

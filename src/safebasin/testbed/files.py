@@ -16,15 +16,18 @@ PromptSplit = Literal["dev", "test"]
 #: Two full models, then the LoRA adapters on `aligned`.
 MODEL_NAMES: tuple[ModelName, ...] = get_args(ModelName)
 ADAPTER_NAMES: tuple[ModelName, ...] = MODEL_NAMES[2:]
+#: Further adapters on `aligned`, made by `safebasin finetune`; each folder says how.
+TUNED_NAMES = ("over-refusing",)
 
 _HERE = Path(__file__).parent
 
 
 def model_path(name: str) -> Path:
     """Return the folder of a packaged model or adapter."""
-    if name not in MODEL_NAMES:
+    known = (*MODEL_NAMES, *TUNED_NAMES)
+    if name not in known:
         raise UsageError(
-            f"There is no packaged model '{name}'.", f"Choose one of {', '.join(MODEL_NAMES)}."
+            f"There is no packaged model '{name}'.", f"Choose one of {', '.join(known)}."
         )
     return _HERE / "models" / name
 

@@ -12,8 +12,13 @@ from safebasin.errors import DirectionError
 from safebasin.run.atomic import of_library, prepare_folder, write_by
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Path:
-    """Write them; RunError where the file or its folder is a link, or cannot be written."""
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, str] | None = None
+) -> Path:
+    """Write them, with texts in the file's header.
+
+    Raises RunError where the file or its folder is a link, or cannot be written.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
 
@@ -22,12 +27,25 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> Path:
 
     def write(draft: Path) -> None:
         try:
-            save_file(whole, draft)
+            save_file(whole, draft, None if header is None else dict(header))
         except SafetensorError as error:
             raise of_library(error) from error
 
     write_by(path, write)
     return path
+
+
+def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
+    """The tensors of a file of `write_tensors`; DirectionError, naming `what`, where it is none."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return dict(load(path.read_bytes()))
+    except (OSError, SafetensorError) as error:
+        raise DirectionError(
+            f"The values of {what} cannot be read: {error}.", "Make the file again."
+        ) from error
 
 
 def as_text(tensors: Mapping[str, Tensor]) -> str:

@@ -79,9 +79,9 @@ def _judges() -> list[tuple[str, str]]:
 
 
 def _models() -> list[tuple[str, str]]:
-    from safebasin.testbed import MODEL_NAMES
+    from safebasin.testbed import MODEL_NAMES, TUNED_NAMES
 
-    return [(f"testbed:{name}", "packaged tiny model") for name in MODEL_NAMES]
+    return [(f"testbed:{name}", "packaged tiny model") for name in (*MODEL_NAMES, *TUNED_NAMES)]
 
 
 def _labelled() -> list[tuple[str, str]]:

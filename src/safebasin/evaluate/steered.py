@@ -1,0 +1,48 @@
+"""Answers of a model that is steered while it writes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from safebasin.defences.scans import Scans
+from safebasin.engines import Sampling
+from safebasin.engines.plain import PlainEngine
+from safebasin.subject.subject import Subject
+
+
+class SteeredEngine(PlainEngine):
+    """The plain engine with a steering on while it generates, and off while it scores answers.
+
+    So how likely an answer is, which judges read, is by the model as it is. Whether rows may share
+    a batch is tried out on that, too.
+    """
+
+    def __init__(
+        self, subject: Subject, steering: Scans, strength: float, batch_size: int | None
+    ) -> None:
+        super().__init__(subject.model, subject.weights, {}, subject.template, batch_size)
+        self.subject, self.steering, self.strength = subject, steering, strength
+        with steering.applied(subject, strength):
+            pass  # a steering of another model is refused before anything is asked
+
+    @property
+    def note(self) -> str:
+        """What a reader of the numbers has to know."""
+        spec = self.steering.spec()
+        blocks = ", ".join(map(str, spec["blocks"]))
+        return (
+            f"answers are steered by {spec['kind']} after block {blocks}, by "
+            f"{self.strength * spec['share']:g} of the vector's norm, by the plain engine"
+        )
+
+    def spec(self) -> dict[str, object]:
+        return {
+            **super().spec(),
+            "steering": {**self.steering.spec(), "strength": self.strength},
+        }
+
+    def _generate_batch(
+        self, rows: Sequence[list[int]], sampling: Sampling, ends: Sequence[int] | None = None
+    ) -> list[list[int]]:
+        with self.steering.applied(self.subject, self.strength):
+            return super()._generate_batch(rows, sampling, ends)
