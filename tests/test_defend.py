@@ -141,6 +141,10 @@ class TestBadInput:
         with pytest.raises(UsageError, match="no defence 'charm'"):
             defend(asked(home, tmp_path / "out", method="charm"))
 
+    def test_one_that_changes_no_weights(self, home: Path, tmp_path: Path) -> None:
+        with pytest.raises(UsageError, match="'derta' changes no weights by itself"):
+            defend(asked(home, tmp_path / "out", method="derta"))
+
     def test_a_fine_tune_without_its_base(self, home: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="'resta' needs --aligned"):
             defend(asked(home, tmp_path / "out", aligned=None))

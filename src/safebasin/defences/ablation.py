@@ -16,7 +16,8 @@ from safebasin.directions import Held, Toward
 from safebasin.engines.model_shape import width
 from safebasin.errors import CheckpointError, UsageError
 from safebasin.subject.hooks import hooked
-from safebasin.subject.rows import Rows, load_rows
+from safebasin.subject.row_sources import rows_of
+from safebasin.subject.rows import Rows
 from safebasin.subject.states import blocks_of
 from safebasin.subject.subject import Subject
 from safebasin.weights import Direction
@@ -70,7 +71,7 @@ class Ablation:
                 "Give the base, or leave out the scale.",
             )
         self.harmful, self.harmless = (
-            load_rows(one) if isinstance(one, str) else one for one in (harmful, harmless)
+            rows_of(one, 0) if isinstance(one, str) else one for one in (harmful, harmless)
         )
         self.block, self.tokens = block, tokens
         self.base, self.scale = None if base is None else named(base), scale

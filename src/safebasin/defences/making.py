@@ -14,7 +14,7 @@ import torch
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.merging import save_model
 from safebasin.checkpoint.new_folder import new_folder, put_in_place, require_free
-from safebasin.defences.base import Defence, WeightDefence
+from safebasin.defences.base import WeightDefence
 from safebasin.defences.kinds import DEFENCES
 from safebasin.defences.settings import DefendConfig
 from safebasin.directions import gram
@@ -47,18 +47,24 @@ class Defended:
         return {"folder": str(self.folder), **self.record}
 
 
-def defence_of(config: DefendConfig) -> Defence:
+def defence_of(config: DefendConfig) -> WeightDefence:
     """The defence that the settings name.
 
-    Raises UsageError for a name nobody has, for a setting that it does not take, and for one that
-    it lacks, such as a fine-tune's base.
+    Raises UsageError for a name nobody has, or one that changes no weights; for a setting that it
+    does not take, and for one that it lacks, such as a fine-tune's base.
     """
     if config.method not in DEFENCES:
         raise UsageError(
             f"There is no defence '{shorten(printable(config.method))}'.",
             f"Give one of {', '.join(DEFENCES)}.",
         )
-    make = cast(Callable[..., Defence], DEFENCES[config.method])
+    if not hasattr(DEFENCES[config.method], "direction"):
+        raise UsageError(
+            f"The defence '{config.method}' changes no weights by itself, so that no model is "
+            "made by it.",
+            "Those that take part in a fine-tune are given to `safebasin finetune`.",
+        )
+    make = cast(Callable[..., WeightDefence], DEFENCES[config.method])
     taken = inspect.signature(make).parameters
     given = config.given
     if idle := [_option(name) for name in given if name not in taken]:
@@ -86,11 +92,6 @@ def defend(config: DefendConfig, command: Sequence[str] = ()) -> Defended:
     model, and RunError where it holds something else or cannot be written.
     """
     defence = defence_of(config)
-    if not hasattr(defence, "direction"):
-        raise UsageError(
-            f"The defence '{config.method}' changes no weights, so that no model is made by it.",
-            "docs/defences.md says how it is used.",
-        )
     trusted = config.scan.trust_remote_code
     checkpoint = Checkpoint.parse(config.model, trust_remote_code=trusted)
     checkpoint.check()
@@ -112,7 +113,7 @@ def defend(config: DefendConfig, command: Sequence[str] = ()) -> Defended:
         system=config.scan.system,
     )
     subject = replace(subject, weights=subject.weights.select(exclude_norms=False))
-    direction = cast(WeightDefence, defence).direction(subject)
+    direction = defence.direction(subject)
     told = {
         "identity": identity,
         "found": defence.found() if hasattr(defence, "found") else None,
