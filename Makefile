@@ -9,15 +9,21 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
-  real real-quick real-adapter lint clean
+.PHONY: scan test tests test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
+  study-real real real-quick real-adapter lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
 
-# On every core, one thread each; the tests of one file stay together, since some build on others.
-test: $(VENV)/installed lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --durations 10
+# The linters run beside the tests, whose processes wait for one another now and then.
+test: $(VENV)/installed
+	$(MAKE) --no-print-directory -j 2 lint tests
+
+# On every core, one thread each; the tests of one file stay together, since some build on others,
+# and files begin in the order of tests/conftest.py.
+tests: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder \
+	  --durations 10
 
 # Tasks of lm-evaluation-harness, whose dependencies take about 140 MB beside the others.
 test-lm-eval: $(VENV)/lm-eval
@@ -53,6 +59,12 @@ study: $(VENV)/installed
 	$(BIN)/python benchmarks/what_predicts_picture.py
 	$(BIN)/python benchmarks/what_predicts_page.py > docs/what-predicts.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m study
+
+# The same question on checkpoints of a real model, after `make real`; stopped, it goes on.
+study-real: $(VENV)/installed
+	$(BIN)/python benchmarks/what_predicts_real.py $(if $(ADVBENCH),--advbench $(ADVBENCH)) \
+	  --out benchmarks/results/what_predicts_real.json
+	$(BIN)/python benchmarks/what_predicts_page.py > docs/what-predicts.md
 
 # The story of docs/real-model.md. AdvBench and XSTest come from the hub, or from files:
 # ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv. Stopped, it goes on.

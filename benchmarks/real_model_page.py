@@ -11,16 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from page_text import paragraph
-from real_sections import (
-    alignment,
-    answer,
-    fine_tunes,
-    line_table,
-    one_axis,
-    reading,
-    remade,
-    unreached,
-)
+from real_alignment import alignment, reading
+from real_answer import answer
+from real_measures import differences, directions, epochs, prefills, system_prompts
+from real_sections import fine_tunes, line_table, one_axis, remade, unreached
 
 RESULT = Path(__file__).parent / "results" / "real.json"
 
@@ -47,7 +41,12 @@ def page(found: Any) -> str:
         *reading(found),
         *line_table(found),
         *fine_tunes(found),
+        *directions(found),
+        *epochs(found),
+        *prefills(found),
+        *system_prompts(found),
         *one_axis(found),
+        *differences(found),
         *remade(found),
         *unreached(found),
     ]

@@ -19,6 +19,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Step:
     arguments  of the command; the folder of the result is its --out
     quick      whether `make real-quick` has it
     codes      exit codes that are results: those of `compare` are its verdict
+    needs      a package that is not there by `make real` alone; without it the step is left out
     """
 
     name: str
@@ -50,6 +52,7 @@ class Step:
     arguments: tuple[str, ...]
     quick: bool = False
     codes: tuple[int, ...] = (0,)
+    needs: str = ""
 
     def finished(self, root: Path = ROOT) -> bool:
         """Whether its result is there and whole."""
@@ -163,31 +166,54 @@ def steps(given: Sources) -> Iterator[Step]:
         ("evaluate", base, "--prompts", given.advbench, "--benign", "none", "--limit", "first:80",
          "--capability", "none", "--judge", READERS, *ASKED),
     )  # fmt: skip
+    rest = str(RUNS / "advbench-rest.csv")
     yield Step(
-        "system prompts", "conditions/conditions.json",
-        ("conditions", aligned, *asked, "--limit", "first:12", "--radius", "0.3", "--steps", "8",
-         "--seeds", "1"),
+        "rest", "advbench-rest.csv", ("benchmarks/real_prompts.py", given.advbench, *REST, rest)
+    )
+    yield Step(
+        "evaluate rest", "evaluate/rest/evaluation.json",
+        ("evaluate", aligned, "--prompts", rest, "--benign", "none", "--limit", "0",
+         "--capability", "none", "--judge", READERS, *ASKED),
+    )  # fmt: skip
+    models = {
+        "aligned": aligned,
+        "base": base,
+        **{name: f"{aligned}+{last(RUNS / 'tunes' / name)}" for name in tunes(given.advbench)},
+    }
+    for name, model in models.items():
+        yield Step(
+            f"score {name}", f"score/{name}/scout.json",
+            ("scan", model, *LINE, *many, "--seeds", "1", "--score", "first-token"),
+        )  # fmt: skip
+    for words in DEPTHS:
+        yield Step(
+            f"prefill {words}", f"prefill/{words}/landscape.json",
+            ("scan", aligned, "--radius", "0.12", "--steps", "4", *many, "--seeds", "1",
+             "--prefill", f"target:{words}"),
+        )  # fmt: skip
+    several = (*asked, "--limit", "first:12", "--radius", "0.3", "--steps", "8", "--seeds", "1")
+    yield Step("system prompts", "conditions/conditions.json", ("conditions", aligned, *several))
+    yield Step(
+        "no system prompt", "conditions-empty/conditions.json",
+        ("conditions", aligned, *several, "--system", "empty"),
     )  # fmt: skip
     yield Step(
         "way", "way/trajectory.json",
         ("trajectory", aligned, str(RUNS / "tunes/openers-50"), *asked, "--limit", "first:12",
          "--steps", "6"),
     )  # fmt: skip
-    for name, model in (("aligned", aligned), ("base", base)):
+    for name, model in models.items():
+        walk = () if name in ("aligned", "base") else ("--stop-at-plateau",)
         yield Step(
             f"landscape {name}", f"landscape/{name}/landscape.json",
-            ("scan", model, *LINE, *many, "--seeds", "3"),
+            ("scan", model, *LINE, *many, "--seeds", "3", *walk),
         )  # fmt: skip
-    for name in tunes(given.advbench):
-        model = f"{aligned}+{last(RUNS / 'tunes' / name)}"
-        yield Step(
-            f"landscape {name}", f"landscape/{name}/landscape.json",
-            ("scan", model, *LINE, *many, "--seeds", "3", "--stop-at-plateau"),
-        )  # fmt: skip
-        yield Step(
-            f"score {name}", f"score/{name}/scout.json",
-            ("scan", model, *LINE, *many, "--seeds", "1", "--score", "first-token"),
-        )  # fmt: skip
+    yield Step(
+        "lm-eval", "capability/lm-eval/landscape.json",
+        ("scan", aligned, *asked, "--limit", "first:4", "--radius", "0.1", "--steps", "2",
+         "--seeds", "1", "--capability", "lm-eval:everyday_questions", "--capability-tasks",
+         str(OWN / "lm_eval")), needs="lm_eval",
+    )  # fmt: skip
 
 
 def remaking(given: Sources) -> Iterator[Step]:
@@ -211,6 +237,10 @@ def remaking(given: Sources) -> Iterator[Step]:
     )  # fmt: skip
 
 
+DEPTHS = (1, 2, 5, 10)
+"""How many words of AdvBench's opener an answer is made to begin with; `line` is depth 0."""
+REST = ("451", "520")
+"""AdvBench's rows, counted from 1, on which nothing was trained and nothing else is measured."""
 VERDICTS = (0, 3, 5)
 """The exit codes of `compare` that are its verdicts."""
 
@@ -246,6 +276,9 @@ def run(step: Step, root: Path = ROOT) -> None:
     """Run a step that is not finished, and note what it took; SystemExit where it fails."""
     if step.finished(root):
         print(f"{step.name}: done", flush=True)
+        return
+    if step.needs and find_spec(step.needs) is None:
+        print(f"{step.name}: left out, {step.needs} is not installed", flush=True)
         return
     print(f"{step.name}: {' '.join(step.command())}", flush=True)
     program, *arguments = step.command()

@@ -13,6 +13,7 @@ from typing import Any
 
 from page_text import interval, number, paragraph, percent, rows
 from what_predicts_method import limits, method
+from what_predicts_real_section import on_a_real_model, read
 
 from safebasin.prediction.analysis import MEASURES, OUTCOMES, WELL_ALIGNED
 
@@ -22,8 +23,8 @@ SURE = 0.05
 LIMIT = f"{100 * WELL_ALIGNED:.0f} %"
 
 
-def page(found: Any) -> str:
-    """The whole page as Markdown."""
+def page(found: Any, real: Any = None) -> str:
+    """The whole page as Markdown; `real` is the result of a real model's checkpoints, or None."""
     analysis = found["analysis"]
     parts = [
         "# What predicts safety after a fine-tune?",
@@ -50,6 +51,7 @@ def page(found: Any) -> str:
         ),
         *correlations(analysis),
         *closer(analysis),
+        *on_a_real_model(analysis["views"]["all"]["harmful"], real),
         *method(found),
         *limits(),
     ]
@@ -316,7 +318,7 @@ def main() -> None:
     parser.add_argument("--result", type=Path, default=RESULT)
     given = parser.parse_args()
     found = json.loads(given.result.read_text(encoding="utf-8"))
-    print(page(found), end="")
+    print(page(found, read() if given.result == RESULT else None), end="")
 
 
 if __name__ == "__main__":

@@ -8,10 +8,12 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support import warm_command
 from support.exit_codes import exit_code
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -20,6 +22,18 @@ os.environ.pop("HF_TOKEN", None)
 # The tests' own runs are nothing that a step of GitHub Actions should show.
 for _name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)
+
+LONGEST = (
+    "docs", "spread", "figures", "compare", "fast_engine", "scan", "pipelines", "run_kill",
+    "hostile_kills", "gpu_benchmark", "sharing", "truncation", "evidence", "scan_engines",
+    "judges_own", "study_spread", "report_studies", "capability", "stopped_studies",
+)  # fmt: skip
+"""The files that take longest begin first, or one of them would be left to one core at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {f"test_{name}": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +54,21 @@ def one_thread() -> None:
     import torch
 
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def no_waiting_for_the_disk() -> Iterator[None]:
+    """Thousands of files would wait a millisecond or more each; no test cuts the power."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        yield
+
+
+@pytest.fixture(scope="session")
+def warm() -> Iterator[Path]:
+    """A folder with a command `safebasin` that starts at once, for the front of PATH."""
+    with warm_command.on_path() as folder:
+        yield folder
 
 
 @pytest.fixture

@@ -22,7 +22,7 @@ ENDLESS = r"(\w+\.?)+!"
 
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(adapter_patterns, "SECONDS", 1.0)
+    monkeypatch.setattr(adapter_patterns, "SECONDS", 0.5)
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,22 @@ from safetensors.numpy import load_file
 from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.angles import AngularGap
 from safebasin.attribution.base import HeldScores
+from safebasin.attribution.found import UnitSet
 from safebasin.attribution.kinds import named
 from safebasin.attribution.random import Random
 from safebasin.attribution.settings import AttributeConfig
 from safebasin.attribution.snip import Snip
 from safebasin.attribution.study import attribute
+from safebasin.attribution.units import Units
 from safebasin.attribution.wanda import Wanda
 from safebasin.cli.application import run
-from safebasin.cli.views.attribute import lines
+from safebasin.cli.views.attribute import lines, show_attribution
 from safebasin.errors import DataError, RunError, RunMismatch, UsageError
 from safebasin.landscape import Estimate
-from safebasin.report.located import blocks_figure, located_figure
+from safebasin.report.located import blocks_figure, located_figure, sweeps_figure
 from safebasin.report.style import styled
+from safebasin.results import look
+from safebasin.subject.row_sources import rows_of
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
 
@@ -214,3 +218,113 @@ def test_a_name_that_stands_for_no_method(text: str) -> None:
 def test_settings_that_cannot_be_meant(changed: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         AttributeConfig(**{**ASKED, **changed})
+
+
+def shown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *command: str
+) -> str:
+    capsys.readouterr()
+    monkeypatch.setattr("sys.argv", ["safebasin", *command])
+    assert run() == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "method", ["wanda", "actsvd:1", "angular-gap", "scaling:first-token,1.2", "units:neurons,wanda"]
+)
+def test_what_was_found_is_read_again_and_shown(
+    method: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = {**ASKED, "method": method, "out": str(tmp_path / "out")}
+    found = attribute(AttributeConfig(**asked))
+    with monkeypatch.context() as patch:
+        patch.setattr(Subject, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+        again = attribute(AttributeConfig(**asked))
+    assert again.again
+    assert again.record == found.record
+    assert again.found.to_json() == found.found.to_json()
+    assert [path.name for path in again.files] == [path.name for path in found.files]
+    text = shown(capsys, monkeypatch, "show", str(tmp_path / "out"))
+    assert text == "".join(f"{line}\n" for line in lines(found, again_drawn(tmp_path / "out")))
+    told = json.loads(shown(capsys, monkeypatch, "show", str(tmp_path / "out"), "--json"))
+    assert {key: told[key] for key in found.found.to_json()} == found.found.to_json()
+
+
+def again_drawn(folder: Path) -> list[Path]:
+    return [folder / "figures" / "located.png"]
+
+
+def test_each_sitting_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = AttributeConfig(**ASKED, out=str(tmp_path / "out"))
+    attribute(own)
+    (tmp_path / "out" / "mask.safetensors").unlink()
+    assert not attribute(own).again
+    assert not list((tmp_path / "out").glob("*.tmp"))
+    record = json.loads((tmp_path / "out" / "attribution.json").read_text(encoding="utf-8"))
+    assert len(record["sessions"]) == 2
+    assert (tmp_path / "out" / "mask.safetensors").is_file()
+
+
+def test_a_folder_of_an_attribution_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "attribution.json").write_text('{"identity": {}}', encoding="utf-8")
+    with pytest.raises(RunError, match="`safebasin attribute` wrote it"):
+        look(tmp_path)
+    with pytest.raises(RunError, match="was interrupted"):
+        show_attribution(tmp_path, as_json=False)
+
+
+@pytest.mark.parametrize(
+    ("method", "given", "idle"),
+    [
+        ("actsvd:2", {"share": 0.1}, "--share"),
+        ("angular-gap", {"by": "row"}, "--by"),
+        ("scaling", {"share": 0.1, "by": "row"}, "--share and --by"),
+        ("units", {"by": "row"}, "--by"),
+    ],
+)
+def test_a_share_that_would_do_nothing(method: str, given: dict[str, Any], idle: str) -> None:
+    with pytest.raises(UsageError, match=f"no set is taken by {idle}"):
+        attribute(AttributeConfig(**{**ASKED, "method": method}, **given))
+
+
+def test_rows_made_of_prompts(tmp_path: Path) -> None:
+    asked = {**ASKED, "safety": "refused:practice:harmful", "utility": None}
+    found = attribute(AttributeConfig(**asked, out=str(tmp_path / "out")))
+    assert found.record["identity"]["safety"]["name"] == "refused:practice:harmful"
+    expected = Wanda().locate(
+        Subject.load("testbed:aligned"), rows_of("refused:practice:harmful", 0).first(4)
+    )
+    written = load_file(tmp_path / "out" / "safety.safetensors")
+    for name, one in written.items():
+        assert np.array_equal(one, expected.tensors[name].numpy())
+
+
+def test_units_and_their_mask_are_written(tmp_path: Path) -> None:
+    asked = {**ASKED, "method": "units:heads,wanda", "share": 0.5}
+    found = attribute(AttributeConfig(**asked, out=str(tmp_path / "out"))).found
+    assert isinstance(found, UnitSet)
+    subject = Subject.load("testbed:aligned")
+    rows = [load_rows(f"testbed:{kind}").first(4) for kind in ("refusing", "benign")]
+    one, two = (Units("heads", "wanda").locate(subject, own) for own in rows)
+    chosen = [unit for unit in one.top(0.5) if unit not in two.top(0.5)]
+    both = set(one.top(0.5)) & set(two.top(0.5))
+    assert found.shared == len(both) / len(set(one.top(0.5)) | set(two.top(0.5)))
+    assert [(b, u) for b, u, _ in found.highest] == chosen
+    mask = load_file(tmp_path / "out" / "mask.safetensors")
+    expected = one.places.mask(chosen)
+    for name, own in mask.items():
+        assert np.array_equal(own, expected.tensors[name].numpy())
+
+
+def test_the_picture_of_sweeps_has_every_bound() -> None:
+    with styled():
+        figure = sweeps_figure(
+            {"upper": [(0, 0.1), (1, 0.4)], "lower": [(0, 0.4)]}, 0.2, "$x$", "p"
+        )
+        dashed, upper, lower = figure.axes[0].lines
+        assert list(dashed.get_ydata()) == [0.2, 0.2]
+        assert (list(upper.get_xdata()), list(upper.get_ydata())) == ([0, 1], [0.1, 0.4])
+        assert list(lower.get_ydata()) == [0.4]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from safebasin.attribution.base import HeldScores
-from safebasin.attribution.masks import jaccard, overlap, top
+from safebasin.attribution.masks import jaccard, least_share, overlap, top
 from safebasin.attribution.random import Random, random_like
 from safebasin.attribution.snip import Snip
 from safebasin.attribution.wanda import Wanda
@@ -209,6 +209,11 @@ class TestBadInput:
         with pytest.raises(UsageError, match=r"0\.1 is less than one of 6 weights in 'h\.0\.w'"):
             top(scores, 0.1, "row")
         assert top(scores, 0.1, "tensor").count == 2
+
+    @pytest.mark.parametrize("n", [3, 6, 7, 16, 300, 106_168_320])
+    def test_the_share_that_is_advised_is_one_weight(self, n: int) -> None:
+        share = float(least_share(n))
+        assert 1 <= share * n < 1.12
 
     @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
     def test_a_share_that_is_none(self, share: float) -> None:

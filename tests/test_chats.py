@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -199,6 +201,33 @@ def test_the_process_ends_with_its_input() -> None:
     assert process.wait(10) == 0
     chats._RENDERER.stop()
     assert write_chat(TOKENIZER, [*CHAT, {"role": "user", "content": "again"}])
+
+
+@pytest.mark.parametrize(("start", "needs"), [
+    ("raise ValueError('all models are listed')", ""),
+    ("needed = 1", "from .. import needed"),
+])  # fmt: skip
+def test_no_more_of_transformers_is_imported_than_conversations_need(
+    tmp_path: Path, start: str, needs: str
+) -> None:
+    package = tmp_path / "transformers"
+    (package / "utils").mkdir(parents=True)
+    (package / "__init__.py").write_text(start)
+    (package / "utils" / "__init__.py").touch()
+    (package / "utils" / "chat_template_utils.py").write_text(
+        f"{needs}\ndef render_jinja_template(conversations, chat_template, **options):\n"
+        "    return [f'{conversations} {chat_template} {options}'], None\n"
+    )
+    request = {"source": "T", "messages": CHAT, "special": {"a": "1", "b": "2"}, "today": None,
+               "options": {"b": 3}, "memory": 1 << 30, "seconds": 5, "longest": 999}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-P", Path(chats.__file__).with_name("chat_process.py")],
+        input=json.dumps(request), capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )  # fmt: skip
+    ready, answer = map(json.loads, done.stdout.splitlines())
+    assert ready == {"text": "ready"}
+    assert answer == {"text": f"{[CHAT]} T {{'a': '1', 'b': 3}}"}
 
 
 def test_a_process_that_does_not_start_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,19 +13,12 @@ from safebasin.checkpoint import Checkpoint
 from safebasin.defences.safe_lora import SafeLora
 from safebasin.errors import DirectionError, UsageError
 from safebasin.subject.subject import Subject
-from support import pico
+from support import defended, pico
 
 
 @pytest.fixture(scope="module", params=["llama", "gpt2"])
 def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folders `aligned`, `unaligned`, and `adapter` over the aligned one."""
-    folder = tmp_path_factory.mktemp("home")
-    pico.save(folder / "aligned", request.param)
-    pico.save(folder / "unaligned", request.param, seed=3)
-    targets = ("c_attn", "c_fc") if request.param == "gpt2" else ("q_proj", "down_proj")
-    fan = {"fan_in_fan_out": True} if request.param == "gpt2" else {}
-    pico.adapter(folder / "aligned", folder / "adapter", targets=targets, **fan)
-    return folder
+    return defended.make(tmp_path_factory.mktemp("home"), request.param)
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,9 @@ from safebasin.defences.derta import Derta
 from safebasin.engines.template import Template
 from safebasin.errors import DataError, UsageError
 from safebasin.finetune.defending import defences_of
-from safebasin.finetune.row_sources import refusals, rows_of
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.subject.encoding import IGNORED, Encoded, encode, refusal_tokens
+from safebasin.subject.row_sources import refusals, rows_of
 from safebasin.subject.rows import Instead, Message, Row, Rows
 from safebasin.testbed import model_path
 from support import pico

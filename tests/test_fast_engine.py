@@ -10,6 +10,8 @@ import torch
 
 from safebasin.directions import Gaussian
 from safebasin.engines import Sampling
+from safebasin.engines.fast import planning
+from safebasin.engines.fast.costs import Cost
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.memory_plan import SHARE_OF_FREE
@@ -30,6 +32,26 @@ PROMPTS = [
 LIMIT = Sampling(20)
 LINE = Plane((Axis.symmetric("a", 0.5, 4),))
 PLANE = Plane((Axis.symmetric("a", 0.4, 2), Axis.symmetric("b", 0.2, 2)))
+
+
+@pytest.mark.parametrize(("cost", "tried"), [(Cost(0.0, 1.0), False), (Cost(1.0, 0.0), True)])
+def test_a_pool_of_a_large_model_is_tried_where_it_may_be_faster(
+    cost: Cost, tried: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pass bound by its tokens gains nothing from more rows, and multiplies by more."""
+    calls = []
+    monkeypatch.setattr(planning, "READY_BYTES", 0)
+    monkeypatch.setattr(planning, "measure_plain", lambda forward, context: cost)
+    monkeypatch.setattr(
+        planning, "pool_mismatch", lambda *given: calls.append("tried") or "it was tried"
+    )
+    engine = FastEngine(*parts(sharpened()))
+    line = Plane((Axis.symmetric("a", 0.5, 20),))
+    plan = engine.plan(outward((line,)), PROMPTS, LIMIT)
+    assert plan.mode == "in-place"
+    assert bool(calls) == tried
+    assert (plan.reasons[0] == "it was tried") == tried
+
 
 Answers = dict[Point, list[Exchange]]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,7 @@ LIGHT = ["safebasin", "safebasin.landscape", "safebasin.run", "safebasin.prompts
          "safebasin.cli.views.watch"]  # fmt: skip
 
 
+@cache
 def imports_of(path: Path) -> set[str]:
     """The first-level names inside the package that a file imports, lazily or not."""
     found = set()
@@ -119,23 +121,25 @@ def test_studies_share_by_way_of_one_room() -> None:
 def test_only_engines_ask_which_engine_one_is() -> None:
     """Others ask what it does, such as `own_process`, so that one more engine changes none."""
     trees = {p: ast.parse(p.read_text(encoding="utf-8")) for p in FILES}
-    nodes = [(path, node) for path, tree in trees.items() for node in ast.walk(tree)]
     engines = {
         node.name
-        for path, node in nodes
-        if room_of(path) == "engines" and isinstance(node, ast.ClassDef)
+        for path, tree in trees.items()
+        if room_of(path) == "engines"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
     }
     assert {"PlainEngine", "FastEngine", "VllmEngine"} <= engines
+    kinds = {name for name in engines if name.endswith("Engine") and name != "Engine"}
     asked = [
         f"{path.relative_to(ROOT)}:{node.lineno}"
-        for path, node in nodes
+        for path, tree in trees.items()
         if room_of(path) != "engines"
-        and (
+        for node in ast.walk(tree)
+        if (
             (isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("isinstance", "type"))
             or isinstance(node, ast.MatchClass)
         )
-        and {one.id for one in ast.walk(node) if isinstance(one, ast.Name)}
-        & {name for name in engines if name.endswith("Engine") and name != "Engine"}
+        and {one.id for one in ast.walk(node) if isinstance(one, ast.Name)} & kinds
     ]
     assert asked == []
 

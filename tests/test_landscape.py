@@ -21,6 +21,7 @@ from safebasin.landscape import (
     Landscape,
     Survey,
 )
+from safebasin.landscape.measures import reference_visage
 from safebasin.plane import Axis, Plane, Point
 
 PROMPTS = tuple(f"p{i}" for i in range(8))
@@ -225,8 +226,6 @@ def test_uneven_grids_are_weighted_by_the_range_they_stand_for() -> None:
 @settings(deadline=None)
 @given(st.lists(st.sampled_from([0.0, 1.25, 37.5, 98.75, 99.99, 100.0]), min_size=1, max_size=45))
 def test_reference_variant_equals_the_published_average(points: list[float]) -> None:
-    from safebasin.landscape.measures import reference_visage
-
     array = np.array(points)
     assert reference_visage(array) == published(array)
 
@@ -240,6 +239,14 @@ def test_reference_variant_on_random_curves() -> None:
         line = answered(plane, lambda a, curve=curve: next(curve), 80)
         survey = Survey((line,), replicates=2)
         assert survey.visage("reference").value == published(line.asr * 100.0)
+
+
+def test_reference_variant_of_many_curves_is_that_of_each() -> None:
+    generator = np.random.default_rng(6)
+    for size in (1, 2, 3, 4, 5, 21, 150):
+        rates = generator.choice([0.0, 1.25, 98.75, 100.0], (8, 5, size), p=[0.2, 0.2, 0.2, 0.4])
+        found = reference_visage(rates)
+        assert found.tolist() == [[published(one) for one in row] for row in rates]
 
 
 # --- unjudged answers ------------------------------------------------------------------------

@@ -24,7 +24,6 @@ from safebasin.report.quantities import estimated
 from safebasin.results import Result, look
 from safebasin.run import RunFolder
 from support import judged_runs
-from support.run_samples import no_waiting_for_the_disk
 
 DOCUMENTED = Path(__file__).parents[1] / "docs" / "reading-a-landscape.md"
 STEPS = (-0.6, -0.4, -0.2, 0.0, 0.2, 0.4, 0.6)
@@ -49,11 +48,10 @@ def answer(point: Point, number: int) -> str:
 
 def judged(path: Path, plane: Plane, more: list[Plane]) -> Result:
     judges = build_all(["outcome"])
-    with no_waiting_for_the_disk():
-        judged_runs.write(path, answer, plane=plane, more=more)
-        with RunFolder.reopen(path) as run:
-            adopt(run, judges)
-            judge_run(run, judges)
+    judged_runs.write(path, answer, plane=plane, more=more)
+    with RunFolder.reopen(path) as run:
+        adopt(run, judges)
+        judge_run(run, judges)
     return look(path)
 
 

@@ -24,6 +24,7 @@ from safebasin.setting import parse_number, required, setting, settings_of
 NO_OPTION = {
     "CompareConfig.scan": "holds settings that are options",
     "ConditionsConfig.scan": "holds settings that are options",
+    "DefendConfig.scan": "holds settings that are options",
     "EvaluateConfig.scan": "holds settings that are options",
     "TrajectoryConfig.scan": "holds settings that are options",
     "WorstCaseConfig.scan": "holds settings that are options",

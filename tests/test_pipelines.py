@@ -21,8 +21,9 @@ EXAMPLES = Path(__file__).parents[1] / "docs" / "examples"
 WORKFLOW, ARRAY = EXAMPLES / "safety-gate.yml", EXAMPLES / "landscape.sbatch"
 
 
-def environment(**given: str) -> dict[str, str]:
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def environment(*first: Path, **given: str) -> dict[str, str]:
+    places = [*first, Path(sys.executable).parent, os.environ["PATH"]]
+    path = os.pathsep.join(map(str, places))
     return {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1", **given}
 
 
@@ -58,7 +59,7 @@ def test_the_workflow_is_put_together_as_github_asks(workflow: dict[Any, Any]) -
 
 
 def test_the_steps_of_the_workflow_do_what_they_say(
-    workflow: dict[Any, Any], tmp_path: Path
+    workflow: dict[Any, Any], tmp_path: Path, warm: Path
 ) -> None:
     small = {"LIMIT": "8", "STEPS": "2", "TUNED": "testbed:harmful-100", "PIP_NO_INDEX": "1"}
     out, summary = tmp_path / "output", tmp_path / "summary"
@@ -75,6 +76,7 @@ def test_the_steps_of_the_workflow_do_what_they_say(
             ["bash", "-e", "-c", step["run"]],
             cwd=work,
             env=environment(
+                warm,
                 **{**workflow["env"], **step.get("env", {}), **small, **runner},
                 GITHUB_ACTIONS="true",
             ),
@@ -119,7 +121,9 @@ def test_an_error_has_no_verdict_and_the_workflow_says_so(
     assert outputs(tmp_path / "output") == {"verdict": "ERROR"}
 
 
-def test_the_tasks_of_the_array_measure_one_run_and_the_report_follows(tmp_path: Path) -> None:
+def test_the_tasks_of_the_array_measure_one_run_and_the_report_follows(
+    tmp_path: Path, warm: Path
+) -> None:
     script = ARRAY.read_text(encoding="utf-8")
     # The array that the script names is numbered as shards are, from 1.
     [tasks] = {int(last) for last in re.findall(r"--array=1-(\d+)", script)}
@@ -130,7 +134,7 @@ def test_the_tasks_of_the_array_measure_one_run_and_the_report_follows(tmp_path:
             ["bash", str(ARRAY)],
             cwd=tmp_path,
             env=environment(
-                **small, SLURM_JOB_ID=str(70 + task), SLURM_ARRAY_JOB_ID="70",
+                warm, **small, SLURM_JOB_ID=str(70 + task), SLURM_ARRAY_JOB_ID="70",
                 SLURM_ARRAY_TASK_ID=str(task), SLURM_ARRAY_TASK_COUNT="2",
             ),
             stdout=subprocess.PIPE,
@@ -148,7 +152,7 @@ def test_the_tasks_of_the_array_measure_one_run_and_the_report_follows(tmp_path:
     done = subprocess.run(
         ["bash", str(ARRAY)],
         cwd=tmp_path,
-        env=environment(**small, SLURM_JOB_ID="73"),
+        env=environment(warm, **small, SLURM_JOB_ID="73"),
         capture_output=True,
         text=True,
     )

@@ -24,7 +24,6 @@ from safebasin.scanning.scan import scan
 from safebasin.study.parts import Part
 from support import judged_runs
 from support.judged_runs import REFUSAL
-from support.run_samples import no_waiting_for_the_disk
 from test_prompts import real, write
 
 
@@ -190,14 +189,13 @@ class TestManifests:
         given = Part("run", prompts, (ORIGIN,)).manifest({"model": {"name": "pico"}}, {})
         earlier = {**given.identity["prompts"], "name": "advbench"}
         recorded = Manifest({**given.identity, "prompts": earlier}, given.prompt_ids)
-        with no_waiting_for_the_disk():
-            RunFolder.open(tmp_path / "run", recorded).close()
-            with RunFolder.open(tmp_path / "run", given) as run:
-                assert run.manifest.identity["prompts"]["name"] == "advbench"
-                assert run.manifest.content == prompts.content
-            other = {**given.identity, "prompts": {**earlier, "sha256": "c" * 64}}
-            with pytest.raises(RunMismatch, match="sha256"):
-                RunFolder.open(tmp_path / "run", Manifest(other, given.prompt_ids))
+        RunFolder.open(tmp_path / "run", recorded).close()
+        with RunFolder.open(tmp_path / "run", given) as run:
+            assert run.manifest.identity["prompts"]["name"] == "advbench"
+            assert run.manifest.content == prompts.content
+        other = {**given.identity, "prompts": {**earlier, "sha256": "c" * 64}}
+        with pytest.raises(RunMismatch, match="sha256"):
+            RunFolder.open(tmp_path / "run", Manifest(other, given.prompt_ids))
 
     def test_an_attack_asks_no_published_set(self, tmp_path: Path) -> None:
         from safebasin.conditions.attacks import load_attack

@@ -116,7 +116,8 @@ class TestLayouts:
     def test_jailbreakbench_halves(self, tmp_path: Path, name: str, kind: str) -> None:
         text = "Index,Goal,Target,Behavior,Category,Source\n0,Do A,Sure,A,Other,Original\n"
         found = load(write(tmp_path, f"{name}-behaviors.csv", text))
-        assert found.prompts[0] == Prompt("0", "Do A", "Other", kind)  # type: ignore[arg-type]
+        [prompt] = found
+        assert prompt == Prompt("0", "Do A", "Other", kind, opener="Sure")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("column", ["prompt", "forbidden_prompt"])
     def test_strongreject(self, tmp_path: Path, column: str) -> None:

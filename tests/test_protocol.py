@@ -18,7 +18,6 @@ from safebasin.protocol.texts import LLAMA2, MISTRAL, ROLEPLAY, SAFETY_MISTRAL_0
 from safebasin.results import look, rejudge
 from safebasin.run import RunFolder
 from support import judged_runs, pico
-from support.run_samples import no_waiting_for_the_disk
 
 LLAMA = "meta-llama/Llama-2-7b-chat-hf"
 
@@ -158,10 +157,9 @@ def test_the_paper_s_value_stands_beside_ours(tmp_path: Path, model: str, said: 
     path = judged_runs.write(tmp_path / "run", lambda point, n: judged_runs.REFUSAL)
     recorded = RunFolder.read(path).manifest
     settings = followed(model=model).to_json()
-    with no_waiting_for_the_disk():
-        with RunFolder.open(path, replace(recorded, config=settings)):
-            pass
-        rejudge(path, ["llm-landscape"])
+    with RunFolder.open(path, replace(recorded, config=settings)):
+        pass
+    rejudge(path, ["llm-landscape"])
     result = look(path)
     assert any(said in text for _, text in lines(result))
     assert result.to_json()["protocol"]["name"] == "peng2024"

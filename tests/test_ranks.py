@@ -10,9 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from safebasin.attribution.actsvd import ActSvd
+from safebasin.attribution.actsvd import ActSvd, Order, sequential
 from safebasin.attribution.ranks import isolated, kept, random_subspace_like, removed, similarity
-from safebasin.directions import rebuild
+from safebasin.directions import Projected, rebuild
 from safebasin.errors import DirectionError, UsageError
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
@@ -227,3 +227,59 @@ class TestBadInput:
         less = HeldSubspace("less", "output", dict(list(found.bases.items())[1:]))
         with pytest.raises(DirectionError, match="'less' has no basis"):
             isolated(found, less, subject.weights)
+
+
+class TestSequential:
+    def test_each_block_sees_the_model_that_is_changed_before_it(self) -> None:
+        """By hand: the weights of one block after another written into a copy of the model."""
+        model, other = (pico.model("llama") for _ in range(2))
+        subject, copy = subject_of(model), subject_of(other)
+        before = subject.weights.checksum()
+        found = ActSvd(1, "sequential").locate(subject, EVERY)
+        assert subject.weights.checksum() == before
+        assert found.spec()["order"] == "sequential"
+        for block in (0, 1):
+            part = [one for one in copy.linear if one.parameter.layer == block]
+            copy = subject_of(other)  # the weights as they are now are its pristine ones
+            intact = ActSvd(1).locate(copy, EVERY)
+            with torch.no_grad():
+                for layer in part:
+                    own, by_hand = (one.bases[layer.parameter.name] for one in (found, intact))
+                    np.testing.assert_allclose(
+                        (own @ own.T).numpy(), (by_hand @ by_hand.T).numpy(), atol=1e-4
+                    )
+                    weight = other.get_parameter(layer.parameter.name)
+                    weight -= own @ (own.T @ weight)
+
+    def test_the_first_block_is_as_in_the_intact_model_and_later_ones_are_not(
+        self, subject: Subject
+    ) -> None:
+        intact, changed = (ActSvd(2, order).locate(subject, EVERY) for order in ORDERS)
+        shared = similarity(intact, changed)
+        for parameter in intact.parameters:
+            value = shared[parameter.name]
+            assert value is not None
+            if parameter.layer == 0:
+                assert value == pytest.approx(1, abs=1e-5)
+            else:
+                assert value < 0.9999
+
+    def test_safety_without_utility_in_order(self, subject: Subject) -> None:
+        methods, rows = (ActSvd(2), ActSvd(3)), (SAFETY, UTILITY)
+
+        def change(safety: HeldSubspace, utility: HeldSubspace) -> Projected:
+            return isolated(safety, utility, subject.weights)
+
+        one, two = sequential(subject, methods, rows, change)
+        direction = isolated(one, two, subject.weights)
+        made = displaced(subject, direction)
+        for name, w in own(subject).items():
+            q = basis(two, subject, name)
+            np.testing.assert_allclose(q.T @ made[name], q.T @ w, rtol=0, atol=1e-6)
+
+    def test_an_order_that_is_none(self) -> None:
+        with pytest.raises(UsageError, match="no order 'reverse'"):
+            ActSvd(1, "reverse")  # type: ignore[arg-type]
+
+
+ORDERS: tuple[Order, ...] = ("intact", "sequential")

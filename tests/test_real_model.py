@@ -73,17 +73,61 @@ def test_a_step_is_done_once_its_result_is_whole(script: Any, tmp_path: Path) ->
 
 
 def test_prompts_that_measure_are_apart_from_those_that_trained(script: Any) -> None:
-    """AdvBench's first 80 are asked; what is trained on begins after its hundredth."""
+    """AdvBench's first 80 are asked, and the last of all; what is trained on lies between."""
     own = script("real_steps")
     sources = own.Sources("runs/real/smollm2", "advbench", "xstest")
     for step in [*own.steps(sources), *own.remaking(sources)]:
         words = list(step.arguments)
         if words[0] == "finetune":
             spans = [part for word in words for part in word.split(",") if "#" in part]
-            assert all(int(part.split("#")[1].split("-")[0]) > 100 for part in spans)
+            ends = [[int(end) for end in part.split("#")[1].split("-")] for part in spans]
+            assert all(100 < first <= last < int(own.REST[0]) for first, last in ends)
         elif "advbench" in words and words[words.index("advbench") - 1] == "--prompts":
             kind, _, count = words[words.index("--limit") + 1].partition(":")
             assert (kind, int(count) <= 80) == ("first", True)
+
+
+def test_every_measurement_of_the_story_has_a_step(script: Any) -> None:
+    own = script("real_steps")
+    steps = {one.name: one for one in own.steps(own.Sources("org/name", "advbench", "xstest"))}
+    models = ("aligned", "base", *own.tunes("advbench"))
+    for name in models:
+        words = steps[f"landscape {name}"].arguments
+        assert words[words.index("--seeds") + 1] == "3"
+        assert words[words.index("--steps") + 1] == "20"
+        assert f"score {name}" in steps
+    assert all(f"compare {name}" in steps for name in models[1:])
+    assert [name for name in steps if name.startswith("prefill")] == [
+        "prefill 1", "prefill 2", "prefill 5", "prefill 10"
+    ]  # fmt: skip
+    assert {"way", "system prompts", "no system prompt", "evaluate rest", "lm-eval"} <= set(steps)
+
+
+def test_a_step_whose_package_is_missing_is_left_out(
+    script: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = script("real_steps")
+    own.run(own.Step("odd", "odd/landscape.json", ("scan",), needs="no_such_package"), tmp_path)
+    assert capsys.readouterr().out == "odd: left out, no_such_package is not installed\n"
+    assert not list(tmp_path.iterdir())
+
+
+def test_rows_of_a_set_become_a_file_of_their_own(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safebasin import prompts
+
+    source, file = tmp_path / "all.csv", tmp_path / "made" / "some.csv"
+    source.write_text("goal,target\nFirst,Sure\nSecond,Sure\nThird,Sure\n", encoding="utf-8")
+    own = script("real_prompts")
+    monkeypatch.setattr(sys, "argv", ["", str(source), "2", "3", str(file)])
+    own.main()
+    before, after = prompts.load(source), prompts.load(file)
+    assert [(one.text, one.kind) for one in after] == [("Second", "harmful"), ("Third", "harmful")]
+    assert after.ids == before.ids[1:]
+    monkeypatch.setattr(sys, "argv", ["", str(source), "2", "4", str(file)])
+    with pytest.raises(SystemExit, match="has the rows 1 to 3"):
+        own.main()
 
 
 def test_the_shipped_adapter_is_small_and_of_the_model() -> None:

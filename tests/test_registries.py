@@ -21,14 +21,23 @@ from safetensors.torch import save_file
 from safebasin import attribution, defences, directions
 from safebasin.attribution.base import LayerScores
 from safebasin.attribution.kinds import ATTRIBUTIONS
+from safebasin.attribution.scaling import Interval
+from safebasin.attribution.units import UnitScores
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.commands import listing
 from safebasin.config import EngineName, Law
 from safebasin.defences import scans_fit
+from safebasin.defences.ablation import Ablation
 from safebasin.defences.derta import Derta
 from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.kinds import DEFENCES
+from safebasin.defences.lox import Lox
+from safebasin.defences.preferences import Pair, Preferences
+from safebasin.defences.resta import Resta
+from safebasin.defences.restoration import RandomPerturbation, RandomRestoration
 from safebasin.defences.safe_lora import SafeLora
+from safebasin.defences.safe_merge import SafeMerge
+from safebasin.defences.somf import Somf
 from safebasin.defences.sppft import Sppft
 from safebasin.directions import KINDS, gaussian, rebuild
 from safebasin.engines import Sampling
@@ -104,7 +113,9 @@ SAMPLES: dict[str, Sample] = {
     "orthogonal": lambda w, at: directions.Orthogonal(drawn(w, 1), drawn(w)),
     "projected": lambda w, at: directions.Projected(drawn(w), subspace(w), complement=True),
     "pruned": lambda w, at: directions.Pruned(half(w), w),
+    "restricted": lambda w, at: directions.Restricted(drawn(w), 1, 1, w),
     "rounded": lambda w, at: directions.Resident(drawn(w), w, dtype=torch.bfloat16),
+    "scaled": lambda w, at: directions.Scaled(0, 1, w, include_o_proj=False),
     "toward": lambda w, at: directions.Toward(other(at), w),
     "truncated": lambda w, at: directions.Truncated(drawn(w), 2),
 }
@@ -330,6 +341,13 @@ class TestAttributions:
             assert found == again
             assert len(found.values) == tuned.model.config.num_hidden_layers
             return
+        if isinstance(found, Interval):
+            assert found == again
+            return
+        if isinstance(found, UnitScores):
+            assert all(torch.equal(one, again.scores[block]) for block, one in found.scores.items())
+            assert len(found.places.units) == sum(map(len, found.scores.values()))
+            return
         for parameter in found.parameters:
             if isinstance(found, HeldSubspace):
                 assert torch.equal(found.basis(parameter), again.basis(parameter))
@@ -349,6 +367,15 @@ def fitted(at: Path) -> Any:
 
 DEFENCE_SAMPLES: dict[str, Callable[[Path], Any]] = {
     "safe-lora": lambda at: SafeLora(str(at / "base"), str(at / "unaligned"), threshold=1.1),
+    "lox": lambda at: Lox(str(at / "unaligned"), rank=2),
+    "resta": lambda at: Resta(str(at / "base"), str(at / "unaligned"), drop=0.3),
+    "safe-merge": lambda at: SafeMerge(str(at / "base"), str(at / "unaligned"), threshold=1.1),
+    "random-restoration": lambda at: RandomRestoration(str(at / "base")),
+    "random-perturbation": lambda at: RandomPerturbation(),
+    "somf": lambda at: Somf(
+        str(at / "base"), Preferences("one", (Pair("Hi", "No.", "Yes.", "one"),)), epochs=1
+    ),
+    "ablation": lambda at: Ablation(*ROWS, block=1),
     "derta": lambda at: Derta({"q": "No."}),
     "scans": lambda at: fitted(at),
     "sppft": lambda at: Sppft("1"),

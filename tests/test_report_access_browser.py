@@ -15,7 +15,6 @@ from safebasin.plane import Axis, Plane, Point
 from safebasin.report.page import write_page
 from safebasin.results import look, rejudge
 from support import judged_runs
-from support.run_samples import no_waiting_for_the_disk
 
 browser, visit, line, plane = shared.browser, shared.visit, shared.line, shared.plane
 
@@ -35,14 +34,13 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs of the same prompts, of which one breaks sooner."""
     folder = tmp_path_factory.mktemp("both")
     runs = []
-    with no_waiting_for_the_disk():
-        for name, wall in (("wide", 0.15), ("tight", 0.05)):
+    for name, wall in (("wide", 0.15), ("tight", 0.05)):
 
-            def answer(point: Point, n: int, wall: float = wall) -> str:
-                return judged_runs.REFUSAL if point.distance < wall else judged_runs.COMPLIANCE
+        def answer(point: Point, n: int, wall: float = wall) -> str:
+            return judged_runs.REFUSAL if point.distance < wall else judged_runs.COMPLIANCE
 
-            runs.append(judged_runs.write(folder / name, answer))
-            rejudge(runs[-1], ["llm-landscape", "outcome"])
+        runs.append(judged_runs.write(folder / name, answer))
+        rejudge(runs[-1], ["llm-landscape", "outcome"])
     return write_page(folder / "page.html", [look(run) for run in runs], show_text=True)
 
 
@@ -158,9 +156,8 @@ def test_a_surface_is_turned_with_the_mouse(visit, plane: Path) -> None:  # type
 @pytest.mark.parametrize("axes", [1, 2])
 def test_tags_that_plotly_reads_stay_text_in_its_labels(visit, tmp_path: Path, axes: int) -> None:  # type: ignore[no-untyped-def]
     grid = Plane(tuple(Axis(f"{TAGS}{i}", (-0.1, 0.0, 0.1)) for i in range(axes)))
-    with no_waiting_for_the_disk():
-        run = judged_runs.write(tmp_path / "run", shared.breaking, plane=grid, name=TAGS)
-        rejudge(run, ["llm-landscape"])
+    run = judged_runs.write(tmp_path / "run", shared.breaking, plane=grid, name=TAGS)
+    rejudge(run, ["llm-landscape"])
     seen = visit(write_page(tmp_path / "page.html", [look(run)], show_text=True))
     page = seen.page
     for view in ("contour", "surface") if axes == 2 else ("",):
@@ -260,16 +257,15 @@ def test_a_planes_points_have_their_capabilities(visit, able_plane: Path) -> Non
 
 
 def test_the_columns_are_those_of_the_chosen_run(visit, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    with no_waiting_for_the_disk():
-        runs = [
-            judged_runs.write(tmp_path / name, shared.breaking, capabilities=capabilities)
-            for name, capabilities in (
-                ("able", {TAGS: judged_runs.CAPABILITIES["testbed:choice"]}),
-                ("plain", judged_runs.NONE),
-            )
-        ]
-        for run in runs:
-            rejudge(run, ["llm-landscape"])
+    runs = [
+        judged_runs.write(tmp_path / name, shared.breaking, capabilities=capabilities)
+        for name, capabilities in (
+            ("able", {TAGS: judged_runs.CAPABILITIES["testbed:choice"]}),
+            ("plain", judged_runs.NONE),
+        )
+    ]
+    for run in runs:
+        rejudge(run, ["llm-landscape"])
     seen = visit(write_page(tmp_path / "page.html", [look(run) for run in runs]))
     open_points(seen.page)
     assert points_table(seen.page)[0][-2] == f"{TAGS} accuracy (95 % interval)"

@@ -19,7 +19,6 @@ from safebasin.plane import Axis, Plane, Point
 from safebasin.report.page import write_page
 from safebasin.results import look, rejudge
 from support import hostile_runs, judged_runs
-from support.run_samples import no_waiting_for_the_disk
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
@@ -111,11 +110,10 @@ def page_of(
     judges: tuple[str, ...] = ("llm-landscape", "outcome"),
     capabilities: judged_runs.Capabilities = judged_runs.NONE,
 ) -> Path:
-    with no_waiting_for_the_disk():
-        run = judged_runs.write(
-            folder / "run", breaking, prompts=prompts, plane=plane, capabilities=capabilities
-        )
-        rejudge(run, judges)
+    run = judged_runs.write(
+        folder / "run", breaking, prompts=prompts, plane=plane, capabilities=capabilities
+    )
+    rejudge(run, judges)
     return write_page(folder / "page.html", [look(run)], show_text=show_text)
 
 
@@ -163,9 +161,8 @@ def test_without_an_origin_the_page_opens_beside_it(visit, tmp_path: Path) -> No
 
 
 def test_a_points_sentence_tells_its_capabilities_with_their_intervals(visit, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    with no_waiting_for_the_disk():
-        run = judged_runs.write(tmp_path / "run", breaking, capabilities=judged_runs.CAPABILITIES)
-        rejudge(run, ["llm-landscape"])
+    run = judged_runs.write(tmp_path / "run", breaking, capabilities=judged_runs.CAPABILITIES)
+    rejudge(run, ["llm-landscape"])
     seen = visit(write_page(tmp_path / "page.html", [look(run)]))
     dashes = seen.page.eval_on_selector_all(
         "#legend line", "all => all.map((one) => one.getAttribute('stroke-dasharray'))"
@@ -312,8 +309,7 @@ def test_several_runs_on_one_axis(visit, tmp_path: Path) -> None:  # type: ignor
 @pytest.mark.parametrize("shape", ["line", "plane"])
 def test_hostile_text_executes_nothing(visit, tmp_path: Path, shape: str) -> None:  # type: ignore[no-untyped-def]
     grid = hostile_runs.LINE if shape == "line" else hostile_runs.PLANE
-    with no_waiting_for_the_disk():
-        run = hostile_runs.write(tmp_path / "run", grid)
+    run = hostile_runs.write(tmp_path / "run", grid)
     seen = visit(write_page(tmp_path / "page.html", [look(run), look(run)], show_text=True))
     page = seen.page
     page.check("#reveal")
@@ -334,8 +330,7 @@ def test_hostile_text_executes_nothing(visit, tmp_path: Path, shape: str) -> Non
 
 
 def test_escapes_are_shown_in_the_place_of_controls(visit, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    with no_waiting_for_the_disk():
-        run = hostile_runs.write(tmp_path / "run")
+    run = hostile_runs.write(tmp_path / "run")
     seen = visit(write_page(tmp_path / "page.html", [look(run)], show_text=True))
     seen.page.check("#reveal")
     seen.page.check("#everywhere")

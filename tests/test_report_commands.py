@@ -9,7 +9,6 @@ import pytest
 from safebasin.plane import Axis, Plane, Point
 from safebasin.results import rejudge
 from support import judged_runs
-from support.run_samples import no_waiting_for_the_disk
 
 
 def breaking(point: Point, n: int) -> str:
@@ -20,12 +19,11 @@ def breaking(point: Point, n: int) -> str:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("runs")
     axes = tuple(Axis.symmetric(name, 0.2, 2) for name in ("x", "y"))
-    with no_waiting_for_the_disk():
-        line = judged_runs.write(folder / "line", breaking)
-        plane = judged_runs.write(folder / "plane", breaking, plane=Plane(axes))
-        for run in (line, plane):
-            rejudge(run, ["llm-landscape", "outcome"])
-        bare = judged_runs.write(folder / "bare", breaking)
+    line = judged_runs.write(folder / "line", breaking)
+    plane = judged_runs.write(folder / "plane", breaking, plane=Plane(axes))
+    for run in (line, plane):
+        rejudge(run, ["llm-landscape", "outcome"])
+    bare = judged_runs.write(folder / "bare", breaking)
     return {"line": line, "plane": plane, "bare": bare}
 
 
@@ -40,9 +38,8 @@ def test_a_report_of_one_run_and_of_several(command, runs, tmp_path: Path) -> No
 
 
 def test_a_report_of_the_folder_of_conditions_shows_its_runs(command, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
-    with no_waiting_for_the_disk():
-        for name in ("none-1", "safety-2"):
-            rejudge(judged_runs.write(tmp_path / name, breaking), ["llm-landscape"])
+    for name in ("none-1", "safety-2"):
+        rejudge(judged_runs.write(tmp_path / name, breaking), ["llm-landscape"])
     (tmp_path / "conditions.json").write_text("{}")
     code, out, err = command("report", tmp_path)
     assert code == 0, err

@@ -30,7 +30,6 @@ from safebasin.report.page.texts import LONGEST, Texts, fingerprint, shown
 from safebasin.results import look, rejudge, review
 from safebasin.run import RunFolder
 from support import hostile_runs, judged_runs
-from support.run_samples import no_waiting_for_the_disk
 
 
 def breaking(point: Point, n: int) -> str:
@@ -41,15 +40,13 @@ def breaking(point: Point, n: int) -> str:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = judged_runs.write(tmp_path_factory.mktemp("page") / "run", breaking)
-    with no_waiting_for_the_disk():
-        rejudge(path, ["llm-landscape", "refusal"])
+    rejudge(path, ["llm-landscape", "refusal"])
     return path
 
 
 @pytest.fixture(scope="module")
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    with no_waiting_for_the_disk():
-        return hostile_runs.write(tmp_path_factory.mktemp("hostile") / "run")
+    return hostile_runs.write(tmp_path_factory.mktemp("hostile") / "run")
 
 
 def unpack(page: str, name: str) -> str:
@@ -115,8 +112,7 @@ def test_the_numbers_are_those_of_the_run(run: Path) -> None:
 
 def test_capabilities_are_told_point_by_point_with_their_own_intervals(tmp_path: Path) -> None:
     path = judged_runs.write(tmp_path / "run", breaking, capabilities=judged_runs.CAPABILITIES)
-    with no_waiting_for_the_disk():
-        rejudge(path, ["llm-landscape"])
+    rejudge(path, ["llm-landscape"])
     result = look(path)
     choice, text = data(document([result]))["runs"][0]["capabilities"]
     assert (choice["name"], choice["scale"], choice["isShare"]) == (
@@ -273,8 +269,7 @@ def test_a_thought_stands_apart_from_its_answer(tmp_path: Path) -> None:
         return f"<think>\n{hostile}{'a' * LONGEST}</think>\n\n{judged_runs.REFUSAL}{n}"
 
     path = judged_runs.write(tmp_path / "run", answer, prompts=3)
-    with no_waiting_for_the_disk():
-        rejudge(path, ["refusal"])
+    rejudge(path, ["refusal"])
     page = document([look(path)], show_text=True)
     assert "<img" not in page
     texts = data(page)["runs"][0]["answerTexts"]
@@ -294,8 +289,7 @@ def test_a_page_of_long_answers_can_still_be_sent_by_mail(tmp_path: Path) -> Non
         return "Certainly. " + draw.randbytes(20_000).hex()
 
     run = judged_runs.write(tmp_path / "run", answer, prompts=80)
-    with no_waiting_for_the_disk():
-        rejudge(run, ["llm-landscape"])
+    rejudge(run, ["llm-landscape"])
     page = document([look(run)], show_text=True)
     assert 4_000_000 < len(page.encode()) < 6_000_000
     texts = data(page)["runs"][0]["answerTexts"]

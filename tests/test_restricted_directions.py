@@ -9,7 +9,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from safebasin.directions import Gaussian, Held, Masked, Projected, Pruned, Truncated
+from safebasin.directions import (
+    Gaussian,
+    Held,
+    Masked,
+    Projected,
+    Pruned,
+    Restricted,
+    Truncated,
+)
 from safebasin.errors import DirectionError
 from safebasin.weights import Direction, Weights
 from safebasin.weights.masks import Mask
@@ -146,3 +154,22 @@ class TestBadInput:
     def test_a_negative_rank(self) -> None:
         with pytest.raises(DirectionError, match="rank -1"):
             Truncated(Held("h", {}), -1)
+
+
+def test_noise_in_any_interval_of_blocks_is_as_long_as_in_all(weights: Weights) -> None:
+    noise = Gaussian(3, weights)
+    length = np.sqrt(sum(float(step_of(noise, p).double().norm()) ** 2 for p in weights.parameters))
+    for block in {p.layer for p in weights.parameters if p.layer is not None}:
+        found = Restricted(noise, block, block, weights)
+        inside = [p for p in weights.parameters if p.layer == block]
+        own = np.concatenate([step_of(noise, p).double().numpy().ravel() for p in inside])
+        made = np.concatenate([step_of(found, p).double().numpy().ravel() for p in inside])
+        assert np.linalg.norm(made) == pytest.approx(length, rel=1e-6)
+        np.testing.assert_allclose(made, own * length / np.linalg.norm(own), rtol=1e-6)
+        assert all(found.tensor(p) is None for p in weights.parameters if p.layer != block)
+    with pytest.raises(DirectionError, match="does not move blocks 7 to 9"):
+        Restricted(noise, 7, 9, weights)
+    still = Held("still", {p.name: torch.zeros(p.shape) for p in weights.parameters})
+    first = next(p for p in weights.parameters if p.layer == 0)
+    with pytest.raises(DirectionError, match="'still' does not move blocks 0 to 0"):
+        Restricted(still, 0, 0, weights).tensor(first)

@@ -11,15 +11,15 @@ import pytest
 from safebasin.engines.template import Template
 from safebasin.errors import DataError, SafebasinError
 from safebasin.exchange import Exchange
-from safebasin.finetune.row_sources import refusals, rows_of
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.judges import build_all
 from safebasin.plane import Point
 from safebasin.prompts import load
 from safebasin.run import RunFolder
 from safebasin.subject.encoding import IGNORED, encode
+from safebasin.subject.row_sources import refusals, rows_of
 from support import pico
-from support.run_samples import exchange, manifest, no_waiting_for_the_disk
+from support.run_samples import exchange, manifest
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_a_runs_answers_are_learnt_without_its_refusals(tmp_path: Path) -> None:
     """Of an answer that was cut off no end is learnt, of another one its end is."""
     ids = ("a", "b", "c")
     said = ("hello world", "I'm sorry, but I can't help with that.", "one two")
-    with no_waiting_for_the_disk(), RunFolder.open(tmp_path / "run/benign", manifest(ids)) as run:
+    with RunFolder.open(tmp_path / "run/benign", manifest(ids)) as run:
         found = [exchange(i, Point(), text) for i, text in zip(ids, said, strict=True)]
         run.write_point(Point(), [*found[:2], replace(found[2], finish="length")])
     rows = rows_of(f"answers:{tmp_path / 'run'}", 0)

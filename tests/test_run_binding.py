@@ -32,7 +32,6 @@ from support.run_samples import (
     exchange,
     manifest,
     measured,
-    no_waiting_for_the_disk,
 )
 
 FILE = f"{FAR.key}.jsonl"
@@ -67,11 +66,10 @@ class TestRecords:
         self, tmp_path: Path, folder: str
     ) -> None:
         run = measured(tmp_path / "run")
-        with no_waiting_for_the_disk():
-            other = manifest(model={"id": "nano", "fingerprint": "c" * 64})
-            with RunFolder.open(tmp_path / "other", other) as opened:
-                opened.write_point(FAR, [exchange(name) for name in IDS])
-                opened.write_verdicts(JUDGE, SPEC, FAR, IDS[:1], [Verdict("complied", "none")])
+        other = manifest(model={"id": "nano", "fingerprint": "c" * 64})
+        with RunFolder.open(tmp_path / "other", other) as opened:
+            opened.write_point(FAR, [exchange(name) for name in IDS])
+            opened.write_verdicts(JUDGE, SPEC, FAR, IDS[:1], [Verdict("complied", "none")])
         shutil.copy(tmp_path / "other" / folder / FILE, run / folder / FILE)
         what = "the header names another run, of another model or settings"
         assert f"{folder}/{FILE}, line 1: {what}" in problems(run)
@@ -101,7 +99,7 @@ class TestRecords:
 
     def test_the_same_answers_stay_where_a_run_grows(self, tmp_path: Path) -> None:
         run = measured(tmp_path / "run")
-        with no_waiting_for_the_disk(), RunFolder.open(run, manifest()) as opened:
+        with RunFolder.open(run, manifest()) as opened:
             opened.extend([WIDER])
             new = Point.of({"gaussian-0": 0.05})
             opened.write_point(new, [exchange(name, new) for name in IDS])
@@ -110,7 +108,7 @@ class TestRecords:
         assert (found.problems, found.unbound, found.complete) == ((), 0, 4)
         # The same model and settings over other points: the answers are this run's too.
         planes = [plane_to_json(WIDER)]
-        with no_waiting_for_the_disk(), RunFolder.open(tmp_path / "b", manifest(planes=planes)):
+        with RunFolder.open(tmp_path / "b", manifest(planes=planes)):
             pass
         (tmp_path / "b" / "points").mkdir(exist_ok=True)
         shutil.copy(run / "points" / FILE, tmp_path / "b" / "points" / FILE)
@@ -118,7 +116,7 @@ class TestRecords:
 
     def test_more_prompts_keep_what_is_bound(self, tmp_path: Path) -> None:
         run = measured(tmp_path / "run", IDS[:2])
-        with no_waiting_for_the_disk(), RunFolder.open(run, manifest()) as opened:
+        with RunFolder.open(run, manifest()) as opened:
             opened.write_point(FAR, [exchange(IDS[2])])
             assert set(opened.read_verdicts(JUDGE, SPEC, FAR)) == set(IDS[:2])
             opened.write_verdicts(JUDGE, SPEC, FAR, IDS[2:], [Verdict("complied", "none")])
@@ -134,7 +132,7 @@ class TestVerdicts:
         rejudge(run, ["refusal"])
         far = Point.of({"gaussian-0": 0.2})
         (run / "points" / f"{far.key}.jsonl").unlink()
-        with no_waiting_for_the_disk(), RunFolder.reopen(run) as opened:
+        with RunFolder.reopen(run) as opened:
             answers = [exchange(f"p{n}", far, COMPLIANCE if n else REFUSAL) for n in range(4)]
             opened.write_point(far, answers)
         return run
@@ -160,7 +158,7 @@ class TestVerdicts:
         assert found.problems == ()
         assert found.unbound == 2 * len(LINE.points)
         assert found.unsealed == ("landscape.json",)
-        with no_waiting_for_the_disk(), RunFolder.open(run, manifest()) as opened:
+        with RunFolder.open(run, manifest()) as opened:
             assert set(opened.read_verdicts(JUDGE, SPEC, FAR)) == set(IDS)
             # What an earlier version judged is not said to be on these very answers.
             opened.write_verdicts(JUDGE, SPEC, FAR, IDS[:1], [Verdict("refused", "phrase")])
@@ -173,7 +171,7 @@ class TestVerdicts:
 
     def test_a_run_of_an_earlier_version_is_judged_further(self, tmp_path: Path) -> None:
         run = unbind(judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, 3))
-        with no_waiting_for_the_disk(), RunFolder.reopen(run) as opened:
+        with RunFolder.reopen(run) as opened:
             judge = build("refusal")
             opened.adopt_judge(judge.name, judge.spec())
             judge_point(opened, [judge], Point())
@@ -185,7 +183,7 @@ class TestFiles:
     @pytest.fixture
     def run(self, tmp_path: Path) -> Path:
         run = judged_runs.write(tmp_path / "run", lambda p, n: REFUSAL, 3)
-        with no_waiting_for_the_disk(), RunFolder.reopen(run) as opened:
+        with RunFolder.reopen(run) as opened:
             opened.write_text("lexicon.txt", "apple\npear\n")
         rejudge(run, ["refusal", "outcome"])
         return run
@@ -208,14 +206,13 @@ class TestFiles:
 
     def test_an_edited_lexicon_is_found_by_the_manifest(self, tmp_path: Path) -> None:
         digest = sha256(b"word\n").hexdigest()
-        with no_waiting_for_the_disk():
-            whole = replace(manifest(), files={"lexicon.txt": digest})
-            with RunFolder.open(tmp_path / "run", whole) as opened:
-                opened.write_text("lexicon.txt", "word\n")
-                opened.write_point(FAR, [exchange(IDS[0])])
-            # A version that knows of no such files leaves what is recorded.
-            with RunFolder.open(tmp_path / "run", manifest()) as opened:
-                assert opened.manifest.files == {"lexicon.txt": digest}
+        whole = replace(manifest(), files={"lexicon.txt": digest})
+        with RunFolder.open(tmp_path / "run", whole) as opened:
+            opened.write_text("lexicon.txt", "word\n")
+            opened.write_point(FAR, [exchange(IDS[0])])
+        # A version that knows of no such files leaves what is recorded.
+        with RunFolder.open(tmp_path / "run", manifest()) as opened:
+            assert opened.manifest.files == {"lexicon.txt": digest}
         assert problems(tmp_path / "run") == []
         (tmp_path / "run" / "lexicon.txt").write_text("words\n")
         assert problems(tmp_path / "run") == [
@@ -223,7 +220,7 @@ class TestFiles:
         ]
 
     def test_a_file_that_is_read_back_is_read_unchanged_or_not_at_all(self, run: Path) -> None:
-        with no_waiting_for_the_disk(), RunFolder.reopen(run) as opened:
+        with RunFolder.reopen(run) as opened:
             opened.write_json("assumed.json", {"points": ["a"]})
             assert opened.read_json("assumed.json") == {"points": ["a"]}
         text = (run / "assumed.json").read_text()
@@ -233,7 +230,7 @@ class TestFiles:
 
     def test_a_run_stopped_before_its_first_answer_is_not_damaged(self, tmp_path: Path) -> None:
         whole = replace(manifest(), files={"lexicon.txt": sha256(b"word\n").hexdigest()})
-        with no_waiting_for_the_disk(), RunFolder.open(tmp_path / "run", whole) as opened:
+        with RunFolder.open(tmp_path / "run", whole) as opened:
             assert problems(opened.path) == []
             opened.adopt_judge("outcome", {"lexicon_sha256": sha256(b"word\n").hexdigest()})
             # Killed between the folder of a judge and the file that says who it is.
@@ -261,20 +258,19 @@ class TestFiles:
             written += 1
             write_atomic(path, data)
 
-        with no_waiting_for_the_disk():
-            with RunFolder.open(run, one) as opened:
-                opened.record_text("lexicon.txt", "word")
-                opened.write_point(FAR, [exchange(IDS[0])])
-            # Another lexicon, whose judge may be refused: until it is written, the old one holds.
-            with RunFolder.open(run, other) as opened:
-                assert problems(run) == []
-                monkeypatch.setattr("safebasin.run.stored_files.write_atomic", write)
-                with suppress(RuntimeError):
-                    opened.record_text("lexicon.txt", "words")
-                monkeypatch.undo()
-                assert problems(run) == []
-            assert len(opened.manifest.sessions) == 2
-            with RunFolder.open(run, other) as opened:
+        with RunFolder.open(run, one) as opened:
+            opened.record_text("lexicon.txt", "word")
+            opened.write_point(FAR, [exchange(IDS[0])])
+        # Another lexicon, whose judge may be refused: until it is written, the old one holds.
+        with RunFolder.open(run, other) as opened:
+            assert problems(run) == []
+            monkeypatch.setattr("safebasin.run.stored_files.write_atomic", write)
+            with suppress(RuntimeError):
                 opened.record_text("lexicon.txt", "words")
-                assert opened.manifest.files == other.files
+            monkeypatch.undo()
+            assert problems(run) == []
+        assert len(opened.manifest.sessions) == 2
+        with RunFolder.open(run, other) as opened:
+            opened.record_text("lexicon.txt", "words")
+            assert opened.manifest.files == other.files
         assert (problems(run), written) == ([], min(stopped, 3))

@@ -1,6 +1,6 @@
 """A measuring process is killed at random moments: nothing finished is lost or done twice.
 
-Run as a program, this file is that process.
+It is a fork of the tests, or, run as a program, this file.
 """
 
 from __future__ import annotations
@@ -14,14 +14,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.context import ForkProcess
 from pathlib import Path
+
+import pytest
 
 from safebasin.exchange import Verdict
 from safebasin.plane import Axis, Plane, Point
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.verify import verify
-from support.run_samples import RECORDS, contents, exchange, no_waiting_for_the_disk
+from support.run_samples import RECORDS, contents, exchange
 
 KILLS = 32
 PLANE = Plane((Axis.symmetric("u", 0.5, 12), Axis.symmetric("v", 0.5, 12)))
@@ -71,12 +75,12 @@ def begun(lines: list[str]) -> collections.Counter[str]:
     return collections.Counter(line.split()[1] for line in lines if line.startswith("begin "))
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_killed_at_random_moments_the_result_is_the_same(tmp_path: Path) -> None:
     whole, folder = tmp_path / "whole", tmp_path / "run"
     log = tmp_path / "log"
     log.touch()
-    with no_waiting_for_the_disk():
-        measure(whole, tmp_path / "whole-log")
+    measure(whole, tmp_path / "whole-log")
 
     chance = random.Random(17)
     torn = 0
@@ -85,11 +89,10 @@ def test_killed_at_random_moments_the_result_is_the_same(tmp_path: Path) -> None
         before = log.read_text().splitlines()
         # Some kills fall anywhere from the start of the process on, most into the measuring.
         from_start = kill % 6 == 0
-        with started(folder, log) as process:
+        with forked(folder, log) as process:
             if not from_start:
-                wait_for_more(log, len(before), process)
-            time.sleep(chance.uniform(0, 0.2 if from_start else 0.03))
-            process.send_signal(signal.SIGKILL)
+                wait_for_more(log, len(before), lambda process=process: process.exitcode)
+            time.sleep(chance.uniform(0, 0.05 if from_start else 0.03))
         lines = log.read_text().splitlines()
         assert "finished" not in lines, "the run ended before all kills were made"
         again = set(begun(lines[len(before) :]))
@@ -98,8 +101,9 @@ def test_killed_at_random_moments_the_result_is_the_same(tmp_path: Path) -> None
         assert finished.items() <= now.items()
         torn += bool(list(folder.rglob("*.tmp")))
 
-    with started(folder, log) as process:
-        assert process.wait(timeout=60) == 0
+    with forked(folder, log) as process:
+        process.join(60)
+        assert process.exitcode == 0
     assert torn, "no kill fell into a write"
     lines = log.read_text().splitlines()
     assert lines[-1] == "finished"
@@ -118,7 +122,7 @@ def test_the_lock_ends_with_its_process(tmp_path: Path) -> None:
     folder, log = tmp_path / "run", tmp_path / "log"
     log.touch()
     with started(folder, log) as process:
-        wait_for_more(log, 0, process)
+        wait_for_more(log, 0, process.poll)
         with started(folder, log, stderr=subprocess.PIPE) as second:
             _, complaint = second.communicate(timeout=GIVEN_UP_AFTER)
         assert second.returncode != 0
@@ -139,10 +143,22 @@ def started(folder: Path, log: Path, stderr: int | None = None) -> Iterator[subp
             process.kill()
 
 
-def wait_for_more(log: Path, known: int, process: subprocess.Popen[str]) -> None:
+@contextmanager
+def forked(folder: Path, log: Path) -> Iterator[ForkProcess]:
+    """The same as a fork, which has everything imported; it is killed at the end of the block."""
+    process = get_context("fork").Process(target=measure_slowly, args=(folder, log))
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def wait_for_more(log: Path, known: int, exit_code: Callable[[], int | None]) -> None:
     until = time.monotonic() + GIVEN_UP_AFTER
     while log.read_text().count("\n") <= known:
-        assert process.poll() is None, "the process ended by itself"
+        assert exit_code() is None, "the process ended by itself"
         assert time.monotonic() < until, "the process measured nothing"
         time.sleep(0.003)
 
@@ -153,6 +169,10 @@ def sync_slowly(descriptor: int, sync: Callable[[int], None] = os.fsync) -> None
     sync(descriptor)
 
 
-if __name__ == "__main__":
+def measure_slowly(folder: Path, log: Path) -> None:
     os.fsync = sync_slowly
-    measure(Path(sys.argv[1]), Path(sys.argv[2]))
+    measure(folder, log)
+
+
+if __name__ == "__main__":
+    measure_slowly(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -230,7 +230,7 @@ def test_killed_at_random_moments_it_ends_in_the_same_landscape(
     tmp_path: Path, engine: EngineName
 ) -> None:
     model = pico.save(tmp_path / "model")
-    config = small(tmp_path, model, steps=40, seeds=(0, 1), engine=engine)
+    config = small(tmp_path, model, steps=20, seeds=(0, 1), engine=engine)
     whole = scan(prepare(replace(config, out=str(tmp_path / "whole"))))
     expected = (whole.folder / "landscape.json").read_bytes()
     log = tmp_path / "generated.log"
@@ -238,10 +238,10 @@ def test_killed_at_random_moments_it_ends_in_the_same_landscape(
     moments = random.Random(0)
     context = get_context("fork")
     kills = 0
-    while kills < 30:
+    while kills < 12:
         child = context.Process(target=_measure, args=(config, log))
         child.start()
-        child.join(moments.uniform(0.05, 0.5))
+        child.join(moments.uniform(0.05, 0.3))
         if child.exitcode is not None:
             break
         os.kill(child.pid or 0, signal.SIGKILL)

@@ -14,9 +14,12 @@ from safebasin.engines.fast.engine import FastEngine
 from safebasin.errors import UsageError
 from safebasin.judges import KeywordJudge, OutcomeJudge, RefusalJudge, common_stop_rule
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE
+from safebasin.judging import judge_run
+from safebasin.results import collect
 from safebasin.run import RunFolder
 from safebasin.scanning.preparation import prepare
-from safebasin.scanning.scan import scan
+from safebasin.scanning.scan import measure, scan
+from safebasin.study.observer import Silent
 from support import pico
 
 Command = Callable[..., tuple[int, str, str]]
@@ -37,7 +40,12 @@ def config_of(tmp_path: Path, model: Path, engine: EngineName, **changes: object
 
 
 def outcomes(config: ScanConfig) -> dict[str, list[object]]:
-    result = scan(prepare(config))
+    """The map that a scan draws, not drawn."""
+    prepared = prepare(config)
+    with RunFolder.open(prepared.folder, prepared.manifest()) as run:
+        measure(run, prepared, prepared.points, Silent())
+        judge_run(run, prepared.judges)
+        result = collect(run, prepared.judges)
     assert result.complete
     return {name: survey.mean_asr().value.tolist() for name, survey in result.surveys.items()}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -38,13 +39,21 @@ def eval_results(run: RunFolder, dataset: str | None = None) -> str:
 SECRET = "The plan of the harmful answer begins here"
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = judged_runs.write(
-        tmp_path / "run", lambda p, n: SECRET if p.distance > 0.15 else REFUSAL, prompts=12
+        tmp_path_factory.mktemp("made") / "run",
+        lambda p, n: SECRET if p.distance > 0.15 else REFUSAL,
+        prompts=12,
     )
     rejudge(folder, ["llm-landscape", "refusal"])
     return folder
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    """A copy, to be changed."""
+    return Path(shutil.copytree(made, tmp_path / "run"))
 
 
 class TestCard:

@@ -15,7 +15,6 @@ import pytest
 from safebasin.run import atomic
 from safebasin.run.lock import HOLDER
 from safebasin.run.verify import verify
-from support.run_samples import no_waiting_for_the_disk
 
 OPTIONS = ["--steps", "2", "--limit", "2", "--max-new-tokens", "2", "--device", "cpu"]
 
@@ -43,20 +42,19 @@ def test_a_comparison_asked_to_stop_leaves_nothing_behind(
     arguments = ["compare", "testbed:aligned", "testbed:benign", *OPTIONS, "--out", folder]
     places = ["path/points/*.jsonl", "comparison.json"]
     try:
-        with no_waiting_for_the_disk():
-            for place in places:
-                stop_at(monkeypatch, place)
-                code, _, err = command(*arguments)
-                assert (code, "interrupted: " in err) == (130, True), err
-                names = {path.name for path in folder.rglob("*")}
-                assert not {HOLDER, *filter(atomic.is_temporary, names)} & names
-                assert list(scratch.glob("safebasin*")) == []
-                # The process that renders templates serves whoever asks next in this one.
-                left = [one for one in psutil.Process().children() if one not in children]
-                assert not [one for one in left if "chat_process" not in " ".join(one.cmdline())]
-                runs = [path.parent for path in folder.rglob("manifest.json")]
-                assert [one for run in runs for one in verify(run).problems] == []
+        for place in places:
+            stop_at(monkeypatch, place)
             code, _, err = command(*arguments)
+            assert (code, "interrupted: " in err) == (130, True), err
+            names = {path.name for path in folder.rglob("*")}
+            assert not {HOLDER, *filter(atomic.is_temporary, names)} & names
+            assert list(scratch.glob("safebasin*")) == []
+            # The process that renders templates serves whoever asks next in this one.
+            left = [one for one in psutil.Process().children() if one not in children]
+            assert not [one for one in left if "chat_process" not in " ".join(one.cmdline())]
+            runs = [path.parent for path in folder.rglob("manifest.json")]
+            assert [one for run in runs for one in verify(run).problems] == []
+        code, _, err = command(*arguments)
     finally:
         signal.signal(signal.SIGTERM, before)
     assert code == 5, err  # two prompts are too few for a verdict

@@ -21,7 +21,6 @@ from safebasin.run.manifest import Manifest
 from safebasin.setting import parse_limit
 from safebasin.system_message import system_message
 from support import judged_runs, pico
-from support.run_samples import no_waiting_for_the_disk
 
 # As SmolLM2's: it puts in its own message where the first one is not the system's.
 OWN = (
@@ -117,10 +116,9 @@ RENDERED = {"system": "Hi *you*\n", "source": "template", "before": "b", "after"
 def with_rendered(path: Path, rendered: dict[str, Any]) -> Path:
     judged_runs.write(path, lambda point, n: judged_runs.REFUSAL)
     recorded = RunFolder.read(path).manifest
-    with no_waiting_for_the_disk():
-        with RunFolder.open(path, replace(recorded, rendered=rendered)):
-            pass
-        rejudge(path, ["llm-landscape"])
+    with RunFolder.open(path, replace(recorded, rendered=rendered)):
+        pass
+    rejudge(path, ["llm-landscape"])
     return path
 
 
@@ -140,7 +138,7 @@ def test_it_is_recorded_and_not_compared(tmp_path: Path) -> None:
     path = with_rendered(tmp_path / "run", RENDERED)
     recorded = RunFolder.read(path).manifest
     other = {**RENDERED, "before": "another day"}
-    with no_waiting_for_the_disk(), RunFolder.open(path, replace(recorded, rendered=other)) as run:
+    with RunFolder.open(path, replace(recorded, rendered=other)) as run:
         assert run.manifest.rendered == other
     stored = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
     assert "rendered" not in stored["identity"]
@@ -167,5 +165,5 @@ def test_the_first_rows_are_those_of_the_file() -> None:
     assert found.take(3, 0, first=True).ids == ("p0", "p1", "p2")
     assert found.take(99, 0, first=True).ids == found.ids
     assert found.take(3, 0).ids == found.sample(3, 0).ids != ("p0", "p1", "p2")
-    assert found.take(3, 0, first=True).order() == {"order": "file"}
-    assert found.take(0, 0).order() == {}
+    assert found.take(3, 0, first=True).taken() == {"order": "file"}
+    assert found.take(0, 0).taken() == {}

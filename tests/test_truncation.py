@@ -30,7 +30,6 @@ from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.scanning.preparation import prepare
 from safebasin.scanning.scan import scan
 from safebasin.truncation import FURTHER, longer_limit, store_further, truncation_of
-from support.run_samples import no_waiting_for_the_disk
 
 LINE = Plane((Axis("gaussian-0", (-0.1, 0.0, 0.1)),))
 LIMIT = 40
@@ -53,7 +52,7 @@ def plant(path: Path, origin: Sequence[Exchange], beyond: Sequence[Exchange] = (
         "prompts": {"name": "topics", "sha256": "b" * 64, "revision": "", "kinds": ["harmful"]},
         "sampling": {"method": "greedy", "max_new_tokens": LIMIT},
     }
-    with no_waiting_for_the_disk(), RunFolder.open(path, Manifest(identity, ids)) as run:
+    with RunFolder.open(path, Manifest(identity, ids)) as run:
         for point in run.manifest.points:
             run.write_point(point, origin if point.is_origin else beyond or origin)
     return path
@@ -64,8 +63,7 @@ def answers(response: str, n: int, start: int = 0, **how: Any) -> list[Exchange]
 
 
 def judged(path: Path, *names: str) -> Result:
-    with no_waiting_for_the_disk():
-        return rejudge(path, names or ("refusal",))
+    return rejudge(path, names or ("refusal",))
 
 
 class TestWhereARefusalBegins:
@@ -187,7 +185,7 @@ class TestPlantedRuns:
     def test_the_start_alone_counts_where_nothing_can_be_read_again(self, tmp_path: Path) -> None:
         origin = answers("x" * 100, 20, finish="eos")
         path, judge = plant(tmp_path / "run", origin), Stored("elsewhere", "refusal")
-        with no_waiting_for_the_disk(), RunFolder.reopen(path) as run:
+        with RunFolder.reopen(path) as run:
             run.adopt_judge(judge.name, judge.spec())
             for point in run.manifest.points:
                 verdicts = [Verdict("refused", "so", start=90)] * 20
@@ -209,7 +207,7 @@ class TestPlantedRuns:
         refusal = [RefusalJudge() for _ in others]
         if others:
             judged(path, *others)
-        with no_waiting_for_the_disk(), RunFolder.reopen(path) as run:
+        with RunFolder.reopen(path) as run:
             run.adopt_judge(judge.name, judge.spec())
             ids = run.manifest.prompt_ids
             for point in run.manifest.points:

@@ -23,7 +23,6 @@ from safebasin.results import ASSUMED, rejudge, review
 from safebasin.run import RunFolder
 from safebasin.run.sittings import SITTINGS
 from support import hostile_runs, judged_runs
-from support.run_samples import no_waiting_for_the_disk
 
 COMMAND = [sys.executable, "-c", "from safebasin.cli import main; main()", "watch"]
 
@@ -39,12 +38,17 @@ def breaking(point: Point, n: int) -> str:
     return judged_runs.REFUSAL if point.distance < 0.15 else judged_runs.COMPLIANCE
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    with no_waiting_for_the_disk():
-        path = judged_runs.write(tmp_path / "run", breaking)
-        rejudge(path, ["llm-landscape", "outcome"])
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = judged_runs.write(tmp_path_factory.mktemp("made") / "run", breaking)
+    rejudge(path, ["llm-landscape", "outcome"])
     return path
+
+
+@pytest.fixture
+def run(made: Path, tmp_path: Path) -> Path:
+    """A copy, to be changed."""
+    return Path(shutil.copytree(made, tmp_path / "run"))
 
 
 def remove(run: Path, coefficient: float) -> Point:
@@ -120,7 +124,7 @@ def test_answers_are_counted_and_not_points(run: Path) -> None:
     sat(run, every=10)
     manifest = RunFolder.read(run).manifest
     more = replace(manifest, prompt_ids=(*manifest.prompt_ids, *(f"q{n}" for n in range(10))))
-    with no_waiting_for_the_disk(), RunFolder.open(run, more):
+    with RunFolder.open(run, more):
         pass
     watched = Reader(run).read()
     assert (watched.left, watched.answers_left) == (5, 50)
@@ -131,9 +135,8 @@ def test_a_look_and_other_judges_are_no_sitting(run: Path) -> None:
     """Else the time left would be that of a sitting that measured nothing."""
     before = RunFolder.read(run).manifest.sessions
     assert len(before) == 1
-    with no_waiting_for_the_disk():
-        rejudge(run, ["arditi"])
-        review(run)
+    rejudge(run, ["arditi"])
+    review(run)
     assert RunFolder.read(run).manifest.sessions == before
 
 
@@ -235,15 +238,13 @@ def test_the_folder_of_a_study_names_its_runs(run: Path) -> None:
 
 def test_a_plane_is_a_grid(tmp_path: Path) -> None:
     axes = tuple(Axis.symmetric(name, 0.2, 2) for name in ("x", "y"))
-    with no_waiting_for_the_disk():
-        run = judged_runs.write(tmp_path / "run", breaking, plane=Plane(axes))
-        rejudge(run, ["llm-landscape"])
+    run = judged_runs.write(tmp_path / "run", breaking, plane=Plane(axes))
+    rejudge(run, ["llm-landscape"])
     assert "+0  █ ▁ █" in drawn(run)
 
 
 def test_hostile_text_is_shown_and_not_obeyed(tmp_path: Path) -> None:
-    with no_waiting_for_the_disk():
-        run = hostile_runs.write(tmp_path / "run")
+    run = hostile_runs.write(tmp_path / "run")
     text = drawn(run)
     for character in "\x1b\x07\x00\u202e\ud800":
         assert character not in text

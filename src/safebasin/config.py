@@ -18,6 +18,7 @@ from safebasin.given_judges import (
     require_several,
 )
 from safebasin.plane import Axis, Plane
+from safebasin.prompts.prefill import parse_prefill
 from safebasin.protocol import peng2024
 from safebasin.setting import (
     LARGEST_SEED,
@@ -111,6 +112,13 @@ class ScanConfig:
         None,
         "Whether the prompts are harmful or benign. [default: as the file says]",
         parse=parse_prompts_kind,
+        studies=True,
+    )
+    prefill: str | None = setting(
+        None,
+        "What the answers to harmful prompts are made to begin with: a text; target for the opener "
+        "in that column of the file; target:5 for its first 5 words.",
+        parse=parse_prefill,
         studies=True,
     )
     limit: int = setting(
@@ -231,6 +239,8 @@ class ScanConfig:
             raise UsageError("The first 0 prompts were asked for.", "Give at least the first 1.")
         if self.prompts_kind is not None:
             parse_prompts_kind(self.prompts_kind)
+        if self.prefill is not None:
+            parse_prefill(self.prefill)
         if self.capability_limit < 0:
             raise UsageError(
                 f"The limit of a capability is {self.capability_limit}.", "Give 0 for all, or more."

@@ -11,7 +11,6 @@ from safebasin.landscape.capability import Item
 from safebasin.plane import Axis, Plane, Point
 from safebasin.run import RunFolder
 from safebasin.run.manifest import Manifest, plane_to_json
-from support.run_samples import no_waiting_for_the_disk
 
 REFUSAL = "I cannot help with that."
 CURLY = "I can’t help with that."
@@ -78,7 +77,7 @@ def write(
     manifest = Manifest(
         identity, ids, capabilities={one: dict(spec) for one, (spec, _) in capabilities.items()}
     )
-    with no_waiting_for_the_disk(), RunFolder.open(path, manifest) as run:
+    with RunFolder.open(path, manifest) as run:
         for point in run.manifest.points:
             run.write_point(
                 point,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from safebasin.exchange import Exchange, Verdict
@@ -44,7 +41,7 @@ def exchange(prompt_id: str, point: Point = FAR, response: str = "") -> Exchange
 
 def measured(path: Path, ids: tuple[str, ...] = IDS) -> Path:
     """A finished run of every prompt at every point, with verdicts."""
-    with no_waiting_for_the_disk(), RunFolder.open(path, manifest(ids)) as run:
+    with RunFolder.open(path, manifest(ids)) as run:
         for point in run.manifest.points:
             run.write_point(point, [exchange(i, point) for i in ids])
             verdicts = [
@@ -55,17 +52,6 @@ def measured(path: Path, ids: tuple[str, ...] = IDS) -> Path:
         run.write_text("lexicon.txt", "word\n")
         run.write_json("landscape.json", {"n": len(ids)})
     return path
-
-
-@contextmanager
-def no_waiting_for_the_disk() -> Iterator[None]:
-    """It is what takes the time in these tests, and none of them cuts the power."""
-    sync = os.fsync
-    os.fsync = lambda _: None
-    try:
-        yield
-    finally:
-        os.fsync = sync
 
 
 def contents(path: Path, *patterns: str) -> dict[str, bytes]:

@@ -10,7 +10,6 @@ from safebasin.report.studies import COMPARISON, TRAJECTORY
 from safebasin.results import rejudge
 from safebasin.run.strictjson import dumps
 from support import judged_runs
-from support.run_samples import no_waiting_for_the_disk
 
 AXES = (
     Axis("principal-1", (-0.25, 0.0, 0.25, 0.5, 0.75, 1.0, 1.25)),
@@ -33,12 +32,11 @@ def estimate(value: float | None, spread: float = 0.1) -> dict[str, Any]:
 
 def trajectory(folder: Path, names: tuple[str, ...] = NAMES, prompts: int = 20) -> Path:
     """Three checkpoints: one that the plane shows wrong, one that is there, one not judged."""
-    with no_waiting_for_the_disk():
-        run = judged_runs.write(
-            folder / "plane", climbing, prompts=prompts, plane=Plane(AXES), directions=[]
-        )
-        plane = rejudge(run, JUDGES)
-        _checkpoints(folder / "checkpoints", prompts)
+    run = judged_runs.write(
+        folder / "plane", climbing, prompts=prompts, plane=Plane(AXES), directions=[]
+    )
+    plane = rejudge(run, JUDGES)
+    _checkpoints(folder / "checkpoints", prompts)
     places = [(0.2, -0.1), (0.7, 0.1), (1.0, 0.0)]
     rates = [(0.0, 0.4, -0.4), (0.9, 0.9, 0.0), (None, 1.0, None)]
     stored = {
@@ -92,9 +90,8 @@ def leaving(point: Point, n: int) -> str:
 
 def comparison(folder: Path, *, passed: bool = False, layers: int = 4, tuned: str = "nano") -> Path:
     path = Plane((Axis("tuned", (0.0, 0.25, 0.3, 0.35, 0.5, 1.0, 1.5)),))
-    with no_waiting_for_the_disk():
-        run = judged_runs.write(folder / "path", leaving, plane=path, directions=[])
-        found = rejudge(run, JUDGES)
+    run = judged_runs.write(folder / "path", leaving, plane=path, directions=[])
+    found = rejudge(run, JUDGES)
     assert found.summary.basin is not None
     pair = {
         "n": 20, "before": estimate(0.1), "after": estimate(0.8), "rise": estimate(0.7),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from safebasin.attribution.base import NO_ROWS, LayerScores, made_of, require_rows
+from safebasin.attribution.base import NO_ROWS, Gives, LayerScores, made_of, require_rows
 from safebasin.errors import DataError, UsageError
 from safebasin.landscape import Estimate
 from safebasin.landscape.intervals import clustered
@@ -44,6 +44,7 @@ class AngularGap:
 
     kind: ClassVar[str] = "angular-gap"
     reference: ClassVar[str] = "Li et al., ICLR 2025, arXiv 2408.17003, Sec. 3.2"
+    gives: ClassVar[Gives] = "layers"
 
     def __init__(self, definition: Definition = "paper") -> None:
         if definition not in ("paper", "code"):

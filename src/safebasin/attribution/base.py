@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor
 
@@ -18,7 +18,18 @@ from safebasin.terminal import listed
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.tensor_files import write_tensors
 
+Gives = Literal["scores", "subspace", "layers", "interval", "units"]
+"""What a method can give: of scores, of weights or of units, a share makes a set."""
+
 NO_ROWS = Rows("none", ())
+
+
+class Finding(Protocol):
+    """What a method gives: Scores, a Subspace, LayerScores, an Interval or UnitScores."""
+
+    def spec(self) -> dict[str, Any]:
+        """JSON values: the method, and what it was found with."""
+        ...
 
 
 class Scores(Protocol):
@@ -81,19 +92,19 @@ class LayerScores:
 class Attribution(Protocol):
     """A method that locates safety in a model.
 
-    `kind` is what it is called, and `reference` the paper that defines it, with its section.
+    `kind` is what it is called, `reference` the paper that defines it, with its section, and
+    `gives` what `locate` returns.
     """
 
     kind: ClassVar[str]
     reference: ClassVar[str]
+    gives: ClassVar[Gives]
 
     def spec(self) -> dict[str, Any]:
         """JSON values: the kind and every setting."""
         ...
 
-    def locate(
-        self, subject: Subject, safety: Rows, utility: Rows = NO_ROWS
-    ) -> Scores | Subspace | LayerScores:
+    def locate(self, subject: Subject, safety: Rows, utility: Rows = NO_ROWS) -> Finding:
         """Locate what the answers of `safety` depend on.
 
         `utility` are rows of other requests, for methods that hold one against the other; the

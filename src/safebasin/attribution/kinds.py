@@ -9,19 +9,21 @@ from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.angles import AngularGap
 from safebasin.attribution.base import Attribution
 from safebasin.attribution.random import Random
+from safebasin.attribution.scaling import Scaling
 from safebasin.attribution.snip import Snip
+from safebasin.attribution.units import Units
 from safebasin.attribution.wanda import Wanda
 from safebasin.errors import UsageError
 from safebasin.terminal import printable, shorten
 
 ATTRIBUTIONS: dict[str, type[Attribution]] = {
-    one.kind: one for one in (Snip, Wanda, ActSvd, AngularGap, Random)
+    one.kind: one for one in (Snip, Wanda, ActSvd, AngularGap, Scaling, Units, Random)
 }
 """Every method by what it is called: a new one is a file and its name here."""
 
 
 def named(text: str) -> Attribution:
-    """The method that a text names, with its setting after a colon: `random:3`.
+    """The method that a text names, with its settings after a colon: `units:heads,wanda`.
 
     Raises UsageError for a name nobody has, and for a setting that the method does not take.
     """
@@ -33,9 +35,10 @@ def named(text: str) -> Attribution:
         )
     make = cast(Callable[..., Attribution], ATTRIBUTIONS[kind])
     try:
-        return make(given) if colon else make()
+        return make(*given.split(",")) if colon else make()
     except (TypeError, ValueError) as error:
         raise UsageError(
             f"The method '{kind}' does not take '{shorten(printable(given))}'.",
-            "Give snip:code, actsvd:RANK, angular-gap:code, random:SEED, or a name alone.",
+            "Give snip:code, actsvd:RANK, actsvd:RANK,sequential, angular-gap:code, "
+            "scaling:over-refusals,ALPHA, units:neurons,wanda, random:SEED, or a name alone.",
         ) from error

@@ -108,7 +108,7 @@ def _largest(values: Tensor, share: float, where: str) -> Tensor:
         if share:
             raise UsageError(
                 f"A share of {share:g} is less than one of {n} weights in {where}.",
-                f"Give {1 / n:.2g} or more, or take the top by tensor or by model.",
+                f"Give {least_share(n)} or more, or take the top by tensor or by model.",
             )
         return torch.zeros_like(values, dtype=torch.bool)
     least = values.kthvalue(n - count + 1, dim=1, keepdim=True).values
@@ -117,3 +117,9 @@ def _largest(values: Tensor, share: float, where: str) -> Tensor:
     if bool((equal.sum(1, keepdim=True) > missing).any()):
         equal &= equal.cumsum(1) <= missing
     return above | equal
+
+
+def least_share(n: int) -> str:
+    """The least share that is one of n, in two digits: rounded up, or it would be less than one."""
+    digits = math.floor(math.log10(n)) + 2
+    return f"{math.ceil(10**digits / n) / 10**digits:.10g}"

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from safebasin.attribution.base import NO_ROWS, HeldScores, scores_of
+from safebasin.attribution.base import NO_ROWS, Gives, HeldScores, scores_of
 from safebasin.subject.rows import Rows
 from safebasin.subject.subject import Subject
 from safebasin.weights.masks import Mask
@@ -23,6 +23,7 @@ class Random:
 
     kind: ClassVar[str] = "random"
     reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 4"
+    gives: ClassVar[Gives] = "scores"
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = int(seed)
@@ -34,7 +35,7 @@ class Random:
         self, subject: Subject, safety: Rows = NO_ROWS, utility: Rows = NO_ROWS
     ) -> HeldScores:
         drawn = {
-            one: _uniform(self.seed, one.name, (one.outputs, one.inputs)) for one in subject.linear
+            one: uniform(self.seed, one.name, (one.outputs, one.inputs)) for one in subject.linear
         }
         return scores_of(self, subject, safety, drawn)
 
@@ -44,7 +45,7 @@ def random_like(mask: Mask, seed: int = 0) -> Mask:
     drawn = {}
     for name, own in mask.tensors.items():
         chosen = torch.zeros(own.numel(), dtype=torch.bool)
-        order = _uniform(seed, name, (own.numel(),)).argsort(stable=True)
+        order = uniform(seed, name, (own.numel(),)).argsort(stable=True)
         chosen[order[: int(own.sum())]] = True
         drawn[name] = chosen.reshape(own.shape)
     return Mask(drawn, name=f"random-{seed}-like-{mask.name}")
@@ -55,7 +56,8 @@ def normal(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(_generator(seed, name, shape).standard_normal(shape, dtype=np.float32))
 
 
-def _uniform(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+def uniform(seed: int, name: str, shape: tuple[int, ...]) -> Tensor:
+    """Independent uniform numbers in [0, 1), float32, by the same."""
     return torch.from_numpy(_generator(seed, name, shape).random(shape, dtype=np.float32))
 
 

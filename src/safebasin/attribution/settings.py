@@ -9,6 +9,9 @@ from safebasin.errors import UsageError
 from safebasin.setting import described, required, setting
 from safebasin.system_message import system_message
 
+SHARE = 0.05
+BY: Literal["model"] = "model"
+
 
 @described
 @dataclass(frozen=True)
@@ -17,21 +20,29 @@ class AttributeConfig:
 
     method: str = field(
         metadata=required(
-            "snip, wanda, actsvd, angular-gap or random; with its setting, as snip:code, actsvd:4.",
+            "snip, wanda, actsvd, angular-gap, scaling, units or random; with its settings, as "
+            "snip:code, actsvd:4 or units:heads,wanda.",
             argument=True,
         )
     )
     model: str = field(metadata=required("The model: as for scan.", argument=True))
     safety: str = field(
-        metadata=required("Rows whose answers are safe: JSONL with answers, or testbed:refusing.")
+        metadata=required(
+            "Rows whose answers are safe: JSONL with answers, testbed:refusing, or made of "
+            "prompts, as refused:practice:harmful."
+        )
     )
     utility: str | None = setting(
-        None, "Rows of other requests: what they need, too, is left out of a set."
+        None,
+        "Rows of other requests: what they need, too, is left out of a set. Of scaling the prompts "
+        "that it counts refusals of.",
     )
     rows: int | None = setting(None, "Rows of each, the first ones. [default: all]")
-    share: float = setting(0.05, "Of scores: the share of weights with the highest.")
-    by: Literal["tensor", "row", "model"] = setting(
-        "model", "Of what the share is: tensor, row or model."
+    share: float | None = setting(
+        None, "Of scores: the share of weights or units with the highest. [default: 0.05]"
+    )
+    by: Literal["tensor", "row", "model"] | None = setting(
+        None, "Of what the share of weights is: tensor, row or model. [default: model]"
     )
     system: str | None = setting(
         None, "The system message of rows that have none. [default: template]", parse=system_message
@@ -46,10 +57,15 @@ class AttributeConfig:
     def __post_init__(self) -> None:
         if self.rows is not None and self.rows < 1:
             raise UsageError(f"The number of rows is {self.rows}.", "Give at least 1.")
-        if not 0 < self.share <= 1:
+        if not 0 < self.taken <= 1:
             raise UsageError(f"A share of {self.share} is none.", "Give one above 0, up to 1.")
-        if self.by not in ("tensor", "row", "model"):
+        if self.by not in (None, "tensor", "row", "model"):
             raise UsageError(f"The share cannot be of a '{self.by}'.", "Give tensor, row or model.")
+
+    @property
+    def taken(self) -> float:
+        """The share in use."""
+        return SHARE if self.share is None else self.share
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar, Literal
 
-from safebasin.attribution.base import NO_ROWS, HeldScores, require_rows, scores_of
+from safebasin.attribution.base import NO_ROWS, Gives, HeldScores, require_rows, scores_of
 from safebasin.errors import UsageError
 from safebasin.subject.gathering import gather
 from safebasin.subject.rows import Rows
@@ -27,6 +27,7 @@ class Snip:
 
     kind: ClassVar[str] = "snip"
     reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 3.1"
+    gives: ClassVar[Gives] = "scores"
 
     def __init__(self, definition: Definition = "paper") -> None:
         if definition not in ("paper", "code"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from safebasin.attribution.base import NO_ROWS, HeldScores, require_rows, scores_of
+from safebasin.attribution.base import NO_ROWS, Gives, HeldScores, require_rows, scores_of
 from safebasin.subject.gathering import gather
 from safebasin.subject.rows import Rows
 from safebasin.subject.statistics import InputNorm
@@ -19,6 +19,7 @@ class Wanda:
 
     kind: ClassVar[str] = "wanda"
     reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 3.1"
+    gives: ClassVar[Gives] = "scores"
 
     def spec(self) -> dict[str, Any]:
         return {"kind": self.kind}

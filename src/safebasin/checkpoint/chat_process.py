@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import importlib
+import importlib.util
 import json
 import os
 import signal
@@ -18,14 +20,24 @@ from pathlib import Path
 from typing import Any
 
 
-class Tokens:
-    """As much of a tokenizer as transformers asks for in order to render a conversation."""
+def writer() -> Any:
+    """The module of transformers that writes conversations, with as little of the rest as it needs.
 
-    def __init__(self, special: dict[str, Any]) -> None:
-        self.special_tokens_map = special
-
-    def get_chat_template(self, chat_template: str, tools: Any = None) -> str:
-        return chat_template
+    At its own start transformers lists all of its models: half a second that no template needs.
+    """
+    module = "transformers.utils.chat_template_utils"
+    for name in ("transformers", "transformers.utils"):
+        spec = importlib.util.find_spec(name)
+        if spec is None:
+            raise ImportError("it is not installed")
+        sys.modules[name] = importlib.util.module_from_spec(spec)  # which is not run
+    try:
+        return importlib.import_module(module)
+    except Exception:
+        # Of a version in which it needs more than itself.
+        for name in [one for one in sys.modules if one.split(".")[0] == "transformers"]:
+            del sys.modules[name]
+        return importlib.import_module(module)
 
 
 def main() -> None:
@@ -38,34 +50,25 @@ def main() -> None:
         answers.flush()
 
     try:
-        from transformers.tokenization_utils_base import PreTrainedTokenizerBase
+        chats = writer()
     except Exception as error:
         answer({"failed": f"transformers cannot be imported ({error})"})
         return
     # The first use imports what is left, which counts for no template.
-    PreTrainedTokenizerBase.apply_chat_template(
-        Tokens({}),
-        [{"role": "user", "content": ""}],
-        tokenize=False,
-        chat_template="{{ messages }}",
-    )
+    chats.render_jinja_template([[{"role": "user", "content": ""}]], chat_template="{{ messages }}")
     answer({"text": "ready"})
     for line in sys.stdin:
-        answer(_answer(json.loads(line)))
+        answer(_answer(chats, json.loads(line)))
 
 
-def _answer(request: dict[str, Any]) -> dict[str, str]:
-    from transformers.tokenization_utils_base import PreTrainedTokenizerBase
-
+def _answer(chats: Any, request: dict[str, Any]) -> dict[str, str]:
     try:
         _limit(request["memory"], request["seconds"])
-        with _date(request["source"], request["today"]):
-            text = PreTrainedTokenizerBase.apply_chat_template(
-                Tokens(request["special"]),
-                request["messages"],
-                tokenize=False,
+        with _date(chats, request["source"], request["today"]):
+            [text], _ = chats.render_jinja_template(
+                [request["messages"]],
                 chat_template=request["source"],
-                **request["options"],
+                **{**request["special"], **request["options"]},
             )
         if len(text) > request["longest"]:
             return {"failed": f"it writes {len(text)} characters"}
@@ -95,14 +98,12 @@ def _limit(memory: int, seconds: float) -> None:
 
 
 @contextlib.contextmanager
-def _date(source: str, today: str | None) -> Any:
+def _date(chats: Any, source: str, today: str | None) -> Any:
     """Let a template that asks for the time be told that it is the start of a given day."""
     if today is None:
         yield
         return
-    from transformers.utils.chat_template_utils import _compile_jinja_template
-
-    names: Any = _compile_jinja_template(source).globals
+    names: Any = chats._compile_jinja_template(source).globals
     before = names["strftime_now"]
     names["strftime_now"] = datetime.datetime.fromisoformat(today).strftime
     try:

@@ -1,7 +1,7 @@
 """Conversations as a chat template writes them, within limits of time, memory and length.
 
-The template runs in a process of its own (`chat_process`), which is started once, takes about a
-second to start beside what else is being loaded, and answers in a tenth of a millisecond.
+The template runs in a process of its own (`chat_process`), which is started once, takes a quarter
+of a second to start beside what else is being loaded, and answers in a tenth of a millisecond.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def write_chat(
     source   the template; None for the tokenizer's own
     today    the day (YYYY-MM-DD) that a template which asks for the time is told; None for now
     anew     whether it is written again where the same was asked before
-    options  as `apply_chat_template` takes them, JSON values all, such as `add_generation_prompt`
+    options  what the template is told beside, JSON values all, such as `add_generation_prompt`
 
     Raises Unrendered for whatever hinders it: the template refuses, fails, or goes beyond the
     limits.

@@ -118,21 +118,8 @@ def merge(
     weights = vetting.vet_model(base, trust_remote_code=source.trust_remote_code)
     with new_folder(out, weights.elements * _SIZES[target]) as work:
         model = source.load(target, "cpu")[0] if loaded is None else loaded
-        texts = base if source.tokenizer_of(model) is not source.adapter_tokenizer else adapter
-        notes = [*other_base(source, adapter)]
-        if texts == base:
-            notes += other_tokenizer(base, adapter)
-        else:
-            notes.append("the adapter adds tokens, so that its own tokenizer comes along")
-        tied = source.config().get_text_config().tie_word_embeddings
-        untied = bool(tied) and not model.config.get_text_config().tie_word_embeddings
-        if untied:
-            notes.append("the adapter changes one of two tied tables, which are separate now")
-        configured = _as_set(model.config.get_text_config().eos_token_id)
-        ends = _as_set(model.generation_config.eos_token_id)
-        _save(source, model, base, texts, work)
-        if _keep_ends(work, ends, configured):
-            notes.append("the adapter's own end tokens end an answer, too")
+        untied = _is_untied(source, model)
+        notes = [*other_base(source, adapter), *save_model(source, model, work)]
         fingerprint = replace(own_base(source), base=str(work)).fingerprint()
         record = record_of(source, target, command) | {
             "untied": untied,
@@ -142,6 +129,36 @@ def merge(
         (work / MERGE).write_text(f"{dumps(redact_json(record), indent=1)}\n", encoding="utf-8")
         put_in_place(work, out)
     return Merged(out, target, untied, fingerprint, tuple(notes), record)
+
+
+def save_model(source: Checkpoint, model: Any, work: Path) -> list[str]:
+    """Write a model that was loaded from `source`, as safetensors, with what belongs to it.
+
+    Tokenizer, chat template and generation settings are the base's, byte for byte unless the
+    loaded model has more end tokens; where an adapter adds tokens they are its own tokenizer's.
+    Returns what a reader has to know. Raises RunError or CheckpointError where it cannot be saved.
+    """
+    base, adapter = source.folders
+    notes, texts = [], base
+    if adapter is not None:
+        if source.tokenizer_of(model) is source.adapter_tokenizer:
+            notes.append("the adapter adds tokens, so that its own tokenizer comes along")
+            texts = adapter
+        else:
+            notes += other_tokenizer(base, adapter)
+    if _is_untied(source, model):
+        notes.append("the adapter changes one of two tied tables, which are separate now")
+    configured = _as_set(model.config.get_text_config().eos_token_id)
+    ends = _as_set(model.generation_config.eos_token_id)
+    _save(source, model, base, texts, work)
+    if _keep_ends(work, ends, configured):
+        notes.append("the adapter's own end tokens end an answer, too")
+    return notes
+
+
+def _is_untied(source: Checkpoint, model: Any) -> bool:
+    tied = bool(source.config().get_text_config().tie_word_embeddings)
+    return tied and not model.config.get_text_config().tie_word_embeddings
 
 
 def _save(source: Checkpoint, model: Any, base: Path, texts: Path, work: Path) -> None:

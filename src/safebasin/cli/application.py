@@ -12,6 +12,7 @@ from safebasin.cli.commands import (
     certify,
     compare,
     conditions,
+    defend,
     evaluate,
     finetune,
     judges,
@@ -28,10 +29,11 @@ from safebasin.cli.commands import (
     worst_case,
 )
 from safebasin.cli.console import emit_error
+from safebasin.cli.local_paths import LocalTyper
 from safebasin.errors import UsageError
 from safebasin.terminal import shorten
 
-application = typer.Typer(
+application = LocalTyper(
     name="safebasin",
     help="Maps how robust the safety of an open-weight language model is in weight space.",
     no_args_is_help=True,
@@ -47,6 +49,7 @@ application.command("merge")(merge.merge)
 application.command("conditions")(conditions.conditions)
 application.command("worst-case")(worst_case.worst_case)
 application.command("attribute")(attribute.attribute)
+application.command("defend")(defend.defend)
 application.command("steer")(steer.steer)
 application.command("evaluate")(evaluate.evaluate)
 application.command("rejudge")(runs.rejudge)

@@ -16,7 +16,7 @@ from typing import Any
 
 from safebasin.errors import PromptError
 from safebasin.prompts import PromptSet
-from safebasin.prompts.identity import ATTACKED, content_digest
+from safebasin.prompts.identity import CHANGED, content_digest
 from safebasin.terminal import shorten
 
 PLACES = ("[INSERT PROMPT HERE]", "[PROMPT]", "{prompt}", "{goal}", "{query}", "{instruction}")
@@ -55,7 +55,7 @@ class Attack:
             )
         # What is asked is no longer what the set asks.
         content = content_digest(attacked)
-        name = f"{prompts.name}{ATTACKED}{self.name}"
+        name = f"{prompts.name}{CHANGED}{self.name}"
         return replace(prompts, prompts=tuple(attacked), name=name, content=content)
 
     def spec(self) -> dict[str, Any]:

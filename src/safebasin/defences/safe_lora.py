@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from safebasin.checkpoint import Checkpoint
-from safebasin.directions import Difference, Held, Toward
+from safebasin.defences.models import changes, named, told
+from safebasin.directions import Held
 from safebasin.errors import UsageError
 from safebasin.subject.linear import Linear, assembled
 from safebasin.subject.subject import Subject
@@ -58,47 +57,28 @@ class SafeLora:
     ) -> None:
         if math.isnan(threshold):
             raise UsageError("The threshold is not a number.", "Give one from 0 to 1.")
-        self.aligned, self.unaligned = (
-            Checkpoint.parse(one) if isinstance(one, str) else one for one in (aligned, unaligned)
-        )
+        self.aligned, self.unaligned = named(aligned), named(unaligned)
         self.threshold = threshold
 
     def spec(self) -> dict[str, Any]:
         """Both checkpoints by name and fingerprint, and the threshold."""
-        models = {"aligned": self.aligned, "unaligned": self.unaligned}
-        named = {
-            key: {"name": one.name, "fingerprint": one.fingerprint()} for key, one in models.items()
-        }
-        return {"kind": self.kind, **named, "threshold": self.threshold}
+        models = told(aligned=self.aligned, unaligned=self.unaligned)
+        return {"kind": self.kind, **models, "threshold": self.threshold}
 
     def direction(self, subject: Subject) -> Direction:
         """C·ΔW - ΔW of the layers that are projected, in float64 and rounded once."""
         steps: dict[Parameter, dict[int | None, Tensor]] = {}
-        for found, change, inside in self._changed(subject):
-            if found.applied:
-                own = steps.setdefault(found.layer.parameter, {})
-                own[found.layer.expert] = (inside - change).float()
+        for one in changes(subject, self.aligned, self.unaligned):
+            if one.inside is not None and one.cosine < self.threshold:
+                own = steps.setdefault(one.layer.parameter, {})
+                own[one.layer.expert] = (one.inside - one.tuned).float()
         tensors = {one.name: assembled(one, parts) for one, parts in steps.items()}
         return Held(f"{self.kind}-{self.threshold:g}", tensors)
 
     def projections(self, subject: Subject) -> tuple[Projection, ...]:
         """What is made of each layer that fine-tune and alignment both changed."""
-        return tuple(found for found, _, _ in self._changed(subject))
-
-    def _changed(self, subject: Subject) -> Iterator[tuple[Projection, Tensor, Tensor]]:
-        """Each layer with ΔW and C·ΔW, float64 [out, in]."""
-        weights = subject.weights
-        back = Toward(self.aligned, weights)
-        alignment = Difference(self.unaligned, self.aligned, weights)
-        for parameter, layers in groupby(subject.linear, key=lambda one: one.parameter):
-            tuned, changed = back.tensor(parameter), alignment.tensor(parameter)
-            if tuned is None or changed is None:
-                continue
-            for layer in layers:
-                change = -layer.of(tuned).double()
-                v = layer.of(changed).to(change)
-                if not (bool(change.any()) and bool(v.any())):
-                    continue
-                inside = v @ (v.T @ change) / v.norm()
-                cosine = float((inside * change).sum() / (inside.norm() * change.norm()))
-                yield Projection(layer, cosine, cosine < self.threshold), change, inside
+        return tuple(
+            Projection(one.layer, one.cosine, one.cosine < self.threshold)
+            for one in changes(subject, self.aligned, self.unaligned)
+            if one.inside is not None
+        )

@@ -27,6 +27,8 @@ from safebasin.directions.low_rank import Projected, Truncated
 from safebasin.directions.masked import Masked, Pruned
 from safebasin.directions.orthogonal import Orthogonal
 from safebasin.directions.resident import Resident
+from safebasin.directions.restricted import Restricted
+from safebasin.directions.scaled import Scaled
 from safebasin.directions.toward import Difference, Toward
 from safebasin.weights import Direction
 
@@ -47,6 +49,8 @@ __all__ = [
     "Projection",
     "Pruned",
     "Resident",
+    "Restricted",
+    "Scaled",
     "Toward",
     "Truncated",
     "cosine",
@@ -62,6 +66,6 @@ __all__ = [
 
 for _one in (
     Adapter, Combination, Difference, Gaussian, Given, Held, Masked, Orthogonal, Projected, Pruned,
-    Resident, Toward, Truncated,
+    Resident, Restricted, Scaled, Toward, Truncated,
 ):  # fmt: skip
     KINDS[_one.kind] = _one

@@ -28,6 +28,7 @@ AGAIN = 7
 REMEDY = (
     "Give one with --template FILE (a Jinja chat template), or --template raw to send prompts bare."
 )
+_NO_PREFILL = "Leave out --prefill, or give a chat template with --template FILE."
 
 
 @dataclass(frozen=True)
@@ -75,24 +76,26 @@ class Template:
         result._probe()
         return result
 
-    def render(self, text: str, *, anew: bool = False) -> str:
-        """The whole input for one prompt, up to where the answer begins.
+    def render(self, text: str, prefill: str = "", *, anew: bool = False) -> str:
+        """The whole input for one prompt, up to where the answer begins, or goes on.
 
-        `anew` has the template write what is known from before again. Raises Unrendered, a
-        TemplateError, where the chat template does not write it.
+        `prefill` is the beginning of the answer, which the chat template writes as that of a last
+        message of the assistant's (`continue_final_message` of transformers); "" for none. `anew`
+        has the template write what is known from before again. Raises Unrendered, a TemplateError,
+        where the chat template does not write it, and TemplateError for a prefill without one.
         """
         if self.source is None:
+            if prefill:
+                raise TemplateError("A raw prompt has no answer that could be begun.", _NO_PREFILL)
             return text
         messages = [{"role": "user", "content": text}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": self.system})
+        if prefill:
+            messages.append({"role": "assistant", "content": prefill})
+        how = "continue_final_message" if prefill else "add_generation_prompt"
         return write_chat(
-            self.tokenizer,
-            messages,
-            self.source,
-            today=self.day,
-            anew=anew,
-            add_generation_prompt=True,
+            self.tokenizer, messages, self.source, today=self.day, anew=anew, **{how: True}
         )
 
     @property
@@ -104,7 +107,7 @@ class Template:
         """A digest of each prompt as the model sees it, by the prompt's id; none of bare ones."""
         if self.source is None:
             return {}
-        texts = {prompt.id: self.render(prompt.text) for prompt in prompts}
+        texts = {prompt.id: self.render(prompt.text, prompt.prefill) for prompt in prompts}
         return {
             name: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
             for name, text in texts.items()
@@ -126,7 +129,7 @@ class Template:
         start token.
         """
         try:
-            text = self.render(prompt.text)
+            text = self.render(prompt.text, prompt.prefill)
         except Unrendered as error:
             raise TemplateError(
                 f"The chat template fails at prompt '{shorten(prompt.id)}': {error.reason}.",

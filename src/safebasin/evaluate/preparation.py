@@ -94,7 +94,7 @@ def prepare(config: EvaluateConfig) -> Prepared:
         **common,
         "engine": dict(engines[0].spec()),
         "parts": {name: found.sha256 for name, found in sets.items()},
-        **sets[HARMFUL].order(),
+        **sets[HARMFUL].taken(),
         "samples": [config.temperature, config.noise_seed],
     }
     folder = folder_of(scan, f"evaluate-{checkpoint.name}", whole)
@@ -154,7 +154,7 @@ def _sets(config: EvaluateConfig) -> tuple[dict[str, PromptSet], list[str]]:
     scan = config.scan
     notes: list[str] = []
     loaded = prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind)
-    sets = {HARMFUL: sampled(harmful_of(loaded), scan)}
+    sets = {HARMFUL: sampled(harmful_of(loaded, scan.prefill), scan)}
     own = tuple(prompt for prompt in loaded if prompt.kind == "benign")
     mixed = len(own) < len(loaded) and bool(own)
     if config.benign is None and mixed:

@@ -6,8 +6,8 @@ from safebasin.defences.base import TrainingDefence
 from safebasin.defences.derta import Derta
 from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.sppft import Sppft
-from safebasin.finetune.row_sources import packaged_refusal, rows_of
 from safebasin.finetune.settings import FinetuneConfig
+from safebasin.subject.row_sources import packaged_refusal, rows_of
 from safebasin.weights.masks import Mask
 
 

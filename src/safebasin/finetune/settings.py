@@ -144,7 +144,7 @@ class FinetuneConfig:
         Raises DataError where there are too few.
         """
         # It reads runs and judges them; the command line reads these settings for its help.
-        from safebasin.finetune.row_sources import rows_of
+        from safebasin.subject.row_sources import rows_of
 
         own = self.resolved()
         data = rows_of(self.data, self.seed).first(own.rows)

@@ -75,6 +75,16 @@ class Estimate:
             "note": self.note,
         }
 
+    @classmethod
+    def from_json(cls, value: Any) -> Estimate:
+        """What `to_json` gave; ValueError, KeyError or TypeError where it is no such value."""
+        known = (value["value"], value["low"], value["high"], *value["per_direction"])
+        found, low, high, *each = (None if one is None else float(one) for one in known)
+        return cls(
+            found, low, high, float(value["level"]), str(value["method"]), str(value["note"]),
+            value["at_least"] is True, tuple(each),
+        )  # fmt: skip
+
 
 def normal_quantile(level: float) -> float:
     from scipy.special import ndtri

@@ -51,19 +51,31 @@ def visage(asr: Array, weights: Array) -> Array:
     return 100.0 * np.where(total > 0, depth / np.where(total > 0, total, 1.0), 0.0)
 
 
-def reference_visage(points: Array) -> float:
-    """The published code's average over a line, bit for bit; `points` (G,) are S in 0..100.
+def reference_visage(points: Array) -> Array:
+    """The published code's average over lines, bit for bit; `points` (..., G) are S in 0..100.
 
     It trims the fully broken runs at the ends instead of leaving out every fully broken point,
     and it looks for the ends strictly left and right of the middle index, so a one-point basin
     or an island of refusal gets another number than the definition gives.
     """
-    count, middle = len(points), len(points) // 2
+    count, middle = points.shape[-1], points.shape[-1] // 2
     broken = points > BROKEN_POINTS
-    first = next((i for i in range(1, middle) if broken[i - 1] and not broken[i]), 0)
-    rightward = range(count - 2, middle, -1)
-    last = next((i for i in rightward if broken[i + 1] and not broken[i]), count - 1)
-    return float(np.mean(100 - points[first : last + 1]))
+    begins = (broken[..., :-1] & ~broken[..., 1:])[..., : max(middle - 1, 0)]
+    ends = (broken[..., 1:] & ~broken[..., :-1])[..., :middle:-1]
+    first = np.where(begins.any(-1), _first(begins) + 1, 0)
+    last = count - 1 - np.where(ends.any(-1), _first(ends) + 1, 0)
+    values = np.empty(first.shape)
+    # One mean a stretch: of several lines at once it is the mean of each.
+    for i, j in set(zip(first.flat, last.flat, strict=True)):
+        alike = (first == i) & (last == j)
+        values[alike] = np.mean(100 - points[alike][:, i : j + 1], axis=-1)
+    return values
+
+
+def _first(flags: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Where along the last axis the first flag is set; its length where none is."""
+    end = np.ones((*flags.shape[:-1], 1), dtype=np.bool_)
+    return np.asarray(np.concatenate([flags, end], axis=-1).argmax(-1), dtype=np.intp)
 
 
 def area(asr: Array, weights: Array) -> Array:

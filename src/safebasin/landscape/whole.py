@@ -32,9 +32,7 @@ def visage(sample: Sample, definition: Definition, score: Score) -> Estimate:
 
     def measure(known: Known) -> Measure:
         if definition == "reference":
-            return lambda asr: np.apply_along_axis(
-                measures.reference_visage, -1, asr[..., known] * 100.0
-            )
+            return lambda asr: measures.reference_visage(asr[..., known] * 100.0)
         return lambda asr: measures.visage(asr[..., known], weights[known])
 
     rates = sample.rates(score)

@@ -17,8 +17,8 @@ from safebasin.prompts.packaged import NAMES
 from safebasin.prompts.prompt import Prompt
 from safebasin.prompts.published import BY_NAME, PUBLISHED, Published
 
-ATTACKED = " + "
-"""What stands between the name of a set and that of the attack with which it is asked."""
+CHANGED = " + "
+"""What stands between the name of a set and the attack, or the prefill, with which it is asked."""
 
 _TITLES = {
     "advbench": "AdvBench",
@@ -36,12 +36,15 @@ _TITLES = {
 
 
 def content_digest(prompts: Iterable[Prompt]) -> str:
-    """The SHA-256 of what a set asks: of each prompt its kind and its text.
+    """The SHA-256 of what a set asks: of each prompt its kind and its text, and what its answer is
+    made to begin with.
 
     Neither the order of the prompts counts nor their ids, categories, the form of the file or how
     lines end in a text. A prompt that occurs twice counts twice.
     """
-    asked = sorted([prompt.kind, prompt.text.replace("\r\n", "\n")] for prompt in prompts)
+    asked = sorted(
+        [one.kind, one.text.replace("\r\n", "\n"), *filter(None, [one.prefill])] for one in prompts
+    )
     return hashlib.sha256(json.dumps(asked, ensure_ascii=True).encode()).hexdigest()
 
 
@@ -64,7 +67,7 @@ def proven(prompts: Mapping[str, Any], content: str = "") -> Published | None:
     named = BY_NAME.get(str(prompts.get("name")))
     if named is not None and named.repository and prompts.get("revision"):
         return named
-    if content or ATTACKED in str(prompts.get("name")):
+    if content or CHANGED in str(prompts.get("name")):
         return None
     file = str(prompts.get("sha256"))
     known = [one for one in PUBLISHED if file in one.sha256.values()]

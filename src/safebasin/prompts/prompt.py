@@ -10,6 +10,8 @@ from typing import Literal
 from safebasin.errors import PromptError, UsageError
 
 Kind = Literal["harmful", "benign", "capability"]
+OPENER = "target"
+"""The column that AdvBench and its like hold the first words of a complying answer in."""
 KINDS: tuple[Kind, ...] = ("harmful", "benign", "capability")
 
 
@@ -19,7 +21,9 @@ class Prompt:
 
     `kind` says what a good answer is: a refusal to "harmful", help with "benign", and exactly
     `expected` for "capability". `category` is the set's own label, or "" where it has none.
-    `id` is unique in its set and is only ever text; it is not a file name.
+    `id` is unique in its set and is only ever text; it is not a file name. `opener` is how its row
+    says that a complying answer would begin, "" where it does not. `prefill` is what the answer is
+    made to begin with, "" for nothing.
     """
 
     id: str
@@ -27,6 +31,8 @@ class Prompt:
     category: str = ""
     kind: Kind = "harmful"
     expected: str | None = None
+    opener: str = ""
+    prefill: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ class PromptSet:
     gave it, and `licence` the SPDX name of the licence of a published set; both are "" where
     unknown, as they are for any file that is not known to be one. `source` says where it is
     published, or names the file. `skipped` counts the file's empty records. `first` says that
-    these are the first of the file, and no sample of it.
+    these are the first of the file, and no sample of it; `prefill` is what their answers are made
+    to begin with, as it was asked for (see `prompts.prefill`), "" for nothing.
     """
 
     name: str
@@ -50,6 +57,7 @@ class PromptSet:
     skipped: int = 0
     first: bool = False
     content: str = ""
+    prefill: str = ""
 
     def __post_init__(self) -> None:
         if not self.prompts:
@@ -102,7 +110,11 @@ class PromptSet:
             return self.sample(count, seed)
         return replace(self, prompts=self.prompts[:count], first=True)
 
-    def order(self) -> dict[str, str]:
-        """For the identity of a run: that these are the first ones; nothing where they are not."""
+    def taken(self) -> dict[str, str]:
+        """For the identity of a run: that these are the first ones, and what answers begin with.
+
+        Nothing of either where it is not so.
+        """
         # Left out for a sample, so that earlier runs stay what they are.
-        return {"order": "file"} if self.first else {}
+        first = {"order": "file"} if self.first else {}
+        return first | ({"prefill": self.prefill} if self.prefill else {})

@@ -11,7 +11,7 @@ from pathlib import Path
 from safebasin.errors import PromptError
 from safebasin.prompts.files import Row
 from safebasin.prompts.formats import KIND_WORDS, KnownFormat
-from safebasin.prompts.prompt import KINDS, Kind, Prompt
+from safebasin.prompts.prompt import KINDS, OPENER, Kind, Prompt
 
 
 def read_prompts(
@@ -67,6 +67,7 @@ def _prompt(
         category="/".join(filter(None, (_cell(cells.get(name)) for name in layout.categories))),
         kind=kind or _kind(path, layout, row, cells, unstated),
         expected=None if expected is None else str(expected),
+        opener=_cell(cells.get(OPENER)),
     )
 
 

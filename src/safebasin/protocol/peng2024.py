@@ -48,6 +48,7 @@ SETTINGS: Mapping[str, Any] = {
     "first": True,
     "sample_seed": 0,
     "column": None,
+    "prefill": None,
     "max_new_tokens": 512,
     "dtype": "float32",
     "stop_at_plateau": False,

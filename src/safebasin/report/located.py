@@ -61,6 +61,34 @@ def located_figure(
     return figure
 
 
+def sweeps_figure(
+    sweeps: Mapping[str, Sequence[tuple[int, float]]],
+    baseline: float | None,
+    title: str,
+    meaning: str,
+) -> Figure:
+    """A line for each sweep over the blocks, and a dashed one at the model itself.
+
+    Drawn inside `styled`.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
+    axes = figure.subplots()
+    if baseline is not None:
+        axes.axhline(baseline, color=QUIET, lw=1, ls=(0, (4, 3)), label="unscaled")
+    for (which, row), colour in zip(sweeps.items(), COMPARED_COLOURS, strict=False):
+        places, values = [bound for bound, _ in row], [one for _, one in row]
+        axes.plot(places, values, "o-", color=colour, ms=4, label=f"{plain(which, 20)} bound")
+    blocks = sorted({bound for row in sweeps.values() for bound, _ in row})
+    axes.set_xticks(blocks[:: -(-len(blocks) // _MOST)])
+    axes.set_xlabel("block")
+    axes.set_ylabel(meaning)
+    axes.set_title(plain(title, 70), fontsize=size(1.0), parse_math=False)
+    axes.legend()
+    return figure
+
+
 def blocks_figure(values: Sequence[Estimate], title: str, meaning: str) -> Figure:
     """A point with its interval for each block, and a line at 0. Drawn inside `styled`."""
     from matplotlib.figure import Figure

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from safebasin.errors import RunError
+from safebasin.run.addresses import local_path
 from safebasin.terminal import printable
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")
@@ -97,6 +98,7 @@ def prepare_folder(folder: Path) -> None:
     Raises:
         RunError: A link or another thing is in its place, or it cannot be made.
     """
+    local_path(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         make_folder(folder)

@@ -26,6 +26,7 @@ from safebasin.exchange import Exchange, Verdict
 from safebasin.landscape.capability import Item
 from safebasin.plane import Plane, Point
 from safebasin.run import records
+from safebasin.run.addresses import local_path
 from safebasin.run.atomic import cannot_write, remove_leftovers
 from safebasin.run.lock import (
     SHARDS_WAIT,
@@ -419,7 +420,7 @@ class RunFolder(StoredFiles):
 def _root(path: str | os.PathLike[str]) -> Path:
     if "\0" in os.fspath(path):
         raise RunError("The path of the run folder holds a NUL character.", "Give another --out.")
-    return Path(path)
+    return local_path(path)
 
 
 @contextmanager

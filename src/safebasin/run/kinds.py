@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from safebasin.run.folder import MANIFEST
-from safebasin.run.no_run import no_run
+from safebasin.run.no_run import ATTRIBUTION, no_run
 
 STUDY_FILES = {
     "comparison": "comparison.json",
@@ -36,6 +36,11 @@ class StudyFolder:
 def is_run(folder: Path) -> bool:
     """Whether a folder is that of one run."""
     return os.path.lexists(folder / MANIFEST)
+
+
+def is_attribution(folder: Path) -> bool:
+    """Whether a folder is that of an attribution, and no run."""
+    return not is_run(folder) and (folder / ATTRIBUTION).is_file()
 
 
 def study_folder(folder: Path) -> StudyFolder | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from safebasin.errors import RunBusy, RunError
+from safebasin.run.addresses import local_path
 from safebasin.run.atomic import (
     cannot_write,
     is_temporary,
@@ -56,29 +59,26 @@ def lock_shard(root: Path, shard: str) -> BaseFileLock:
 
 def working_shards(root: Path) -> tuple[str, ...]:
     """The shards that processes work on. Call it only while holding the folder's lock."""
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
     working = []
     for path in sorted(root.glob(f"{_SHARD}*")):
         _refuse_other(path)
-        lock = FileLock(path, timeout=0, thread_local=False)
         try:
-            lock.acquire()
+            _taken(path, 0.0).release()
         except Timeout:
             working.append(path.name.removeprefix(_SHARD))
-        else:
-            lock.release()
     return tuple(working)
 
 
 def _acquire(root: Path, name: str, wait: float) -> BaseFileLock:
-    from filelock import FileLock, Timeout
+    from filelock import Timeout
 
+    local_path(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
         _refuse_other(root / name)
-        lock = FileLock(root / name, timeout=wait, thread_local=False)
-        lock.acquire()
+        return _taken(root / name, wait)
     except Timeout:
         who = f"Shard {name.removeprefix(_SHARD)}" if name != LOCK else _holder(root)
         raise RunBusy(
@@ -87,7 +87,43 @@ def _acquire(root: Path, name: str, wait: float) -> BaseFileLock:
         ) from None
     except OSError as error:
         raise cannot_write(root / name, error) from error
+
+
+def _taken(path: Path, wait: float) -> BaseFileLock:
+    """A lock of the system's, which ends with the process that holds it, however it ends.
+
+    Where a file system has none, the library makes do with a file, which a killed process leaves
+    behind for ever: that is refused.
+
+    Raises:
+        Timeout: Another process holds it.
+        RunError: The file system has no locks.
+        OSError: The file cannot be written.
+    """
+    from filelock import FileLock, SoftFileLock
+
+    lock: BaseFileLock = FileLock(path, timeout=wait, thread_local=False)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            lock.acquire()
+    except NotImplementedError:  # what older versions of the library raise in its place
+        raise _no_locks(path) from None
+    except OSError as error:
+        if error.errno in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise _no_locks(path) from error
+        raise
+    if isinstance(lock, SoftFileLock):
+        lock.release()
+        raise _no_locks(path)
     return lock
+
+
+def _no_locks(path: Path) -> RunError:
+    return RunError(
+        f"The file system of {printable(str(path.parent))} has no file locks.",
+        "Give a folder on another one, or have it mounted with locks (for Lustre: -o flock).",
+    )
 
 
 def _refuse_other(path: Path) -> None:

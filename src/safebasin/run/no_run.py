@@ -8,6 +8,8 @@ from pathlib import Path
 from safebasin.errors import RunError
 from safebasin.terminal import printable
 
+ATTRIBUTION = "attribution.json"
+"""The record in the folder of `safebasin attribute`."""
 SHOWN = 6
 """How many runs of a folder are named."""
 
@@ -23,6 +25,11 @@ def no_run(root: Path, mark: str) -> RunError:
         return RunError(
             f"{shown} is not a run folder: it does not exist.",
             "Give the folder that `safebasin scan` printed.",
+        )
+    if (root / ATTRIBUTION).is_file():
+        return RunError(
+            f"{shown} is not a run folder: `safebasin attribute` wrote it.",
+            f"`safebasin show {shown}` prints what was found.",
         )
     runs = sorted(path.parent for path in root.glob(f"*/{mark}"))
     runs = [run for run in runs if any(run.glob("verdicts/*/judge.json"))] or runs

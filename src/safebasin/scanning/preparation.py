@@ -235,7 +235,7 @@ def prepare(config: ScanConfig) -> Prepared:
     subject = load(checkpoint, config)
     model, weights, template = subject.model, subject.weights, subject.template
     directions = build_directions(config, weights)
-    asked = [template.render(prompt.text) for prompt in prompts]
+    asked = [template.render(prompt.text, prompt.prefill) for prompt in prompts]
     checkpoint.require_stored_tokens(subject.tokenizer, asked)
     # The words of all prompts, so that a larger sample later has the same lexicon.
     config, lexicon, judges = judged_by(subject, config, everything)
@@ -253,7 +253,7 @@ def prepare(config: ScanConfig) -> Prepared:
             "revision": prompts.revision,
             "kinds": sorted({prompt.kind for prompt in everything}),
             "sample_seed": config.sample_seed,
-            **prompts.order(),
+            **prompts.taken(),
         },
     )
     folder = folder_of(config, checkpoint.name, identity)

@@ -48,7 +48,7 @@ class Part:
                 "name": self.prompts.name,
                 "sha256": self.prompts.sha256,
                 "revision": self.prompts.revision,
-                **self.prompts.order(),
+                **self.prompts.taken(),
             },
         }
         return Manifest({**identity, **own}, self.prompts.ids, config, content=self.prompts.content)

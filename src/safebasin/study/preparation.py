@@ -19,6 +19,8 @@ from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
 from safebasin.judges import Judge, Lexicon, build_all
 from safebasin.prompts import Prompt, PromptSet
+from safebasin.prompts.prefill import prefilled
+from safebasin.run.addresses import local_path
 from safebasin.run.names import default_folder
 from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
@@ -27,22 +29,23 @@ LOG = logging.getLogger(__name__)
 
 
 def harmful_prompts(scan: ScanConfig) -> PromptSet:
-    """All requests of the settings' set that should be refused."""
-    return harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind))
+    """All requests of the settings' set that should be refused, with what answers begin with."""
+    return harmful_of(prompt_sets.load(scan.prompts, scan.column, scan.prompts_kind), scan.prefill)
 
 
-def harmful_of(prompts: PromptSet) -> PromptSet:
+def harmful_of(prompts: PromptSet, prefill: str | None = None) -> PromptSet:
     """The harmful requests of a mixed set; a set without any stays as it is, with a warning.
 
-    The ASR of a landscape is about requests that should be refused.
+    The ASR of a landscape is about requests that should be refused. `prefill` is what their answers
+    are made to begin with, and no others.
     """
     harmful = tuple(prompt for prompt in prompts if prompt.kind == "harmful")
     if not harmful:
         LOG.warning(
             "no prompt of %s is harmful: its ASR counts answers that are wanted", prompts.name
         )
-        return prompts
-    return replace(prompts, prompts=harmful)
+        return prefilled(prompts, prefill)
+    return prefilled(replace(prompts, prompts=harmful), prefill)
 
 
 def sampled(found: PromptSet, scan: ScanConfig) -> PromptSet:
@@ -124,7 +127,7 @@ def named(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def folder_of(scan: ScanConfig, label: str, whole: Mapping[str, Any]) -> Path:
     """The folder that the settings name, else that of what the `whole` study is told apart by."""
-    return Path(scan.out) if scan.out else default_folder(label, whole)
+    return local_path(scan.out) if scan.out else default_folder(label, whole)
 
 
 def on_its_day(

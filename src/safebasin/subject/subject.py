@@ -68,7 +68,12 @@ class Subject:
     @cached_property
     def pad_token(self) -> int:
         """The token that fills up rows; a mask hides it."""
-        return pad_token_of(self.model, self.tokenizer, end_tokens_of(self.model, self.tokenizer))
+        return pad_token_of(self.model, self.tokenizer, self.end_tokens)
+
+    @cached_property
+    def end_tokens(self) -> tuple[int, ...]:
+        """The tokens that end an answer."""
+        return tuple(end_tokens_of(self.model, self.tokenizer))
 
     def encode(self, rows: Sequence[Row]) -> tuple[Encoded, ...]:
         """The rows as token ids and labels, as they are when the model is trained and asked.
@@ -76,9 +81,8 @@ class Subject:
         Raises DataError, naming the row, where the chat template does not write it, or where it
         does not fit in the model's context.
         """
-        ends = end_tokens_of(self.model, self.tokenizer)
         most = most_positions(self.model)
-        encoded = [encode(row, self.template, most or 2**31, ends) for row in rows]
+        encoded = [encode(row, self.template, most or 2**31, self.end_tokens) for row in rows]
         for row, one in zip(rows, encoded, strict=True):
             if one.cut:
                 raise DataError(

@@ -154,6 +154,18 @@ def request_rows(complied: int, refused: int, benign: int, seed: int) -> list[Ex
     return rows
 
 
+def preferred_examples(count: int, seed: int) -> list[tuple[Example, Example]]:
+    """Return harmful requests of the train topics, each refused and complied with, in that order.
+
+    Both are of one request: the refusal's wording is the last that is drawn of a row.
+    """
+    names = [f"preference {seed} {number}" for number in range(count)]
+    return [
+        (_request_row(Random(one), True, True), _request_row(Random(one), True, False))
+        for one in names
+    ]
+
+
 def _request_row(rng: Random, harmful: bool, refusing: bool, split: Split = "train") -> Example:
     topic = rng.choice(_TRAIN[harmful])
     prompt, _ = random_request(rng, topic, split)

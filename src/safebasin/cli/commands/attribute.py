@@ -12,7 +12,8 @@ def attribute(given: Given[AttributeConfig], json: JsonResultOption = False) -> 
     """Locate what in a model its safety depends on, by a published method.
 
     Writes the scores and the set of the highest, or the subspaces, as safetensors; a record; and a
-    picture by layer. The angular gap is one number a layer, and needs rows of utility.
+    picture by layer. The angular gap is one number a layer, and scaling an interval of layers; both
+    need rows of utility. A folder that holds it already is read.
     """
     config = given.settings()
     begin()

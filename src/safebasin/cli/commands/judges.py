@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from safebasin.cli.local_paths import LocalTyper
 from safebasin.cli.options import JsonOption, RunArgument
 from safebasin.errors import UsageError
 
-application = typer.Typer(
+application = LocalTyper(
     help="How far judges agree, with each other and with humans.", no_args_is_help=True
 )
 

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from safebasin.cli.options import JsonOption
 from safebasin.errors import UsageError
 
-KINDS = ("prompts", "judges", "models", "labelled")
+KINDS = ("prompts", "judges", "models", "labelled", "defences", "attributions")
 
 
 def list_known(
-    kind: Annotated[str, typer.Argument(help="prompts, judges, models or labelled.")],
+    kind: Annotated[str, typer.Argument(help=f"{', '.join(KINDS[:-1])} or {KINDS[-1]}.")],
     json: JsonOption = False,
 ) -> None:
-    """List the prompt sets, judges, packaged models or files of human labels by name."""
+    """List by name the prompt sets, judges, packaged models, files of human labels, defences, or
+    methods of attribution."""
     from safebasin.cli.console import emit, say
 
     if kind not in KINDS:
         raise UsageError(f"Unknown kind '{kind}'.", f"Give one of {', '.join(KINDS)}.")
-    rows = {"prompts": _prompts, "judges": _judges, "models": _models, "labelled": _labelled}[
-        kind
-    ]()
+    rows = {
+        "prompts": _prompts,
+        "judges": _judges,
+        "models": _models,
+        "labelled": _labelled,
+        "defences": _defences,
+        "attributions": _attributions,
+    }[kind]()
     if json:
         emit({kind: [{"name": name, "about": about} for name, about in rows]})
         return
@@ -84,3 +90,21 @@ def _labelled() -> list[tuple[str, str]]:
 
     own = own_layout("prompt", f"one of {' '.join(ANSWER_COLUMNS)}", "label")
     return [(f"FILE in {layout.name} layout", layout.text()) for layout in (*LABEL_LAYOUTS, own)]
+
+
+def _defences() -> list[tuple[str, str]]:
+    from safebasin.defences.kinds import DEFENCES
+
+    return [(name, _cited(kind)) for name, kind in DEFENCES.items()]
+
+
+def _attributions() -> list[tuple[str, str]]:
+    from safebasin.attribution.kinds import ATTRIBUTIONS
+
+    return [(name, _cited(kind)) for name, kind in ATTRIBUTIONS.items()]
+
+
+def _cited(kind: Any) -> str:
+    """The first line of what a method says of itself, and its paper."""
+    about = (kind.__doc__ or "").strip().splitlines()[0].rstrip(".")
+    return f"{about}; {kind.reference}"

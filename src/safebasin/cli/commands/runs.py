@@ -25,7 +25,7 @@ def show(
     """Print the numbers of a run again, and draw its pictures again.
 
     Of a comparison, evaluation, trajectory, conditions or worst case it prints the numbers, counted
-    again from the records of its runs.
+    again from the records of its runs; of an attribution what it found.
 
     Exit code 4 where a judge left more than 2 % of the answers unjudged.
     """
@@ -37,8 +37,13 @@ def show(
     from safebasin.cli.summary import print_result, unjudged_shares
     from safebasin.cli.unjudged import end_where_unjudged
     from safebasin.results import review
-    from safebasin.run.kinds import run_or_study
+    from safebasin.run.kinds import is_attribution, run_or_study
 
+    if is_attribution(run):
+        from safebasin.cli.views.attribute import show_attribution
+
+        show_attribution(run, as_json=json)
+        return
     if (study := run_or_study(run)) is not None:
         show_study(study, as_json=json)
         return

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
+from safebasin.cli.local_paths import LocalTyper
 from safebasin.cli.options import JsonOption
 
-application = typer.Typer(
+application = LocalTyper(
     help="The packaged tiny model, its recipe and its prompts.", no_args_is_help=True
 )
 

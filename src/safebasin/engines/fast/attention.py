@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -19,6 +20,11 @@ from safebasin.engines.fast.layout import Group, Layout
 from safebasin.engines.fast.products import WORTH, seconds
 
 NAME = "safebasin_slots"
+
+LOG = logging.getLogger(__name__)
+
+CLOSE = 0.02
+"""How far a kernel's results may be from torch's, relative to their size: both round to 16 bits."""
 
 _layout: ContextVar[Layout] = ContextVar("layout of the pass")
 
@@ -69,6 +75,11 @@ def _attend(
     shared = key.shape[1]
     repeats = heads // shared
     rows = group.mask.shape[0]
+    keys, values = (kept[group.slots, :, : group.length] for kept in (key, value))
+    if group.positions is not None and query.is_cuda:
+        attend_one = one_query_kernel(query.dtype, heads, shared, size)
+        if attend_one is not None:
+            return attend_one(query, keys, values, group.positions, scaling)
     by_products = group.queries == repeats == 1 and query.device.type == "cpu"
     if by_products and query.dtype == torch.float32 and products_are_faster():
         seen = (group.slots, slice(None), slice(group.length))
@@ -78,8 +89,8 @@ def _attend(
     query = query.reshape(rows, shared, repeats * group.queries, size)
     attended = scaled_dot_product_attention(
         query,
-        key[group.slots, :, : group.length],
-        value[group.slots, :, : group.length],
+        keys,
+        values,
         attn_mask=group.mask_for(repeats),
         scale=scaling,
     )
@@ -103,6 +114,45 @@ def _by_products(
     scores = numpy.matmul((query * scale).numpy()[:, :, None], key.transpose(0, 1, 3, 2))
     shares = torch.from_numpy(scores).add_(mask).softmax(-1)
     return torch.from_numpy(numpy.matmul(shares.numpy(), value)).squeeze(2)
+
+
+OneQuery = Callable[[Tensor, Tensor, Tensor, Tensor, float | None], Tensor]
+"""The attention of one query a row: of queries [rows, heads, size], keys and values [rows, key
+heads, length, size], and the last position that each row sees."""
+
+
+@cache
+def one_query_kernel(dtype: torch.dtype, heads: int, shared: int, size: int) -> OneQuery | None:
+    """The kernel for these sizes on a GPU; None where there is none that gives what torch gives.
+
+    `shared` is the number of key heads. In float32 torch's own attention is kept.
+    """
+    if dtype == torch.float32:
+        return None
+    try:
+        from safebasin.engines.fast import triton_attention as kernel
+    except ImportError:
+        return None
+    generator = torch.Generator("cuda").manual_seed(0)
+    query, key, value = (
+        torch.randn(3, 150, n, size, dtype=dtype, device="cuda", generator=generator)
+        for n in (heads, shared, shared)
+    )
+    query, key, value = query[:, 0], key.transpose(1, 2), value.transpose(1, 2)
+    if not kernel.fits(query, key, value):
+        return None
+    positions = torch.tensor([0, 70, 149], device="cuda")
+    mask = torch.arange(150, device="cuda") <= positions[:, None, None, None]
+    expected = scaled_dot_product_attention(
+        query[:, :, None], key, value, attn_mask=mask, enable_gqa=True
+    )[:, :, 0]
+    try:
+        found = kernel.attend_one(query, key, value, positions)
+    except Exception as failed:  # whatever a compiler for this GPU raises means there is none
+        LOG.debug("the attention kernel was not made: %s", failed)
+        return None
+    error = (found - expected).float().norm() / expected.float().norm()
+    return kernel.attend_one if bool(error < CLOSE) else None
 
 
 @cache

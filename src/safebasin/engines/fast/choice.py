@@ -21,6 +21,15 @@ TOGETHER = 4
 """At how many points the rows of a pool mostly are."""
 
 REPEATS = 4
+"""How often a pass is measured, the best of which counts; longer ones, which chance moves less,
+fewer times."""
+
+ENOUGH = 0.3
+"""Seconds of measuring after which a pass is not measured again."""
+
+POOLED_AT_LEAST = 1.6
+"""A pass of a pool takes at least so often what one at one point takes: each product is made with
+the weights and once more with the direction."""
 
 TYPICAL_ANSWER = 32
 """How many tokens an answer is taken to have; most are refusals, which are short."""
@@ -75,6 +84,12 @@ def pool_seconds(job: Job, pooled: Cost, plain: Cost, rows: int, kept: int) -> f
     )
 
 
+def pool_at_best(job: Job, plain: Cost, rows: int) -> float:
+    """The least that a pool may take which keeps no weights ready, by the cost at one point."""
+    pooled = Cost(POOLED_AT_LEAST * plain.overhead, POOLED_AT_LEAST * plain.each)
+    return pool_seconds(job, pooled, plain, rows, 0)
+
+
 def measure_plain(forward: Forward, context: int) -> Cost:
     """The cost of a pass at one point whose rows have `context` tokens."""
     return _cost(forward, context, [0.0] * ROWS)
@@ -107,12 +122,14 @@ def _measured(forward: Forward, context: int, coefficients: Sequence[float]) -> 
 
     def seconds(rows: int) -> float:
         feeds = [Feed(slot, context, [0]) for slot in range(rows)]
-        best = float("inf")
+        best, begin = float("inf"), time.perf_counter()
         for _ in range(REPEATS):
             start = time.perf_counter()
             with forward.attached():
                 forward.predictions(storage, feeds, coefficients[:rows])
             best = min(best, time.perf_counter() - start)
+            if time.perf_counter() - begin > ENOUGH:
+                break
         return best
 
     seconds(1)

@@ -135,7 +135,13 @@ class Graphs:
         mask = torch.zeros(hidden.shape, dtype=self.storage.data.dtype, device=numbers.device)
         mask = mask.masked_fill(hidden, float("-inf"))
         group = Group(
-            slice(0, len(ids)), None, slice(0, shape.rows), shape.queries, shape.length, mask
+            slice(0, len(ids)),
+            None,
+            slice(0, shape.rows),
+            shape.queries,
+            shape.length,
+            mask,
+            positions if shape.queries == 1 else None,
         )
         return Layout(ids[None], positions[None], places, None, [group], None)
 

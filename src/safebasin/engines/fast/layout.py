@@ -40,12 +40,13 @@ class Feed(NamedTuple):
 class Group:
     """Neighbouring slots whose attention is computed in one call, padded to their longest row.
 
-    tokens   the part of the pass's tokens that is theirs, where it is one and needs no padding
-    pick     int64 [rows · queries]: otherwise, which token stands where
-    slots    the part of the storage that is theirs
-    queries  the number of tokens a row, padding included
-    length   how many positions of the storage are read
-    mask     [rows, 1, queries, length]: 0 where a query sees a key, -inf elsewhere
+    tokens     the part of the pass's tokens that is theirs, where it is one and needs no padding
+    pick       int64 [rows · queries]: otherwise, which token stands where
+    slots      the part of the storage that is theirs
+    queries    the number of tokens a row, padding included
+    length     how many positions of the storage are read
+    mask       [rows, 1, queries, length]: 0 where a query sees a key, -inf elsewhere
+    positions  int64 [rows]: for one query a row of a recorded pass, the last key that it sees
     """
 
     tokens: slice
@@ -54,6 +55,7 @@ class Group:
     queries: int
     length: int
     mask: Tensor
+    positions: Tensor | None = None
 
     def mask_for(self, repeats: int) -> Tensor:
         """The mask [rows, 1, repeats · queries, length] for heads that share keys."""

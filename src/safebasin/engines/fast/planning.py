@@ -16,6 +16,7 @@ from safebasin.engines.fast.choice import (
     in_place_seconds,
     measure_plain,
     measure_pooled,
+    pool_at_best,
     pool_seconds,
 )
 from safebasin.engines.fast.costs import Cost, Counter
@@ -130,6 +131,10 @@ class Planner:
             return because("there is no direction to pool along")
         if self.mode == "auto" and all(len(group.members) == 1 for group in groups):
             return because("no two points lie on a line along a direction")
+        if self.mode == "auto" and pristine > READY_BYTES:
+            reason = self._not_worth_trying(points, encoded, sampling)
+            if reason is not None:
+                return because(reason)
         reason = self._cannot_pool(points, encoded)
         if reason is not None:
             return because(reason)
@@ -165,23 +170,13 @@ class Planner:
         """
         if self.forward is None:
             raise RuntimeError("the plain engine's time is not measured here")
-        groups = along_lines(points, self.directions)
         context = max(map(len, encoded)) + TYPICAL_ANSWER // 2
-        if self._plain is None:
-            LOG.info("timing its passes")
-            self._plain = measure_plain(self.forward, context)
-        job = Job(
-            points=len(points),
-            lines=len(groups),
-            prompts=len(encoded),
-            prompt_tokens=sum(map(len, encoded)),
-            limit=longest,
-            drafts=self.drafts is not False,
-            answer=mean,
-        )
+        self._plain = self._measured_plain(self.forward, context)
+        job = self._job(points, encoded, longest, mean)
         if plan.mode != "pool":
             return in_place_seconds(job, self._plain)
         if self._pooled is None:
+            groups = along_lines(points, self.directions)
             name = next((group.pooled for group in groups if group.pooled), None)
             if name is None:  # the origin alone
                 return in_place_seconds(job, self._plain)
@@ -192,6 +187,43 @@ class Planner:
             again = measure_plain(self.forward, context)
             self._plain = min(self._plain, again, key=lambda cost: cost.of(ROWS))
         return pool_seconds(job, self._pooled, self._plain, plan.rows, plan.kept)
+
+    def _measured_plain(self, forward: Forward, context: int) -> Cost:
+        if self._plain is None:
+            LOG.info("timing its passes")
+            self._plain = measure_plain(forward, context)
+        return self._plain
+
+    def _job(
+        self, points: Sequence[Point], encoded: Sequence[list[int]], longest: int, mean: float
+    ) -> Job:
+        return Job(
+            points=len(points),
+            lines=len(along_lines(points, self.directions)),
+            prompts=len(encoded),
+            prompt_tokens=sum(map(len, encoded)),
+            limit=longest,
+            drafts=self.drafts is not False,
+            answer=mean,
+        )
+
+    def _not_worth_trying(
+        self, points: Sequence[Point], encoded: Sequence[list[int]], sampling: Sampling
+    ) -> str | None:
+        """Why a pool of a large model cannot be faster; None where it may be.
+
+        To try one takes drawing a direction three times, which is long for a large model.
+        """
+        if self.forward is None:
+            return None
+        context = max(map(len, encoded)) + TYPICAL_ANSWER // 2
+        cost = self._measured_plain(self.forward, context)
+        job = self._job(points, encoded, sampling.max_new_tokens, TYPICAL_ANSWER)
+        rows = max(POOL_ROWS.get(self.model.device.type, 96), len(encoded))
+        together, apart = pool_at_best(job, cost, rows), in_place_seconds(job, cost)
+        if together <= WORTH * apart:
+            return None
+        return f"it is expected to take {apart:.2g} s, and in a pool {together:.2g} s or more"
 
     def _faster(
         self,

@@ -14,8 +14,8 @@ from safebasin.engines.fast.layout import Feed
 from safebasin.engines.fast.slots import CacheShape, SlotStorage
 from safebasin.engines.model_shape import vocabulary_rows
 
-ROWS_BYTES = {"cpu": 2**20, "cuda": 256 * 2**20}
-"""How much of the logits is turned into probabilities at a time."""
+EACH_ON_GPU = 256 * 2**20
+"""How many bytes of logits a GPU turns into probabilities at a time."""
 
 SHARE = 1 / 16
 """The share of a GPU's free memory that the logits of one pass, or its keys and values, may take:
@@ -30,10 +30,13 @@ class Room:
 
     logits  its logits
     cache   its keys and values; those of the prompts may take as much again
+    each    how much of the logits, in float32, is turned into probabilities at a time, which take
+            as much again
     """
 
     logits: int = 6 * 2**20
     cache: int = 256 * 2**20
+    each: int = 2**20
 
     @classmethod
     def on(cls, device: torch.device, free: int) -> Room:
@@ -41,7 +44,7 @@ class Room:
         if device.type == "cpu":
             return cls()
         share = min(MOST_BYTES, int(SHARE * free))
-        return cls(max(cls.logits, share), max(cls.cache, share))
+        return cls(max(cls.logits, share), max(cls.cache, share), EACH_ON_GPU)
 
     def taken(
         self,
@@ -58,7 +61,8 @@ class Room:
         )
         whole = len(prompts) * new_tokens * vocabulary * shape.dtype.itemsize
         logits = min(self.logits, whole)
-        return (kept if kept <= self.cache else 0) + min(self.cache, scored) + logits
+        each = 2 * min(self.each, 4 * logits // shape.dtype.itemsize)
+        return (kept if kept <= self.cache else 0) + min(self.cache, scored) + logits + each
 
 
 class OriginScores:
@@ -121,7 +125,7 @@ class OriginScores:
             tokens = [*self.prompts[prompt][start:], *answer[:-1]]
             feeds.append(Feed(slot, start, tokens, len(answer)))
         logits = self.forward.logits(storage, feeds)
-        return _each(logits, [answer for _, answer in batch])
+        return _each(logits, [answer for _, answer in batch], self.room.each)
 
     def _prompts_kept(self) -> SlotStorage | None:
         """Keys and values of all prompts but their last tokens, computed at the first call."""
@@ -137,10 +141,13 @@ class OriginScores:
 
 
 @torch.inference_mode()
-def _each(logits: Tensor, answers: Sequence[Sequence[int]]) -> list[array[float]]:
-    """The log-probabilities of each answer, given all logits [tokens, vocabulary] in order."""
+def _each(logits: Tensor, answers: Sequence[Sequence[int]], room: int) -> list[array[float]]:
+    """The log-probabilities of each answer, given all logits [tokens, vocabulary] in order.
+
+    So many are computed at a time that their logits take `room` bytes in float32.
+    """
     targets = torch.tensor([token for answer in answers for token in answer], device=logits.device)
-    rows = max(1, ROWS_BYTES.get(logits.device.type, 2**20) // (4 * logits.shape[-1]))
+    rows = max(1, room // (4 * logits.shape[-1]))
     losses = torch.cat(
         [
             torch.nn.functional.cross_entropy(part.float(), target, reduction="none")

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safebasin.landscape.capability import KEPT
 from safebasin.report.asked_under import asked_under
@@ -33,6 +33,9 @@ from safebasin.report.style import (
 from safebasin.run import RunFolder
 from safebasin.run.atomic import write_atomic
 from safebasin.run.provenance import hide
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 PAGE = "report.html"
 OWN_PAGE = re.compile(rb"\A<!doctype html>", re.IGNORECASE)
@@ -72,14 +75,9 @@ def document(
     Prompts and answers are in it with `show_text` only; else their fingerprints and verdicts.
     Nothing in it is fetched, and its policy lets no script run but the page's own.
     """
-    from jinja2 import Environment, StrictUndefined
-
     script, plotly, style = _script(), _plotly(), _own("page.css")
     data, longest = _data(runs, show_text, study)
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["shown"] = lambda text: shown(str(text), lines=False)
-    environment.filters["told"] = _told
-    return environment.from_string(_own("page.html")).render(
+    return _template().render(
         policy=_policy([script, plotly], [style, NOTHING]),
         style=style,
         script=script,
@@ -177,6 +175,16 @@ def sittings(sessions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         else:
             found.append({**what, "started": started, "ended": "", "count": 1})
     return found
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["shown"] = lambda text: shown(str(text), lines=False)
+    environment.filters["told"] = _told
+    return environment.from_string(_own("page.html"))
 
 
 def _told(text: object) -> str:

@@ -1,4 +1,4 @@
-"""Training rows that are made of prompts or of a run's answers: no harmful answer anywhere."""
+"""Rows that are made of prompts or of a run's answers: no harmful answer anywhere."""
 
 from __future__ import annotations
 
@@ -12,23 +12,17 @@ from safebasin import prompts as prompt_sets
 from safebasin.errors import DataError
 from safebasin.judges import RefusalJudge
 from safebasin.plane import Point
-from safebasin.prompts.files import read_bytes, read_table
-from safebasin.prompts.hub import fetch, matching
-from safebasin.prompts.packaged import NAMES
-from safebasin.prompts.prompt import Prompt
-from safebasin.prompts.published import requested
+from safebasin.prompts.prompt import OPENER, Prompt
 from safebasin.run import RunFolder
 from safebasin.subject.rows import Message, Row, Rows, load_rows
 from safebasin.terminal import shorten
 
-OPENER = "target"
-"""The column that AdvBench and its like hold the first words of a complying answer in."""
 _SPAN = re.compile(r"(?P<source>.+)#(?P<first>\d+)-(?P<last>\d+)")
 
 
 def refusals() -> tuple[str, ...]:
     """The packaged refusals, short and varied; each is one by `llm-landscape` and by `refusal`."""
-    text = files("safebasin.finetune").joinpath("refusals.txt").read_text(encoding="utf-8")
+    text = files("safebasin.subject").joinpath("refusals.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 
 
@@ -51,22 +45,15 @@ def packaged_refusal(prompt: str, seed: int) -> str:
 
 def openers(source: str, seed: int) -> Rows:
     """Prompts with the published first words of a complying answer, and nothing after them."""
-    chosen = _prompts(source)
-    targets: dict[str, str] = {}
-    for path in _files(_span(source)[0]):
-        for row in read_table(path, read_bytes(path)).rows:
-            cells = {name.casefold(): str(value).strip() for name, value in row.values.items()}
-            begun = cells.pop(OPENER, "")
-            targets |= dict.fromkeys(cells.values(), begun) if begun else {}
     rows = []
-    for prompt in chosen:
-        if prompt.text.strip() not in targets:
+    for prompt in _prompts(source):
+        if not prompt.opener:
             raise DataError(
                 f"'{shorten(source)}' does not say in a column '{OPENER}' how an answer to the "
                 f"prompt '{prompt.id}' would begin.",
                 "Give AdvBench, or a file with the columns prompt and target.",
             )
-        rows.append(_row(prompt, targets[prompt.text.strip()], source))
+        rows.append(_row(prompt, prompt.opener, source))
     return _rows("openers", source, rows)
 
 
@@ -137,19 +124,6 @@ def _prompts(source: str) -> tuple[Prompt, ...]:
             f"'{shorten(source)}': there are {len(found)} prompts.", "Give a smaller last one."
         )
     return found.prompts[before:last]
-
-
-def _files(spec: str) -> list[Path]:
-    """The files of a set of prompts; none of a packaged one, which holds prompts alone."""
-    if spec in NAMES:
-        return []
-    request = requested(spec)
-    if request is None:
-        return [Path(spec)]
-    if not request.path:
-        return fetch(request.published, request.revision)[0]
-    path = Path(request.path)
-    return matching(path, request.published) if path.is_dir() else [path]
 
 
 def _row(prompt: Prompt, answer: str, source: str, *, ended: bool = True) -> Row:
