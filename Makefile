@@ -34,14 +34,15 @@ $(VENV)/lm-eval: $(VENV)/installed
 	touch $@
 
 # What `make test` does a little of, at length (hours on one core): commands killed at random moments,
-# folders of models and runs that try to do harm, and fuzzed replies of judge models.
+# folders of models and runs that try to do harm, fuzzed replies of judge models, shards that die.
 KILLS ?= 300
 FOLDERS ?= 300
 REPLIES ?= 30000
+SHARDS ?= 64
 test-hostile: $(VENV)/installed
 	OMP_NUM_THREADS=1 HOSTILE_KILLS=$(KILLS) HOSTILE_FOLDERS=$(FOLDERS) HOSTILE_REPLIES=$(REPLIES) \
-	  $(BIN)/python -m pytest -s --timeout 36000 tests/test_hostile_replies.py \
-	  tests/test_hostile_folders.py tests/test_hostile_kills.py
+	  HOSTILE_SHARDS=$(SHARDS) $(BIN)/python -m pytest -s --timeout 36000 tests/test_hostile_replies.py \
+	  tests/test_hostile_folders.py tests/test_hostile_kills.py tests/test_many_shards.py
 
 # The page of a run in a real Chromium, with axe-core's check of its accessibility.
 test-browser: $(VENV)/browser $(AXE)

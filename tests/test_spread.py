@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -31,6 +32,8 @@ from safebasin.run.verify import verify
 from safebasin.scanning.preparation import Prepared, prepare
 from safebasin.scanning.scan import scan, scan_shard
 from safebasin.spread.dealing import dealt
+from safebasin.spread.executor import Recipe
+from safebasin.spread.ray_actors import RayActors, gpu_groups
 from safebasin.spread.shards import Shard
 from safebasin.spread.workers import Workers
 from support import pico
@@ -343,6 +346,80 @@ def test_a_cluster_that_cannot_be_reached_is_one_sentence(tmp_path: Path) -> Non
     assert f"cannot be reached at '{address}'" in done.stderr
     assert "--ray-address" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_actors_with_several_gpus_are_as_many_as_fit_on_the_machines() -> None:
+    machines = [{"CPU": 8.0, "GPU": 8.0}, {"CPU": 8.0, "GPU": 6.0}, {"CPU": 64.0}]
+    assert [gpu_groups(machines, each) for each in (1, 2, 4, 8)] == [14, 7, 3, 1]
+    assert gpu_groups([{"CPU": 2.0}], 1) == 0
+    with pytest.raises(UsageError, match=r"16 GPUs on one machine, and the largest .* has 8"):
+        gpu_groups(machines, 16)
+    with pytest.raises(UsageError, match="has 0"):
+        gpu_groups([], 2)
+
+
+class Done:
+    """A task that has ended."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class Cluster:
+    """A stand-in for Ray with two machines of four GPUs; its actors answer here and at once."""
+
+    exceptions = SimpleNamespace(RayActorError=ConnectionError, RayTaskError=ValueError)
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+        self.started = 0
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def nodes(self) -> list[dict[str, Any]]:
+        one = {"Alive": True, "Resources": {"CPU": 4.0, "GPU": 4.0}}
+        return [one, one, {**one, "Alive": False}]
+
+    def cluster_resources(self) -> dict[str, float]:
+        return {"CPU": 8.0, "GPU": 8.0}
+
+    def remote(self, **options: Any) -> Any:
+        self.options = options
+
+        def made(actor: Any) -> Any:
+            def start(recipe: Any) -> Any:
+                self.started += 1
+                own = actor(recipe)
+                return SimpleNamespace(point=SimpleNamespace(remote=lambda *a: Done(own.point(*a))))
+
+            return SimpleNamespace(remote=start)
+
+        return made
+
+    def wait(self, tasks: list[Any], num_returns: int) -> Any:
+        return tasks[:num_returns], tasks[num_returns:]
+
+    def get(self, task: Any) -> Any:
+        return task.value
+
+    def kill(self, actor: Any) -> None:
+        self.started -= 1
+
+
+@pytest.mark.parametrize(("each", "actors"), [(1, 8), (2, 4), (4, 2)])
+def test_an_actor_of_a_divided_model_asks_for_all_its_gpus(
+    each: int, actors: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster()
+    monkeypatch.setattr("safebasin.spread.ray_actors._ray", lambda: cluster)
+    config = ScanConfig(executor="ray", engine="vllm", tensor_parallel=each)
+    with RayActors[Exchange](Recipe(Scripted, ()), config) as own:
+        found = dict(own.answers(POINTS, PROMPTS, Sampling(1)))
+        assert cluster.started == actors
+    assert cluster.started == 0
+    assert cluster.options["num_gpus"] == each
+    assert set(found) == set(POINTS)
 
 
 def prepared_for_ray(tmp_path: Path, out: str, **changes: Any) -> Prepared:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -18,9 +23,10 @@ from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm import session as vllm_session
 from safebasin.engines.vllm.engine import VllmEngine
+from safebasin.engines.vllm.session import Session
 from safebasin.engines.vllm.weight_stream import named_tensors, offered, received
 from safebasin.engines.vllm.worker import WeightReceiver
-from safebasin.errors import DirectionError, EngineError
+from safebasin.errors import DirectionError, EngineError, UsageError
 from safebasin.exchange import Exchange
 from safebasin.judges.keywords import LLM_LANDSCAPE
 from safebasin.plan import estimate
@@ -195,6 +201,89 @@ def test_weights_arrive_bit_for_bit_and_a_tied_one_once(tied: bool, dtype: torch
         assert tensor.dtype == dtype
         assert torch.equal(tensor, expected[name])
     assert not Path(path).exists()
+
+
+def test_every_worker_of_a_divided_model_receives_all_weights() -> None:
+    model = pico.model()
+    expected = dict(named_tensors(model))
+    with ThreadPoolExecutor(3) as pool, offered(named_tensors(model), 3) as path:
+        found = list(pool.map(lambda _: dict(received(path)), range(3)))
+    for arrived in found:
+        assert arrived.keys() == expected.keys()
+        assert all(torch.equal(arrived[name], expected[name]) for name in expected)
+
+
+def test_where_one_worker_of_several_fails_the_others_are_told() -> None:
+    big = [(f"t{i}", torch.zeros(300_000)) for i in range(4)]
+
+    def take(path: str, fails: bool) -> str:
+        with closing(received(path)) as tensors:
+            next(tensors)
+            if fails:
+                return "failed"
+            try:
+                return str(len(list(tensors)))
+            except (EOFError, ConnectionError):
+                return "told"
+
+    def give() -> None:
+        with ThreadPoolExecutor(2) as pool, offered(big, 2) as path:
+            raise KeyError(*pool.map(take, [path] * 2, [False, True]))
+
+    with pytest.raises(KeyError) as caught:
+        give()
+    assert caught.value.args == ("told", "failed")
+
+
+def test_a_model_is_divided_as_the_settings_say(
+    stand: list[Stand], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = parts()
+    engine = VllmEngine(*made, tensor_parallel=4)
+    [(_, found)] = engine.answers([Point()], PROMPTS, LIMIT)
+    [(_, expected)] = PlainEngine(*made).answers([Point()], PROMPTS, LIMIT)
+    assert [one.response for one in found] == [one.response for one in expected]
+    assert [one.tensor_parallel for one in stand] == [4]
+    assert "over 4 GPUs" in engine.plan_text()
+    assert engine.spec() == VllmEngine(*made).spec()
+    config = ScanConfig(
+        engine="vllm", device="cpu", limit=2, tensor_parallel=2, out=str(tmp_path / "run")
+    )
+    built = prepare(config).engine
+    assert isinstance(built, VllmEngine)
+    assert built.tensor_parallel == 2
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_vllm_itself_is_told_how_many_gpus(count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: dict[str, Any] = {}
+    core = SimpleNamespace(engine_core=SimpleNamespace(shutdown=lambda: None))
+
+    def llm(name: str, **options: Any) -> Any:
+        given.update(options)
+        return SimpleNamespace(llm_engine=core)
+
+    platforms = SimpleNamespace(current_platform=SimpleNamespace(device_type="cpu"))
+    monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(__version__="0", LLM=llm))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "vllm.platforms", platforms)  # type: ignore[arg-type]
+    for name in ("VLLM_NO_USAGE_STATS", "VLLM_LOGGING_LEVEL", "VLLM_LOGGING_STREAM"):
+        monkeypatch.setenv(name, os.environ.get(name, "1"))
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    Session(pico.model(), 64, 2, trust_remote_code=False, tensor_parallel=count).close()
+    divided = {
+        name: given.get(name) for name in ("tensor_parallel_size", "distributed_executor_backend")
+    }
+    expected = (None, None) if count == 1 else (4, "mp")
+    assert tuple(divided.values()) == expected
+
+
+def test_an_engine_that_keeps_a_model_on_one_gpu_divides_none() -> None:
+    for engine in ("fast", "plain"):
+        with pytest.raises(UsageError, match=f"engine {engine} keeps a model on one GPU") as caught:
+            ScanConfig(engine=engine, tensor_parallel=2)  # type: ignore[arg-type]
+        assert "--engine vllm" in caught.value.hint
+    with pytest.raises(UsageError, match="over 0 GPUs"):
+        ScanConfig(engine="vllm", tensor_parallel=0)
 
 
 def test_whoever_fails_neither_side_waits_for_the_other() -> None:

@@ -184,6 +184,9 @@ class ScanConfig:
     ray_address: str | None = setting(
         None, "A running cluster. [default: one on this machine]", studies=True
     )
+    tensor_parallel: int = setting(
+        1, "GPUs over which one vLLM divides the model, for --engine vllm.", studies=True
+    )
     shard: str | None = setting(
         None, "i/N: measure this part only, beside other jobs on the same --out.", studies=True
     )
@@ -264,6 +267,15 @@ class ScanConfig:
             raise UsageError(f"Unknown dtype '{self.dtype}'.", f"Give one of {', '.join(DTYPES)}.")
         if self.workers is not None and self.workers < 1:
             raise UsageError(f"{self.workers} workers were asked for.", "Give at least 1.")
+        if self.tensor_parallel < 1:
+            raise UsageError(
+                f"A model over {self.tensor_parallel} GPUs was asked for.", "Give at least 1."
+            )
+        if self.tensor_parallel > 1 and self.engine != "vllm":
+            raise UsageError(
+                f"The engine {self.engine} keeps a model on one GPU.",
+                "Give --engine vllm with --tensor-parallel, or leave it out.",
+            )
         if self.shard is not None and self.stop_at_plateau:
             raise UsageError(
                 "A shard does not see the other shards' points.",

@@ -51,7 +51,9 @@ class Stand:
         *,
         trust_remote_code: bool,
         slots: Slots | None = None,
+        tensor_parallel: int = 1,
     ) -> None:
+        self.tensor_parallel = tensor_parallel
         if slots is not None and self.refuses_slots:
             raise EngineError("vLLM cannot run this model: no LoRA.", "")
         self.length, self.rows, self.slots = length, rows, slots

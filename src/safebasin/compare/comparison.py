@@ -10,6 +10,7 @@ from typing import Any
 
 from safebasin.compare.distances import Distance
 from safebasin.compare.divergence import Divergence
+from safebasin.compare.forensics import Forensics
 from safebasin.compare.gates import Check, Verdict, reasons_of, verdict_of
 from safebasin.compare.limits import checks_of, doubts_of
 from safebasin.compare.preparation import BASE, BENIGN, CAPABILITY, TUNED, Prepared
@@ -43,6 +44,7 @@ class Comparison:
                   too far already
     edge          the last place inside the basin and the first outside, by the estimates of ASR
     divergence    KL(base || tuned) on benign prompts; None where it could not be measured
+    forensics     what was done to each block, and how much lies in what was located, where asked
     path, shares  the landscape along the path by the headline judge, and by a three-way one
     landscape     that of the tuned model, where it was measured
     cut           how many answers to the harmful prompts ended at the token limit, at both ends
@@ -72,6 +74,7 @@ class Comparison:
     cut: tuple[Cut, Cut]
     doubts: tuple[str, ...] = ()
     divergence: Divergence | None = None
+    forensics: Forensics | None = None
     figures: tuple[Path, ...] = ()
     page: Path | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
@@ -134,6 +137,7 @@ class Comparison:
                 end: cut.to_json() for end, cut in zip(("base", "tuned"), self.cut, strict=True)
             },
             "notes": list(self.notes),
+            **({} if self.forensics is None else {"forensics": self.forensics.to_json()}),
         }
 
 

@@ -40,7 +40,7 @@ def distances(direction: Direction, weights: Weights) -> tuple[Distance, ...]:
     norms: dict[str, list[float]] = {}
     sizes: dict[str, int] = {}
     for parameter in weights.parameters:
-        where = _where(parameter)
+        where = where_of(parameter)
         step = direction.tensor(parameter)
         steps.setdefault(where, []).append(0.0 if step is None else math.sqrt(inner(step, step)))
         norms.setdefault(where, []).append(weights.norm(parameter.name))
@@ -50,7 +50,8 @@ def distances(direction: Direction, weights: Weights) -> tuple[Distance, ...]:
     return (whole, *parts)
 
 
-def _where(parameter: Parameter) -> str:
+def where_of(parameter: Parameter) -> str:
+    """The block that a parameter belongs to, or the table that it is."""
     if parameter.layer is not None:
         return f"layer {parameter.layer}"
     return parameter.name.removesuffix(".weight").rsplit(".", 1)[-1]

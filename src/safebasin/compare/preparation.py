@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.mismatches import refuse
 from safebasin.compare.distances import Distance, distances
+from safebasin.compare.forensics import located_in, require_own
 from safebasin.compare.settings import CompareConfig
 from safebasin.config import ScanConfig
 from safebasin.directions import Adapter, Direction, Toward
@@ -35,6 +37,8 @@ from safebasin.study.preparation import (
 )
 from safebasin.study.tuned import direction_to, end_at, load_base, tuned_checkpoint
 from safebasin.study.work import Work
+from safebasin.weights.masks import Mask
+from safebasin.weights.subspaces import HeldSubspace
 
 PATH, BENIGN, CAPABILITY, LANDSCAPE = "path", "benign", "capability", "landscape"
 DIRECTION = "tuned"
@@ -46,7 +50,8 @@ BASE, TUNED = Point(), Point.of({DIRECTION: 1.0})
 class Prepared(Work[CompareConfig]):
     """A comparison with nothing measured or written yet.
 
-    `friendly` are the prompts on which the models' next tokens are compared.
+    `friendly` are the prompts on which the models' next tokens are compared, and `located` is what
+    the change is held against.
     """
 
     base: Checkpoint
@@ -56,6 +61,7 @@ class Prepared(Work[CompareConfig]):
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
     friendly: PromptSet
+    located: Mask | HeldSubspace | None = None
 
     def part(self, name: str) -> Part | None:
         return next((part for part in self.parts if part.name == name), None)
@@ -84,12 +90,15 @@ def prepare(config: CompareConfig) -> Prepared:
     if config.capability_set is not None:
         questions = prompt_sets.load(config.capability_set, kind="capability")
         sets[CAPABILITY] = sampled(require_expected(questions), scan)
+    located = None if config.located is None else located_in(Path(config.located))
     check_judges(scan.judges)
     base = checked(scan)
     tuned = tuned_checkpoint(config.tuned, base)
     tuned.check()
     subject = load_base(base, scan, (tuned,))
     direction = direction_to(tuned, subject, DIRECTION)
+    if located is not None:
+        require_own(located, subject.weights)
     asked = [prompt for found in sets.values() for prompt in found]
     mismatches = between(subject.template, base, tuned, asked, vocabulary_rows(subject.model))
     refuse(mismatches, DirectionError)
@@ -116,6 +125,7 @@ def prepare(config: CompareConfig) -> Prepared:
         distances=distances(direction, subject.weights), parts=parts,
         notes=(*_notes(direction), *(one.sentence for one in mismatches)),
         friendly=sampled(everyday_for(identity), scan) if friendly is None else friendly,
+        located=located,
     )  # fmt: skip
 
 

@@ -64,6 +64,11 @@ class CompareConfig:
     )
     point_values: bool = setting(False, "Decide by the estimates, not by whole intervals.")
     landscape: bool = setting(False, "Map the tuned model's own basin too: VISAGE, widths.")
+    located: str | None = setting(
+        None,
+        "The folder of an attribution of the base: how much of the change lies in what it located.",
+        path=True,
+    )
     max_kl: float | None = setting(
         None, "The most KL(base || tuned) on benign prompts, in nats a token."
     )

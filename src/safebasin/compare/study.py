@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from safebasin.compare.comparison import Comparison, read
+from safebasin.compare.forensics import forensics
 from safebasin.compare.narrowing import narrowed
 from safebasin.compare.preparation import DIRECTION, PATH, Prepared
 from safebasin.compare.provenance import provenance
@@ -45,6 +46,9 @@ def compare(prepared: Prepared, observer: Observer | None = None) -> Comparison:
     landscape = _landscape(prepared, observer) if prepared.config.landscape else None
     found = read(prepared, path, landscape, divergence, [lacks] if lacks else [])
     found = dataclasses.replace(found, provenance=provenance(prepared))
+    if prepared.located is not None:
+        held = forensics(prepared.direction, prepared.engine.weights, prepared.located)
+        found = dataclasses.replace(found, forensics=held)
     figures = draw_path(
         found.path,
         shares=found.shares,

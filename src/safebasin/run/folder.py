@@ -87,6 +87,7 @@ class RunFolder(StoredFiles):
         self._binding = manifest.binding
         self._verdicts = VerdictStore(path / VERDICTS, self._binding)
         self._log = SittingLog(path / SITTINGS, time.time())
+        self._recent: tuple[tuple[Path, records.State | None], tuple[Exchange, ...]] | None = None
 
     @classmethod
     def open(
@@ -231,8 +232,14 @@ class RunFolder(StoredFiles):
             RunError: The record is damaged.
         """
         path = self._inside(POINTS) / f"{point.key}.jsonl"
-        loaded = records.load(path, "answers", point, records.exchange_from_json, self._binding)
-        return None if loaded is None else loaded[1]
+        now = records.state(path)
+        if now is None or self._recent is None or self._recent[0] != (path, now):
+            # A point that was just stored is judged, and its verdicts stored: both read it.
+            loaded = records.load(path, "answers", point, records.exchange_from_json, self._binding)
+            if loaded is None:
+                return None
+            self._recent = (path, now), tuple(loaded[1])
+        return list(self._recent[1])
 
     def missing(self, point: Point, prompt_ids: Iterable[str]) -> list[str]:
         """Those of the prompts that have no answer at the point yet.
@@ -259,7 +266,9 @@ class RunFolder(StoredFiles):
         rows = [records.exchange_to_json(merged[prompt_id]) for prompt_id in ordered]
         self._make(POINTS)
         data = records.encode("answers", point, rows, run=self._binding)
-        self._write(self.path / POINTS / f"{point.key}.jsonl", data)
+        path = self.path / POINTS / f"{point.key}.jsonl"
+        self._write(path, data)
+        self._recent = (path, records.state(path)), tuple(merged[one] for one in ordered)
         self._make(SITTINGS)
         try:
             self._log.add(point.key, len(exchanges))
@@ -356,10 +365,10 @@ class RunFolder(StoredFiles):
             RunError: The record is damaged.
         """
         self._inside(VERDICTS)
-        return self._verdicts.read(judge, spec, point, self._answered(point))
+        return self._verdicts.read(judge, spec, point, frozenset(self._answered(point)))
 
-    def _answered(self, point: Point) -> frozenset[str]:
-        """The digests of the answers at a point, by which verdicts name them."""
+    def _answered(self, point: Point) -> tuple[str, ...]:
+        """The digests of the answers at a point in their order, by which verdicts name them."""
         return records.line_digests(self._inside(POINTS) / f"{point.key}.jsonl")
 
     def write_verdicts(
@@ -382,8 +391,8 @@ class RunFolder(StoredFiles):
         given = dict(zip(prompt_ids, verdicts, strict=True))
         self._writable()
         self._inside(VERDICTS)
-        rows = map(records.exchange_to_json, self.read_point(point) or ())
-        answers = {row["prompt_id"]: records.row_digest(row) for row in rows}
+        asked = [exchange.prompt_id for exchange in self.read_point(point) or ()]
+        answers = dict(zip(asked, self._answered(point), strict=True))
         try:
             self._verdicts.write(judge, spec, point, given, self.manifest.prompt_ids, answers)
         except OSError as error:

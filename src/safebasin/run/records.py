@@ -9,7 +9,7 @@ answer that each one judges. Records of earlier versions lack both, and are read
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast, get_args
 
@@ -36,6 +36,7 @@ SCHEMA_VERSION = 1
 Kind = Literal["answers", "verdicts", "capability"]
 JSON = dict[str, Any]
 T = TypeVar("T")
+State = tuple[int, int, int]
 
 
 class DamagedError(ValueError):
@@ -124,17 +125,26 @@ def row_digest(row: JSON) -> str:
     return digest(strictjson.dumps(row).encode())
 
 
-def line_digests(path: Path) -> frozenset[str]:
-    """The digests of the lines of a record, by its header alone; none without a file.
+def state(path: Path) -> State | None:
+    """What changes whenever a record is written again; None where none is to be seen."""
+    try:
+        found = path.lstat()
+    except OSError:  # whoever reads it says what is wrong
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def line_digests(path: Path) -> tuple[str, ...]:
+    """The digests of the lines of a record in order, by its header alone; none without a file.
 
     Raises:
         RunError: The header is damaged.
     """
     try:
         head, *_ = read_plain(path).split(b"\n", 1)
-        return frozenset(_header(head)["lines"])
+        return tuple(_header(head)["lines"])
     except FileNotFoundError:
-        return frozenset()
+        return ()
     except DamagedError as error:
         raise _damaged(path, error) from None
 
@@ -269,7 +279,7 @@ def exchange_from_json(row: Mapping[str, object]) -> Exchange:
 
 def verdict_to_json(prompt_id: str, verdict: Verdict) -> JSON:
     """The verdict without the fields that say nothing."""
-    row = {"prompt_id": prompt_id, **asdict(verdict)}
+    row = {"prompt_id": prompt_id} | {name: getattr(verdict, name) for name in _VERDICT_ORDER}
     return {
         name: value
         for name, value in row.items()
@@ -397,6 +407,7 @@ def _sentence(error: Exception) -> str:
 
 
 _EXCHANGE_ORDER = tuple(field.name for field in fields(Exchange))
+_VERDICT_ORDER = tuple(field.name for field in fields(Verdict))
 _EXCHANGE = frozenset(_EXCHANGE_ORDER)
 _VERDICT = frozenset({"prompt_id", *(field.name for field in fields(Verdict))})
 _ITEM = frozenset(field.name for field in fields(Item))

@@ -245,7 +245,8 @@ def _digest(name: str, spec: JSON) -> str:
 
 
 def _clean(verdict: Verdict, redaction: Redaction) -> Verdict:
-    return with_changes(verdict, reason=redaction.values(verdict.reason))
+    reason = redaction.values(verdict.reason)
+    return verdict if reason == verdict.reason else with_changes(verdict, reason=reason)
 
 
 def _other_judge(name: str, recorded: JSON, given: JSON) -> RunMismatch:

@@ -1,10 +1,10 @@
-"""The actors of a Ray cluster, one a GPU or core; each builds what answers on its own machine."""
+"""The actors of a Ray cluster, one a GPU, several or a core; each builds what answers there."""
 
 from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +23,23 @@ RESTARTS = MOST_DEATHS - 1
 
 REACH_SECONDS = 5.0
 """For how long a cluster's address is tried."""
+
+
+def gpu_groups(machines: Sequence[Mapping[str, float]], each: int) -> int:
+    """How many actors with so many GPUs each the machines of a cluster hold; 0 without any GPU.
+
+    All GPUs of an actor are on its own machine, so that an actor that fits on none would be waited
+    for without end. Raises UsageError there.
+    """
+    gpus = [int(machine.get("GPU", 0)) for machine in machines]
+    groups = sum(own // each for own in gpus)
+    if each > 1 and not groups:
+        raise UsageError(
+            f"--tensor-parallel asks for {each} GPUs on one machine, and the largest of the "
+            f"cluster has {max(gpus, default=0)}.",
+            "Give a smaller --tensor-parallel, or a cluster with larger machines.",
+        )
+    return groups
 
 
 class Answerer:
@@ -96,14 +113,16 @@ class RayActors(Generic[T]):
         progress: Progress | None,
         wanted: Wanted | None,
     ) -> Iterator[tuple[Point, list[T]]]:
-        gpus = int(ray.cluster_resources().get("GPU", 0)) if self._on_gpu() else 0
+        each, groups = self.config.tensor_parallel, 0
+        if self._on_gpu():
+            groups = gpu_groups([node["Resources"] for node in ray.nodes() if node["Alive"]], each)
         cores = int(ray.cluster_resources().get("CPU", available_cores()))
-        count = self.config.workers or gpus or cores
+        count = self.config.workers or groups or cores
         parts = portions(len(points), len(prompts), count)
         waiting = [(point, part) for point in points for part in range(len(parts))][::-1]
         remote = ray.remote(
             num_cpus=1,
-            num_gpus=1 if gpus else 0,
+            num_gpus=each if groups else 0,
             max_restarts=RESTARTS,
             max_task_retries=RESTARTS,
         )(Answerer)

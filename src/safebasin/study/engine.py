@@ -109,7 +109,7 @@ def build_engine(
     if config.engine == "vllm":
         return VllmEngine(
             *asked, stop=stop, rows=config.batch, scores=scores, device=config.device,
-            trust_remote_code=config.trust_remote_code,
+            trust_remote_code=config.trust_remote_code, tensor_parallel=config.tensor_parallel,
         )  # fmt: skip
     return FastEngine(
         *asked, stop=stop, mode=config.mode, rows=config.batch, drafts=config.drafts, scores=scores

@@ -35,6 +35,19 @@ def write_tensors(
     return path
 
 
+def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
+    """The tensors of a file of `write_tensors`; DirectionError, naming `what`, where it is none."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    try:
+        return dict(load(path.read_bytes()))
+    except (OSError, SafetensorError) as error:
+        raise DirectionError(
+            f"The values of {what} cannot be read: {error}.", "Make the file again."
+        ) from error
+
+
 def as_text(tensors: Mapping[str, Tensor]) -> str:
     """All values of some tensors, as base64 of a safetensors file."""
     from safetensors.torch import save

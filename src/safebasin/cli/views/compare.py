@@ -15,6 +15,7 @@ from safebasin.cli.planning import ends_with_plan, whole_or_share
 from safebasin.cli.threads import spare_threads
 from safebasin.compare.comparison import Comparison
 from safebasin.compare.divergence import Divergence
+from safebasin.compare.forensics import Forensics
 from safebasin.compare.junit import check_target, write_junit
 from safebasin.compare.preparation import prepare
 from safebasin.compare.settings import CompareConfig
@@ -114,6 +115,8 @@ def lines(found: Comparison) -> Iterator[tuple[str, str]]:
     moved = sorted(parts, key=lambda part: -(part.relative or 0.0))[:4]
     if whole.relative:
         yield "", ", ".join(f"{part.where} {_relative(part.relative)}" for part in moved)
+    if found.forensics is not None:
+        yield from _forensics(found.forensics)
     if found.landscape is not None:
         own = found.landscape.summary
         yield "its basin", f"VISAGE {own.visage.text('.1f')}"
@@ -135,6 +138,24 @@ def lines(found: Comparison) -> Iterator[tuple[str, str]]:
             yield "picture", str(path)
     if found.page is not None:
         yield "report", str(found.page)
+
+
+def _forensics(found: Forensics) -> Iterator[tuple[str, str]]:
+    tensors, changed = (
+        sum(getattr(block, name) for block in found.blocks) for name in ("tensors", "changed")
+    )
+    yield "changed", f"{changed} of {tensors} tensors"
+    ranked = [block for block in found.blocks if block.effective_rank is not None]
+    for block in sorted(ranked, key=lambda block: -block.norm)[:3]:
+        rank = f"effective rank {block.effective_rank:.1f}"
+        yield "", f"{block.where}: norm {block.norm:.3g}, {rank} a matrix on average"
+    inside = found.inside
+    if inside.share is None:
+        yield "located", f"nothing that {inside.located} speaks of was changed"
+        return
+    low, high = 100 * min(inside.random), 100 * max(inside.random)
+    yield "located", f"{100 * inside.share:.2f} % of the change lies in {inside.located}"
+    yield "", f"{low:.2f} to {high:.2f} % in {len(inside.random)} random ones of its size"
 
 
 def _pair(pair: Paired) -> str:

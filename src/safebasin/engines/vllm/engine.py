@@ -63,6 +63,8 @@ class VllmEngine:
             the weights at each point. Where they are not, `origin_logprob` is None, and the
             coherence judge goes by its word list.
     device  where the user wants vLLM to work; None for where it does
+    tensor_parallel  over how many GPUs of this machine vLLM divides the model; each of its
+            workers is sent all weights and keeps its part
 
     Where all points lie along one LoRA adapter that vLLM's LoRA covers, the weights go to vLLM
     once. Each point is a LoRA request, the adapter scaled by the point's coefficient, and rows of
@@ -97,6 +99,7 @@ class VllmEngine:
         scores: bool = True,
         device: str | None = None,
         trust_remote_code: bool = False,
+        tensor_parallel: int = 1,
     ) -> None:
         require_vllm()
         if model.device.type != "cpu":
@@ -116,6 +119,7 @@ class VllmEngine:
         self.scores = scores
         self.device = device
         self.trust_remote_code = trust_remote_code
+        self.tensor_parallel = tensor_parallel
         self.load_seconds = 0.0  # what the last transfer of the weights took
         self.line, self.streamed = adapter_line(model, weights, self.directions)
         self._session: Session | None = None
@@ -202,17 +206,21 @@ class VllmEngine:
             slots = Slots(MOST_POINTS, self.line.rank, self.line.modules)
             rows = self.rows or min(prompts * MOST_POINTS, MOST_ROWS)
             try:
-                return Session(
-                    self.model,
-                    length,
-                    rows,
-                    trust_remote_code=self.trust_remote_code,
-                    slots=slots,
-                )
+                return self._session_of(length, rows, slots)
             except EngineError as error:
                 self._stream_because(error)
         rows = self.rows or min(prompts, MOST_ROWS)
-        return Session(self.model, length, rows, trust_remote_code=self.trust_remote_code)
+        return self._session_of(length, rows)
+
+    def _session_of(self, length: int, rows: int, slots: Slots | None = None) -> Session:
+        return Session(
+            self.model,
+            length,
+            rows,
+            trust_remote_code=self.trust_remote_code,
+            slots=slots,
+            tensor_parallel=self.tensor_parallel,
+        )
 
     def close(self) -> None:
         """End vLLM's processes, where there are any."""
@@ -235,6 +243,8 @@ class VllmEngine:
         """One line for people, and one for each thing worth knowing."""
         session = self._session
         where = "" if session is None else f" {session.version} on {session.device}"
+        if self.tensor_parallel > 1:
+            where += f" over {self.tensor_parallel} GPUs"
         rows = "" if session is None else f", {session.rows} rows at a time"
         if self.line is not None:
             lines = [

@@ -102,7 +102,8 @@ class Session:
     weights: call `load` before anything else. Rows, prompt and answer, have up to `length` tokens;
     `rows` of them are answered at a time. On a CPU it works with as many threads as torch does
     here, and its cache takes what the rows need; on a GPU vLLM takes 92 % of the free memory.
-    With `slots` it answers under LoRA adapters too.
+    With `slots` it answers under LoRA adapters too. With `tensor_parallel` so many workers on this
+    machine, a GPU each, hold a part of the model each.
 
     Raises EngineError where vLLM cannot run the model or stops running.
     """
@@ -115,7 +116,9 @@ class Session:
         *,
         trust_remote_code: bool,
         slots: Slots | None = None,
+        tensor_parallel: int = 1,
     ) -> None:
+        self.tensor_parallel = tensor_parallel
         self.length = length
         self.rows = rows
         self._adapters: list[Any] = []
@@ -142,6 +145,7 @@ class Session:
                 enforce_eager=on_cpu,
                 kv_cache_memory_bytes=_cache_bytes(model, length, rows) if on_cpu else None,
                 **(slots.options() if slots is not None else {}),
+                **_divided(tensor_parallel),
             )
         self._processes = [process for process in _children() if process not in before]
         self._close = weakref.finalize(self, self._llm.llm_engine.engine_core.shutdown)
@@ -149,7 +153,7 @@ class Session:
     def load(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
         """Replace all weights, and forget every key and value that the old ones gave."""
         with _told_in_one_sentence("does not take the weights"):
-            with offered(tensors) as path:
+            with offered(tensors, self.tensor_parallel) as path:
                 self._while_alive(lambda: self._llm.collective_rpc("receive_weights", args=(path,)))
             if not self._while_alive(self._llm.reset_prefix_cache):
                 raise RuntimeError("its prefix cache cannot be emptied")
@@ -241,6 +245,14 @@ class Session:
             if not all(_runs(process) for process in self._processes):
                 raise RuntimeError("one of its processes has died")
         return future.result()
+
+
+def _divided(count: int) -> dict[str, object]:
+    """Options for so many workers. They are processes of this machine, also inside a Ray actor,
+    where vLLM would look for a placement group that its own processes do not see."""
+    if count == 1:
+        return {}
+    return {"tensor_parallel_size": count, "distributed_executor_backend": "mp"}
 
 
 def _children() -> list[psutil.Process]:

@@ -10,7 +10,7 @@ import struct
 import tempfile
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -37,8 +37,10 @@ def named_tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 @contextmanager
-def offered(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[str]:
-    """Offer tensors to the one who connects, within the context, to the path that is given out.
+def offered(tensors: Iterable[tuple[str, Tensor]], receivers: int = 1) -> Iterator[str]:
+    """Offer tensors to those who connect, within the context, to the path that is given out.
+
+    Nothing is sent before as many have come as there are receivers; each is sent all of it.
 
     Only the own user can connect. What goes wrong with `tensors` while they are sent is raised on
     leaving; that the receiver went away is not, since it has an error of its own to tell of.
@@ -50,8 +52,8 @@ def offered(tensors: Iterable[tuple[str, Tensor]]) -> Iterator[str]:
     ):
         path = str(Path(folder) / "weights")
         listener.bind(path)
-        listener.listen(1)
-        sending = pool.submit(_send, listener, tensors)
+        listener.listen(receivers)
+        sending = pool.submit(_send, listener, tensors, receivers)
         try:
             yield path
         except BaseException as failure:
@@ -75,14 +77,16 @@ def received(path: str) -> Generator[tuple[str, Tensor]]:
                 yield from load(_exactly(stream, length)).items()
 
 
-def _send(listener: socket.socket, tensors: Iterable[tuple[str, Tensor]]) -> None:
-    connection, _ = listener.accept()
-    with connection:
+def _send(listener: socket.socket, tensors: Iterable[tuple[str, Tensor]], receivers: int) -> None:
+    with ExitStack() as stack:
+        connections = [stack.enter_context(listener.accept()[0]) for _ in range(receivers)]
         for name, tensor in tensors:
             data = save({name: tensor.contiguous()})
-            connection.sendall(_LENGTH.pack(len(data)))
-            connection.sendall(data)
-        connection.sendall(_LENGTH.pack(0))
+            for connection in connections:
+                connection.sendall(_LENGTH.pack(len(data)))
+                connection.sendall(data)
+        for connection in connections:
+            connection.sendall(_LENGTH.pack(0))
 
 
 def _exactly(stream: _Readable, length: int) -> bytes:
