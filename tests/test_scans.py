@@ -262,5 +262,5 @@ def test_over_refusal_of_the_packaged_model_is_steered_away(tmp_path: Path, comm
     manifest = (tmp_path / "on" / "harmful" / "manifest.json").read_text()
     assert '"hook_point": "output of the block"' in manifest
     code, _, err = command("evaluate", "testbed:aligned", "--steer", path, "--limit", "2")
-    assert code == 2
+    assert code == 1
     assert "'testbed:aligned' is another model" in err
