@@ -9,7 +9,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 
 AXE := build/axe-core/package/axe.min.js
 
-.PHONY: scan test test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
+.PHONY: scan test test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study attribution \
   real real-quick real-adapter lint clean
 
 scan: $(VENV)/installed
@@ -53,6 +53,12 @@ study: $(VENV)/installed
 	$(BIN)/python benchmarks/what_predicts_picture.py
 	$(BIN)/python benchmarks/what_predicts_page.py > docs/what-predicts.md
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m study
+
+# The study of docs/attribution.md: some minutes on one core; stopped, it goes on.
+attribution: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attribution.py --out benchmarks/results/attribution.json
+	$(BIN)/python benchmarks/attribution_picture.py
+	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
 
 # The story of docs/real-model.md. AdvBench and XSTest come from the hub, or from files:
 # ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv. Stopped, it goes on.

@@ -131,7 +131,9 @@ def test_every_command_of_the_pages_exists() -> None:
             assert words[1] in known
 
 
-@pytest.mark.parametrize("name", ["validation", "speed", "judges", "what-predicts", "real-model"])
+@pytest.mark.parametrize(
+    "name", ["validation", "speed", "judges", "what-predicts", "real-model", "attribution"]
+)
 def test_a_page_of_results_is_up_to_date(name: str) -> None:
     source = ROOT / "benchmarks" / f"{name.replace('-', '_')}_page.py"
     done = subprocess.run([sys.executable, source], capture_output=True, text=True, check=True)
