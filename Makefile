@@ -10,7 +10,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 AXE := build/axe-core/package/axe.min.js
 
 .PHONY: scan test tests test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
-  study-real real real-quick real-adapter lint clean
+  study-real attribution real real-quick real-adapter lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -66,6 +66,12 @@ study-real: $(VENV)/installed
 	$(BIN)/python benchmarks/what_predicts_real.py $(if $(ADVBENCH),--advbench $(ADVBENCH)) \
 	  --out benchmarks/results/what_predicts_real.json
 	$(BIN)/python benchmarks/what_predicts_page.py > docs/what-predicts.md
+
+# The study of docs/attribution.md: some minutes on one core; stopped, it goes on.
+attribution: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attribution.py --out benchmarks/results/attribution.json
+	$(BIN)/python benchmarks/attribution_picture.py
+	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
 
 # The story of docs/real-model.md. AdvBench and XSTest come from the hub, or from files:
 # ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv. Stopped, it goes on.

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.angles import AngularGap
 from safebasin.attribution.base import HeldScores
-from safebasin.attribution.found import UnitSet
+from safebasin.attribution.found import UnitSet, WeightSet
 from safebasin.attribution.kinds import named
 from safebasin.attribution.random import Random
 from safebasin.attribution.settings import AttributeConfig
@@ -273,6 +273,23 @@ def test_a_folder_of_an_attribution_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="`safebasin attribute` wrote it"):
         look(tmp_path)
     with pytest.raises(RunError, match="was interrupted"):
+        show_attribution(tmp_path, as_json=False)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"method": None}, {"model": {"name": 3}}, {"safety": {"name": "a"}}, {"utility": "rows"},
+    ],
+)  # fmt: skip
+def test_a_record_that_does_not_say_what_was_asked(changed: dict[str, Any], tmp_path: Path) -> None:
+    told = {"name": "rows", "n": 3}
+    identity = {"method": {"kind": "x"}, "model": told, "safety": told, "utility": None, **changed}
+    found = WeightSet(1, 10, {"q": {0: 0.1}}, None).to_json()
+    (tmp_path / "attribution.json").write_text(
+        json.dumps({"identity": identity, **found}), encoding="utf-8"
+    )
+    with pytest.raises(RunError, match="is no record"):
         show_attribution(tmp_path, as_json=False)
 
 

@@ -109,6 +109,7 @@ def read_located(folder: Path) -> Located | None:
         names = [str(one) for one in record.get("files", ())]
         if found is None:
             return None
+        _require_told(record["identity"])
         files = (*(folder / name for name in names), folder / ATTRIBUTION)
         return Located(folder, record, files, found, again=True)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -147,6 +148,17 @@ def _no_record(folder: Path) -> RunError:
         f"{printable(str(folder / ATTRIBUTION))} is no record of an attribution.",
         "Give another folder.",
     )
+
+
+def _require_told(identity: Mapping[str, Any]) -> None:
+    """Raise KeyError or TypeError where it does not say what was asked, as it is shown."""
+    if not isinstance(identity["method"], dict):
+        raise TypeError("a method that is no object")
+    for key in ("model", "safety", *(["utility"] if identity["utility"] else [])):
+        if not isinstance(identity[key]["name"], str):
+            raise TypeError(f"a name of {key} that is no text")
+    for key in ("safety", *(["utility"] if identity["utility"] else [])):
+        int(identity[key]["n"])
 
 
 def _found(record: Mapping[str, Any]) -> Found | None:

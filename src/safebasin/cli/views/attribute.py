@@ -59,7 +59,7 @@ def _figure(located: Located) -> Callable[[], Figure]:
     if isinstance(found, LayerScores):
         return partial(blocks_figure, found.values, title, f"{found.name} ({found.unit})")
     if isinstance(found, Interval):
-        what = identity["method"]["objective"].replace("-", " ")
+        what = str(identity["method"].get("objective", "refusal")).replace("-", " ")
         return partial(sweeps_figure, found.sweeps, found.baseline.value, title, f"mean {what}")
     meaning = {
         WeightSet: "% of the matrix in the set",

@@ -1,0 +1,113 @@
+"""What benchmarks/attribution.py measures of each model, and with which budget."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A model, the rows it is located with, the prompts it is asked, and what is tried.
+
+    safety, utility, elsewhere   sources of rows: refusals, helpful answers, other refusals
+    rows           of each source, drawn anew by every calibration seed
+    shares         of the weights that are taken, and `top_shares` of each row for the removal
+    ranks          (safety, utility) of ActSVD, and `rank_seeds` the calibration seeds that try them
+    intervals      of blocks that noise of equal length is put in, at `noise` lengths, in units of
+                   the length of the noise in all blocks at 1
+    """
+
+    name: str
+    model: str
+    base: str
+    safety: str
+    utility: str
+    elsewhere: str
+    rows: int
+    seeds: tuple[int, ...]
+    shares: tuple[float, ...]
+    top_shares: tuple[float, ...]
+    ranks: tuple[tuple[int, int], ...]
+    rank_seeds: tuple[int, ...]
+    harmful: str
+    benign: str
+    everyday: str
+    limit: int
+    everyday_limit: int
+    tokens: int
+    scaling: tuple[str, ...]
+    intervals: tuple[tuple[int, int], ...]
+    noise: tuple[float, ...]
+    directions: tuple[int, ...]
+    sequential: bool
+    units: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def at(self, model: str, base: str, own: str, advbench: str, xstest: str) -> Plan:
+        """The plan with the places of its files on this machine."""
+        places = {"runs/real/aligned": model, "runs/real/smollm2": base, "runs/real/own": own}
+        told = replace(self, model=model, base=base, benign=xstest)
+        for field in ("safety", "utility", "harmful"):
+            text = getattr(self, field).replace("advbench", advbench)
+            for name, place in places.items():
+                text = text.replace(name, place)
+            told = replace(told, **{field: text})
+        return told
+
+
+TESTBED = Plan(
+    name="testbed",
+    model="testbed:aligned",
+    base="testbed:base",
+    safety="testbed:refusing",
+    utility="testbed:benign",
+    elsewhere="refused:testbed:harmful-dev",
+    rows=32,
+    seeds=(0, 1, 2),
+    shares=(0.01, 0.03, 0.05, 0.1),
+    top_shares=(0.02, 0.05),
+    ranks=((1, 8), (4, 16)),
+    rank_seeds=(0, 1, 2),
+    harmful="testbed:harmful",
+    benign="testbed:benign",
+    everyday="testbed:benign-dev",
+    limit=96,
+    everyday_limit=16,
+    tokens=32,
+    scaling=("first-token", "first-token,,code", "over-refusals,1.3"),
+    intervals=((0, 0), (1, 1), (2, 2), (3, 3), (0, 1), (2, 3), (0, 3)),
+    noise=(0.05, 0.1, 0.15, 0.2, 0.3),
+    directions=(0, 1, 2),
+    sequential=True,
+    units=True,
+)
+
+REAL = Plan(
+    name="real",
+    model="runs/real/aligned",
+    base="runs/real/smollm2",
+    safety="refused:advbench#101-220",
+    utility="answers:runs/real/own",
+    elsewhere="refused:practice:harmful",
+    rows=16,
+    seeds=(0, 1, 2),
+    shares=(0.01, 0.03),
+    top_shares=(0.01,),
+    ranks=((4, 16),),
+    rank_seeds=(0,),
+    harmful="advbench",
+    benign="xstest",
+    everyday="everyday",
+    limit=16,
+    everyday_limit=6,
+    tokens=24,
+    scaling=("first-token,1.1",),
+    intervals=((0, 5), (6, 11), (12, 17), (18, 23), (24, 29)),
+    noise=(0.02, 0.05, 0.1),
+    directions=(0,),
+    sequential=False,
+    units=False,
+)
