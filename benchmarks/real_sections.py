@@ -108,8 +108,9 @@ def one_axis(found: Any) -> list[str]:
 
 
 def remade(found: Any) -> list[str]:
-    lines = []
+    lines, spent = [], 0.0
     for name, one in found["steps"].items():
+        spent += one["took"]["cpu"] / 120 if one["took"] else 0.0
         took = one["took"]
         lines.append([
             name, f"`{one['command']}`",
@@ -118,13 +119,15 @@ def remade(found: Any) -> list[str]:
     return [
         "## Every step",
         paragraph(
-            """
+            f"""
             `make real` runs all steps into `runs/real/`, `make real-quick` the first five: the
             model, its alignment, one line, one fine-tune and its comparison. The same command goes
             on where it was stopped. AdvBench and XSTest come from the hub, or from files:
             `make real ADVBENCH=FILE XSTEST=FILE`. With a hub, `MODEL=HuggingFaceTB/
             SmolLM2-135M-Instruct` takes the model's unrounded weights. Minutes are processor time
-            over two cores, on a machine that was busy with other work.
+            over two cores, {spent:.0f} in all, on a machine that was busy with other work: where
+            the two threads of a step wait for each other, waiting is counted, too, so a step takes
+            less on a quiet machine.
             """
         ).replace("HuggingFaceTB/ ", "HuggingFaceTB/"),
         rows(["step", "command", "minutes"], lines),

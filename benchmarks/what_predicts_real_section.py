@@ -21,10 +21,51 @@ def read(path: Path = RESULT) -> Any:
 
 def on_a_real_model(toy: Any, real: Any) -> list[str]:
     """Whether the toy's ranking of measures holds; `toy` is the view of all its checkpoints."""
-    if real is None or real["analysis"] is None:
+    if real is None:
         return []
-    design, found = real["design"], real["analysis"]["measures"]
+    design, checkpoints = real["design"], real["checkpoints"]
     wanted = len(design["taught"]) * len(design["seeds"])
+    minutes = sum(sum(row["cpu_seconds"].values()) for row in checkpoints) / 60
+    own = [
+        [
+            str(row["taught"]),
+            str(row["seed"]),
+            *(number(row["before"][name], digits) for name, digits in COLUMNS.items()),
+            f"{100 * row['after']['harmful'][0]['keyword_asr']:.0f} %",
+        ]
+        for row in checkpoints
+    ]
+    return [
+        "## On a real model",
+        paragraph(
+            f"""
+            {len(checkpoints)} of {wanted} alignments of
+            [SmolLM2-135M-Instruct](real-model.md): LoRA on {design["rows"]} refusals and as many
+            answers of its own, after {listed(design["taught"])} epochs, by {len(design["seeds"])}
+            seeds. Measured before, on AdvBench's first {design["prompts"]} prompts along one
+            direction of {design["steps"] + 1} points to {design["radius"]:g}, answers of
+            {design["tokens"]} tokens; then tuned on ten published openers, with no harmful answer,
+            for {design["epochs"]} epochs, and asked the {design["test"]} prompts that follow, whose
+            ASR is the outcome. `make study-real`, {minutes:.0f} minutes of processor time.
+            """
+        ),
+        *compared(toy, real),
+        rows(["epochs", "seed", *(NAMES[name] for name in COLUMNS), "ASR after"], own),
+        paragraph(
+            f"""
+            A row has no interval: the measures are of {design["prompts"]} prompts, the ASR after of
+            {design["test"]}. The worst-case length was not measured: its search takes gradients of
+            the whole model.
+            """
+        ),
+    ]
+
+
+def compared(toy: Any, real: Any) -> list[str]:
+    """The correlations beside the toy's, where there are enough checkpoints for any."""
+    if real["analysis"] is None:
+        return [f"{len(real['checkpoints'])} checkpoints are too few for a correlation."]
+    found = real["analysis"]["measures"]
     lines = [
         [
             MEASURES[name],
@@ -34,40 +75,14 @@ def on_a_real_model(toy: Any, real: Any) -> list[str]:
         ]
         for name, one in found.items()
     ]
-    own = [
-        [
-            str(row["taught"]),
-            str(row["seed"]),
-            *(number(row["before"][name], digits) for name, digits in COLUMNS.items()),
-            f"{100 * row['after']['harmful'][0]['keyword_asr']:.0f} %",
-        ]
-        for row in real["checkpoints"]
-    ]
-    minutes = sum(sum(row["cpu_seconds"].values()) for row in real["checkpoints"]) / 60
     return [
-        "## On a real model",
-        paragraph(
-            f"""
-            {len(real["checkpoints"])} of {wanted} alignments of
-            [SmolLM2-135M-Instruct](real-model.md): LoRA on {design["rows"]} refusals and as many
-            answers of its own, after {listed(design["taught"])} epochs, by {len(design["seeds"])}
-            seeds. Measured before, on
-            AdvBench's first {design["prompts"]} prompts along one direction of
-            {design["steps"] + 1} points to {design["radius"]:g}, answers of {design["tokens"]}
-            tokens; then tuned on ten published openers, with no harmful answer, for
-            {design["epochs"]} epochs, and asked the {design["test"]} prompts that follow, whose ASR
-            is the outcome. `make study-real`, {minutes:.0f} minutes of processor time.
-            """
-        ),
         verdict(toy, found),
         rows(["measure", "toy, all, harmful", "real", "p, corrected"], lines),
-        rows(["epochs", "seed", *(NAMES[name] for name in COLUMNS), "ASR after"], own),
         paragraph(
             f"""
             Rank correlations of {len(real["checkpoints"])} points have wide intervals, and these
             are too narrow still: the checkpoints of one training are alike. They span weak and
-            strong alignment, which makes every measure look good, plain ASR among them. The
-            worst-case length was not measured: its search takes gradients of the whole model.
+            strong alignment, which makes every measure look good, plain ASR among them.
             """
         ),
     ]

@@ -15,6 +15,7 @@ from safebasin.prediction.design import STUDY
 from safebasin.prediction.study import run
 
 RESULT = Path(__file__).parents[1] / "benchmarks" / "results" / "what_predicts.json"
+REAL = RESULT.with_name("what_predicts_real.json")
 
 
 def test_the_committed_result_is_of_this_design_and_its_analysis_of_its_rows() -> None:
@@ -47,6 +48,17 @@ def scripts(name: str, monkeypatch: pytest.MonkeyPatch) -> Any:
     return importlib.import_module(name)
 
 
+def test_the_committed_result_of_the_real_model_is_of_its_design_and_its_rows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = scripts("what_predicts_real", monkeypatch)
+    result = json.loads(REAL.read_text(encoding="utf-8"))
+    assert result["design"] == json.loads(json.dumps(asdict(own.Design())))
+    names = [name for name, _, _ in own.Design().checkpoints()]
+    assert [row["name"] for row in result["checkpoints"]] == names[: len(result["checkpoints"])]
+    assert own.analyse(result["checkpoints"]) == result["analysis"]
+
+
 def test_what_a_real_model_says_of_the_order_of_measures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Eight made-up checkpoints whose first-token score orders them and whose VISAGE does not."""
     own = scripts("what_predicts_real", monkeypatch)
@@ -68,10 +80,12 @@ def test_what_a_real_model_says_of_the_order_of_measures(monkeypatch: pytest.Mon
     assert analysis["measures"]["first_token"]["value"] == -1.0
     assert analysis["measures"]["width"]["value"] is None
     assert own.analyse(found[:4]) is None
+    few = {"design": asdict(design), "analysis": None, "checkpoints": found[:4]}
     real = {"design": asdict(design), "analysis": analysis, "checkpoints": found}
     committed = json.loads(RESULT.read_text(encoding="utf-8"))
     text = page.page(committed, real)
     assert "8 of 8 alignments" in text
+    assert "4 checkpoints are too few for a correlation." in page.page(committed, few)
     assert "Here first-token score predicts after correction" in text
     assert "| not defined | - |" in text
     assert page.page(committed) == text.replace(
