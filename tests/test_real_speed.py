@@ -1,0 +1,42 @@
+"""The benchmark of a real model, tried on the packaged one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+def test_every_way_gives_the_verdicts_of_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import real_speed
+
+    given = argparse.Namespace(
+        model="testbed:aligned", prompts="testbed:harmful", cores=1, limit=5, max_new_tokens=24
+    )
+    found = {way: real_speed.one(way, given) for way in ("reference", "plain", "fast")}
+    rows = {row["way"]: row for row in real_speed.rows_of([found], 2 * 5 * 24)}
+    assert [row["verdicts_that_differ"] for row in rows.values()] == [0, 0, 0]
+    assert rows["reference"]["times_faster"] == 1
+    for row in rows.values():
+        assert row["seconds"][0] >= 0 < row["product_gflops"]
+
+
+def test_the_limit_counts_the_head_for_answers_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import real_speed
+
+    run = {
+        "seconds": 8.0,
+        "cpu_seconds": 8.0,
+        "prompt_tokens": 10,
+        "verdicts": {"": [True]},
+        "product_rate": 2.0,
+        "operations_a_token": {"layers": 0.5, "head": 0.5},
+    }
+    row = real_speed.rows_of([{"reference": run, "plain": run}], 3)[1]
+    assert row["limit_seconds"] == 4.0
+    assert row["times_the_limit"] == 2.0
