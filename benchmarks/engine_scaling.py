@@ -51,7 +51,9 @@ def actors(count: int, folder: Path) -> dict[str, Any]:
     )
     prepared = prepare(replace(config, executor="ray"))
     asked = prepared.prompts.prompts
-    answers = RayActors(prepared.config).answers(prepared.points, asked, prepared.sampling)
+    answers = RayActors[Any](prepared.spread().recipe, prepared.config).answers(
+        prepared.points, asked, prepared.sampling
+    )
     next(answers)
     start = time.perf_counter()
     done = sum(1 for _ in answers)
