@@ -138,12 +138,17 @@ def test_every_tokenizer_file_comes_along(home: Path, tmp_path: Path) -> None:
 
 class TestBadInput:
     def test_no_such_defence(self, home: Path, tmp_path: Path) -> None:
-        with pytest.raises(UsageError, match="no defence 'charm'"):
+        with pytest.raises(UsageError, match="no defence 'charm'") as caught:
             defend(asked(home, tmp_path / "out", method="charm"))
+        assert "safe-lora" in caught.value.hint
+        assert "scans" not in caught.value.hint, "it names only what makes a model"
 
     def test_one_that_changes_no_weights(self, home: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="'derta' changes no weights by itself"):
             defend(asked(home, tmp_path / "out", method="derta"))
+        with pytest.raises(UsageError, match="'scans' changes no weights by itself") as caught:
+            defend(asked(home, tmp_path / "out", method="scans"))
+        assert "safebasin steer" in caught.value.hint
 
     def test_a_fine_tune_without_its_base(self, home: Path, tmp_path: Path) -> None:
         with pytest.raises(UsageError, match="'resta' needs --aligned"):

@@ -264,3 +264,15 @@ def test_over_refusal_of_the_packaged_model_is_steered_away(tmp_path: Path, comm
     code, _, err = command("evaluate", "testbed:aligned", "--steer", path, "--limit", "2")
     assert code == 1
     assert "'testbed:aligned' is another model" in err
+
+
+def test_steer_overwrites_nothing_that_is_no_steering(tmp_path: Path, command: Any) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(b"weights")
+    code, _, err = command(
+        "steer", "testbed:over-refusing", "--harmful", "testbed:harmful-dev",
+        "--benign", "testbed:benign-dev", "--limit", "4", "--out", path,
+    )  # fmt: skip
+    assert code == 1
+    assert "is not overwritten" in err
+    assert path.read_bytes() == b"weights"

@@ -196,6 +196,8 @@ def test_what_cannot_be_frozen_is_one_sentence_before_anything_is_written(
         finetune(replace(config, freeze_mask=str(mask)))
     with pytest.raises(UsageError, match="weight decay is -1"):
         replace(config, weight_decay=-1.0)
+    with pytest.raises(UsageError, match="loss to stop at is -1"):
+        replace(config, until_loss=-1.0)
     assert not (tmp_path / "out").exists()
 
 

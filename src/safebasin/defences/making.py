@@ -54,15 +54,19 @@ def defence_of(config: DefendConfig) -> WeightDefence:
     does not take, and for one that it lacks, such as a fine-tune's base.
     """
     if config.method not in DEFENCES:
+        weights = [name for name, one in DEFENCES.items() if hasattr(one, "direction")]
         raise UsageError(
             f"There is no defence '{shorten(printable(config.method))}'.",
-            f"Give one of {', '.join(DEFENCES)}.",
+            f"Give one of {', '.join(weights)}.",
         )
     if not hasattr(DEFENCES[config.method], "direction"):
+        steers = hasattr(DEFENCES[config.method], "applied")
         raise UsageError(
             f"The defence '{config.method}' changes no weights by itself, so that no model is "
             "made by it.",
-            "Those that take part in a fine-tune are given to `safebasin finetune`.",
+            "`safebasin steer` finds it, and `safebasin evaluate --steer` answers with it."
+            if steers
+            else "It takes part in a fine-tune: `safebasin finetune --help` has its options.",
         )
     make = cast(Callable[..., WeightDefence], DEFENCES[config.method])
     taken = inspect.signature(make).parameters

@@ -106,8 +106,9 @@ class FinetuneConfig:
                     f"With the recipe {self.recipe}, {option} would do nothing.",
                     "Leave it out, or give --recipe derta.",
                 )
-        if self.until_loss is not None and not (math.isfinite(self.until_loss)):
-            raise UsageError(f"The loss to stop at is {self.until_loss}.", "Give a number.")
+        stop = self.until_loss
+        if stop is not None and not (math.isfinite(stop) and stop >= 0):
+            raise UsageError(f"The loss to stop at is {stop}.", "Give 0 or more nats a token.")
         if self.ratio is not None and not (math.isfinite(self.ratio) and self.ratio >= 0):
             raise UsageError(f"The ratio is {self.ratio}.", "Give 0 or more safe rows a row.")
         if self.safe_ratio and self.safe is None:

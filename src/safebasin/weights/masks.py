@@ -49,7 +49,8 @@ class Mask:
             made = cls(load(data), name=name or path.stem)
         except (OSError, SafetensorError) as error:
             raise DirectionError(
-                f"The mask '{path}' cannot be read: {error}.", "Give a file that Mask.save wrote."
+                f"The mask '{path}' cannot be read: {getattr(error, 'strerror', None) or error}.",
+                "Give the mask.safetensors of an attribution, or another file of `Mask.save`.",
             ) from error
         made._file = {"path": str(path), "sha256": hashlib.sha256(data).hexdigest()}
         return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from safebasin.cli.console import emit, say, tell
 from safebasin.defences.scans import Scans
 from safebasin.defences.scans_fit import MOST, fit
 from safebasin.defences.scans_settings import SteerConfig
+from safebasin.errors import DataError
 from safebasin.run.names import canonical, digest, slug
 from safebasin.subject.subject import Subject
 from safebasin.terminal import printable
@@ -21,7 +23,12 @@ SHOWN = 9
 
 
 def run_steer(config: SteerConfig, *, as_json: bool) -> None:
-    """Find, write and print."""
+    """Find, write and print.
+
+    Raises DataError where the file that is to be written is there and holds no steering.
+    """
+    if config.out is not None and os.path.lexists(config.out):
+        _require_steering(config.out)
     loaded = (
         prompt_sets.load(config.harmful, unstated="harmful"),
         prompt_sets.load(config.benign, unstated="benign"),
@@ -42,6 +49,17 @@ def run_steer(config: SteerConfig, *, as_json: bool) -> None:
     say("")
     say(f"written  {path}")
     say(f"measure  safebasin evaluate {config.model} --steer {path}")
+
+
+def _require_steering(path: str) -> None:
+    try:
+        Scans.read(path)
+    except DataError as error:
+        raise DataError(
+            f"'{printable(path)}' is there already and holds no steering that can be read, so that "
+            "it is not overwritten.",
+            "Give another --out.",
+        ) from error
 
 
 def lines(found: Scans) -> Iterator[str]:
