@@ -12,6 +12,7 @@ import torch
 from safebasin.attribution.random import random_like
 from safebasin.attribution.settings import AttributeConfig
 from safebasin.attribution.study import attribute
+from safebasin.checkpoint import Checkpoint
 from safebasin.compare.forensics import DRAWN, forensics, located_in
 from safebasin.directions import Held
 from safebasin.errors import DirectionError, RunError
@@ -96,6 +97,9 @@ def test_what_an_attribution_s_folder_holds(tmp_path: Path, weights: Weights, ch
         attribute(AttributeConfig(method, **ASKED, out=str(out)))
         located = located_in(out)
         assert isinstance(located, kind)
+        assert isinstance(located_in(out, Checkpoint.parse(ASKED["model"])), kind)
+        with pytest.raises(RunError, match="is of testbed:aligned, not of testbed:base"):
+            located_in(out, Checkpoint.parse("testbed:base"))
         with pytest.raises(DirectionError, match=r"speaks of no weight|is of shape"):
             forensics(change, Weights(pico.model("gpt2")), located)
     attribute(AttributeConfig("angular-gap", **ASKED, out=str(tmp_path / "gap")))

@@ -15,6 +15,7 @@ from torch import Tensor
 from safebasin.attribution.found import Ranks, UnitSet, WeightSet, read_located
 from safebasin.attribution.random import random_like
 from safebasin.attribution.ranks import random_subspace_like
+from safebasin.checkpoint import Checkpoint
 from safebasin.compare.distances import where_of
 from safebasin.directions import Direction, Masked, Projected
 from safebasin.errors import DirectionError, RunError
@@ -76,16 +77,23 @@ class Forensics:
         return {"blocks": blocks, "inside": {**asdict(self.inside), "random_seeds": DRAWN}}
 
 
-def located_in(folder: Path) -> Mask | HeldSubspace:
-    """The set of weights, or the subspace, in the folder of an attribution.
+def located_in(folder: Path, base: Checkpoint | None = None) -> Mask | HeldSubspace:
+    """The set of weights, or the subspace, in the folder of an attribution of the base.
 
-    Raises RunError where it holds none of either, or was interrupted.
+    Raises RunError where it holds none of either, was interrupted, or is of another model.
     """
     known = read_located(folder)
     shown = printable(str(folder))
     if known is None:
         raise RunError(
             f"The attribution in {shown} was interrupted.", "Run its command again; it goes on."
+        )
+    model = known.record["identity"]["model"]
+    if base is not None and model.get("fingerprint") != base.fingerprint():
+        raise RunError(
+            f"The attribution in {shown} is of {printable(str(model['name']))}, not of "
+            f"{printable(base.name)}.",
+            "Give an attribution of the base that is compared.",
         )
     if isinstance(known.found, WeightSet | UnitSet):
         return Mask.read(folder / "mask.safetensors", name=folder.name)

@@ -90,9 +90,9 @@ def prepare(config: CompareConfig) -> Prepared:
     if config.capability_set is not None:
         questions = prompt_sets.load(config.capability_set, kind="capability")
         sets[CAPABILITY] = sampled(require_expected(questions), scan)
-    located = None if config.located is None else located_in(Path(config.located))
     check_judges(scan.judges)
     base = checked(scan)
+    located = None if config.located is None else located_in(Path(config.located), base)
     tuned = tuned_checkpoint(config.tuned, base)
     tuned.check()
     subject = load_base(base, scan, (tuned,))
