@@ -100,13 +100,13 @@ def one(way: str, given: argparse.Namespace) -> dict[str, Any]:
     start, used = time.perf_counter(), processor_seconds()
     verdicts = work()
     seconds, processor = time.perf_counter() - start, processor_seconds() - used
-    torch.set_num_threads(given.cores)
+    at_once = given.cores if "processes" in way else 1
     return {
         "seconds": seconds,
         "cpu_seconds": processor,
         "prompt_tokens": tokens,
         "verdicts": verdicts,
-        "product_rate": product_rate(model, given.limit),
+        "product_rate": at_once * product_rate(model, given.limit),
         "operations_a_token": operations(model),
     }
 

@@ -61,6 +61,7 @@ def page() -> str:
         *speed(read("engine_speed")),
         *cores(read("engine_speed_cores")),
         *wide(read("engine_speed_wide")),
+        *real(read("real_speed")),
         *peer(read("vllm_peer")),
         *memory(read("engine_memory")),
         *scaling(read("engine_scaling")),
@@ -139,6 +140,32 @@ def short(found: Any) -> str:
         rows.append(f"| {times(row)} | {row['verdicts_that_differ']} of {found['verdicts']} |")
     header = "| way | seconds | times faster | processor seconds | verdicts that differ |"
     return "\n".join([header, "|---" * 5 + "|", *rows])
+
+
+def real(found: Any) -> list[str]:
+    rows = [
+        f"| {row['way']} | {median(row['seconds']):.1f} | {row['times_faster']:.1f} | "
+        f"{median(row['cpu_seconds']):.1f} | {row['limit_seconds']:.1f} | "
+        f"{row['times_the_limit']:.1f} | {row['product_gflops']} | "
+        f"{row['verdicts_that_differ']} of {found['verdicts']} |"
+        for row in found["rows"]
+    ]
+    ways = " ".join(f'"{row["way"]}"' if " " in row["way"] else row["way"] for row in found["rows"])
+    header = "| way | seconds | times faster | processor seconds | limit, seconds | times the limit | GFLOP/s of products | verdicts that differ |"
+    return [
+        "## A real model",
+        f"{found['points']} displaced points of {found['model']}, {found['prompts']} of AdvBench's "
+        f"prompts, {found['max_new_tokens']} tokens, {found['machine']}, torch "
+        f"{found['versions']['torch']}, transformers {found['versions']['transformers']}; "
+        f"{len(found['load'])} round, the load after it {', '.join(map(str, found['load']))}. The "
+        "limit is the time of the products alone that the tokens need, at the rate that products of "
+        "as many rows reached in the same process; it counts every prompt whole and every answer to "
+        "its last token. Ten times the reference was aimed at, and missed. Where "
+        "bfloat16 multiplies more slowly than float32, as "
+        "here, it only saves memory.",
+        command("real_speed", f" --advbench FILE --ways {ways}"),
+        "\n".join([header, "|---" * 8 + "|", *rows]),
+    ]
 
 
 def peer(found: Any) -> list[str]:
