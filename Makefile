@@ -19,10 +19,12 @@ scan: $(VENV)/installed
 test: $(VENV)/installed
 	$(MAKE) --no-print-directory -j 2 lint tests
 
-# On every core, one thread each; the tests of one file stay together, since some build on others,
-# and files begin in the order of tests/conftest.py.
+# One process more than there are cores, of one thread each: a quarter of their time tests wait, for
+# processes and for browsers. The tests of one file stay together, since some build on others, and
+# files begin in the order of tests/conftest.py.
+TESTERS = $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 tests: $(VENV)/installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --dist loadfile --no-loadscope-reorder \
 	  --durations 10
 
 # Tasks of lm-evaluation-harness, whose dependencies take about 140 MB beside the others.
