@@ -30,7 +30,7 @@ from safebasin.checkpoint import Checkpoint
 from safebasin.errors import UsageError
 from safebasin.run.atomic import prepare_folder, write_atomic
 from safebasin.run.lock import refuse_foreign
-from safebasin.run.manifest import differences, mismatch
+from safebasin.run.manifest import require_same
 from safebasin.run.names import default_folder
 from safebasin.run.no_run import ATTRIBUTION
 from safebasin.run.provenance import plain_json, session
@@ -189,10 +189,12 @@ def _own_sessions(folder: Path, identity: Mapping[str, Any]) -> list[Any]:
     if not os.path.lexists(folder / ATTRIBUTION):
         return []
     known = read_record(folder)
-    if changes := list(differences(known["identity"], plain_json(identity))):
-        raise mismatch(
-            f"The folder {folder} holds another attribution", changes, "Give another --out."
-        )
+    require_same(
+        known["identity"],
+        plain_json(identity),
+        f"The folder {folder} holds another attribution",
+        "Give another --out.",
+    )
     return list(known.get("sessions", ()))
 
 

@@ -21,7 +21,7 @@ from safebasin.directions import gram
 from safebasin.errors import RunError, UsageError
 from safebasin.run.atomic import read_plain, write_atomic
 from safebasin.run.lock import refuse_foreign
-from safebasin.run.manifest import differences, mismatch
+from safebasin.run.manifest import require_same
 from safebasin.run.names import default_folder
 from safebasin.run.provenance import plain_json, session
 from safebasin.run.strictjson import dumps, loads
@@ -197,10 +197,12 @@ def _known(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
         raise RunError(
             f"{printable(str(path))} is no record of a defended model.", "Give another --out."
         ) from error
-    if changes := list(differences(known, plain_json(identity))):
-        raise mismatch(
-            f"The folder {folder} holds another defended model", changes, "Give another --out."
-        )
+    require_same(
+        known,
+        plain_json(identity),
+        f"The folder {folder} holds another defended model",
+        "Give another --out.",
+    )
     return record
 
 

@@ -13,7 +13,7 @@ from safebasin.checkpoint.vetting import read_header
 from safebasin.errors import CheckpointError, RunError
 from safebasin.run.atomic import read_plain, refuse_link, remove_leftovers, write_atomic
 from safebasin.run.lock import lock_folder, refuse_foreign, unlock_folder
-from safebasin.run.manifest import differences, mismatch
+from safebasin.run.manifest import require_same
 from safebasin.run.provenance import plain_json, session
 from safebasin.run.strictjson import dumps, loads
 
@@ -46,10 +46,11 @@ class TrainingFolder:
             known = _read(path / RECIPE)
             if known is None:
                 known = {"identity": given, "sessions": [], "finished": None}
-            elif found := list(differences(known["identity"], given)):
-                raise mismatch(
+            else:
+                require_same(
+                    known["identity"],
+                    given,
                     f"The folder {path} was trained with other settings",
-                    found,
                     "Give another --out, or the recorded settings to resume.",
                 )
             folder = cls(path, known)

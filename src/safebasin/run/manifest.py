@@ -292,6 +292,12 @@ def differences(recorded: object, given: object, path: str = "") -> Iterator[Dif
         yield path, _shown(recorded), _shown(given)
 
 
+def require_same(recorded: object, given: object, message: str, hint: str) -> None:
+    """Raise RunMismatch, with the message and what differs, where an identity is another."""
+    if found := list(differences(recorded, given)):
+        raise mismatch(message, found, hint)
+
+
 def mismatch(message: str, found: Sequence[Difference], hint: str) -> RunMismatch:
     """The error that names every differing key, the first ones with both values."""
     lines = [
