@@ -125,9 +125,9 @@ def remade(found: Any) -> list[str]:
             on where it was stopped. AdvBench, XSTest and HarmBench come from the hub, or
             from files: `make real ADVBENCH=FILE XSTEST=FILE HARMBENCH=FILE`. With a hub,
             `MODEL=HuggingFaceTB/SmolLM2-135M-Instruct` takes the model's unrounded weights.
-            Minutes are processor time over two cores, {spent:.0f} in all, on a machine that was busy with other work: where
-            the two threads of a step wait for each other, waiting is counted, too, so a step takes
-            less on a quiet machine.
+            Minutes are processor time over two cores, {spent:.0f} in all, on a machine that was
+            busy with other work: where the two threads of a step wait for each other, waiting is
+            counted, too, so a step takes less on a quiet machine.
             """
         ),
         rows(["step", "command", "minutes"], lines),
