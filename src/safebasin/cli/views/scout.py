@@ -48,6 +48,7 @@ def check_scout(config: ScanConfig) -> None:
             ("--shard", config.shard is not None), ("--executor", config.executor != "local"),
             ("--stop-at-plateau", config.stop_at_plateau), ("--mode", config.mode != "auto"),
             ("--full-responses", config.full_responses), ("--drafts", config.drafts is not None),
+            ("--steer", config.steer is not None),
         )
         if given
     ]  # fmt: skip
