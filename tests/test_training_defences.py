@@ -175,10 +175,10 @@ def whole_loss(model: Any, config: FinetuneConfig) -> torch.Tensor:
 def test_what_cannot_be_frozen_is_one_sentence_before_anything_is_written(
     config: FinetuneConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="no layer 4") as caught:
+    with pytest.raises(UsageError, match="no block 4") as caught:
         finetune(replace(config, freeze_blocks="2-4"))
     assert "0 to 3" in caught.value.hint
-    with pytest.raises(UsageError, match="does not name layers"):
+    with pytest.raises(UsageError, match="does not name blocks"):
         finetune(replace(config, freeze_blocks="3-2"))
     with pytest.raises(UsageError, match="no adapter is left"):
         finetune(replace(config, freeze_blocks="0-3", lora=True))
@@ -274,7 +274,7 @@ def test_on_the_command_line(config: FinetuneConfig, tmp_path: Path, command: An
     assert "nats an answer token at the end, and not 0.5" in out
     code, _, err = command(*arguments[:-2], "--freeze-blocks", "9", "--out", tmp_path / "b")
     assert code == 2
-    assert "The model has no layer 9." in err
+    assert "The model has no block 9." in err
 
 
 def test_a_mask_says_what_may_move(tmp_path: Path) -> None:

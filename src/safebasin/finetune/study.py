@@ -95,6 +95,7 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     system = _common_system(rows) if own.system is None else own.system
     base = Checkpoint.parse(own.base, trust_remote_code=own.trust_remote_code)
     base.check()
+    base.require_blocks((own.freeze_blocks or "").strip() or None)
     # Another adapter belongs to merged weights, which have to be somewhere: beside it.
     over_merged = own.lora and base.folders[1] is not None
     if over_merged:
