@@ -9,13 +9,16 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from safebasin.attribution.study import model_of
 from safebasin.checkpoint import Checkpoint
 from safebasin.defences.base import TrainingDefence
 from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.sppft import Sppft
 from safebasin.errors import DirectionError, UsageError
 from safebasin.finetune import study
+from safebasin.finetune.defending import defences_of, require_own_masks
 from safebasin.finetune.folder import RECIPE
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.finetune.study import finetune
@@ -283,3 +286,25 @@ def test_a_mask_says_what_may_move(tmp_path: Path) -> None:
     found = FrozenWeights(frozen).gradients(subject)
     assert found.count == 27
     assert FrozenWeights(frozen).spec()["mask"]["name"] == "five"
+
+
+def test_a_mask_says_which_model_it_was_made_for(config: FinetuneConfig, tmp_path: Path) -> None:
+    every = Mask({"model.layers.0.mlp.up_proj.weight": torch.zeros(64, 32, dtype=torch.bool)})
+    base = Checkpoint.parse(config.base)
+    for other, told in ((base, None), (Checkpoint.parse("testbed:aligned"), "'testbed:aligned'")):
+        mask = every.save(tmp_path / "own.safetensors", model_of(other))
+        assert Mask.read(mask).model == {"name": other.name, "fingerprint": other.fingerprint()}
+        defences = defences_of(replace(config, freeze_mask=str(mask)))
+        if told is None:
+            require_own_masks(defences, base)
+        else:
+            with pytest.raises(DirectionError, match=f"was made for {told}"):
+                finetune(replace(config, freeze_mask=str(mask)))
+            assert not Path(config.out or "").exists()
+    silent = every.save(tmp_path / "silent.safetensors")
+    assert Mask.read(silent).model is None
+    require_own_masks(defences_of(replace(config, freeze_mask=str(silent))), base)
+    misstated = {"x": torch.ones(2, dtype=torch.bool)}
+    save_file(misstated, tmp_path / "bad.safetensors", {"model": "[]"})
+    with pytest.raises(DirectionError, match="misstates the model"):
+        Mask.read(tmp_path / "bad.safetensors")
