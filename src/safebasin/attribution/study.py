@@ -122,8 +122,8 @@ def _located(
             return one, []
         files.append(one.save(folder / f"{which}.safetensors"))
         if isinstance(one, UnitScores):
-            if "ablation" in str(one.found_by["by"]):
-                break  # it asks how much is refused, which rows of utility are not for
+            if one.once:
+                break
             continue
         parameters = one.parameters
     if units:
