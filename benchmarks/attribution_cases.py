@@ -58,7 +58,8 @@ class Laboratory:
                 row = json.loads(line)
                 self.known[row.pop("case")] = row
         self._scores: dict[tuple[str, str, int], HeldScores] = {}
-        self._spaces: dict[tuple[str, int, int, str], HeldSubspace] = {}
+        self._tops: dict[tuple[str, str, int], Mask] = {}
+        self._spaces: dict[tuple[str, int], HeldSubspace] = {}
 
     def run(self) -> Iterator[str]:
         """Measure what is missing, case by case, what matters most first."""
@@ -67,16 +68,15 @@ class Laboratory:
         yield from self._gaps()
         yield from self._weights(first)
         yield from self._noise()
-        for seed in others:
-            yield from self._weights(seed)
-        yield from self._weight_overlaps()
-        self._scores.clear()
         for method in self.plan.scaling:
             yield from self._case(f"scaling/{method}", lambda m=method: self._scaling(m))
         if self.plan.units:
             yield from self._case("units", self._units)
         for seed in self.plan.rank_seeds:
             yield from self._ranks(seed)
+        for seed in others:
+            yield from self._weights(seed)
+        yield from self._weight_overlaps()
         yield from self._rank_overlaps()
 
     def _case(self, name: str, measure: Callable[[], dict[str, Any]]) -> Iterator[str]:
@@ -103,16 +103,16 @@ class Laboratory:
         return FastEngine(one.model, one.weights, {CHANGED: Pruned(Mask({}), one.weights)},
                           one.template)  # fmt: skip
 
-    def prompts(self, spec: str, kind: str, limit: int) -> tuple[Prompt, ...]:
+    def prompts(self, spec: str, kind: str, limit: int, first: bool = False) -> tuple[Prompt, ...]:
         found = prompt_sets.load(spec)
         own = replace(found, prompts=tuple(p for p in found.prompts if p.kind == kind))
-        return own.sample(limit, 0).prompts
+        return own.take(limit, 0, first=first).prompts
 
     @cached_property
     def asked(self) -> dict[str, tuple[Prompt, ...]]:
         plan = self.plan
         return {
-            "harmful": self.prompts(plan.harmful, "harmful", plan.limit),
+            "harmful": self.prompts(plan.harmful, "harmful", plan.limit, plan.first),
             "benign": self.prompts(plan.benign, "benign", plan.limit),
         }
 
@@ -175,7 +175,23 @@ class Laboratory:
                     pass
         return self._scores[key]
 
+    def top_of(self, method: str, source: str, seed: int) -> Mask:
+        """The top of every matrix at the largest share, kept when the scores are not."""
+        key = (method, source, seed)
+        if key not in self._tops:
+            self._tops[key] = top(self.scores(*key), self.plan.shares[-1])
+            if source not in ("safety", "utility"):
+                self._scores.pop(key)
+        return self._tops[key]
+
     def _weights(self, seed: int) -> Iterator[str]:
+        """Without the weights of each set; the scores of the seed are then let go."""
+        yield from self._removals(seed)
+        for key in list(self._scores):
+            self.top_of(*key)
+        self._scores.clear()
+
+    def _removals(self, seed: int) -> Iterator[str]:
         weights = self.subject.weights
         for method in METHODS:
 
@@ -220,11 +236,8 @@ class Laboratory:
     def _weight_overlaps(self) -> Iterator[str]:
         share, seeds = self.plan.shares[-1], self.plan.seeds
 
-        def mask(method: str, source: str, seed: int) -> Mask:
-            return top(self.scores(method, source, seed), share)
-
         def of(one: tuple[str, str, int], two: tuple[str, str, int]) -> dict[str, Any]:
-            a, b = mask(*one), mask(*two)
+            a, b = self.top_of(*one), self.top_of(*two)
             attention, mlp = (
                 [name for name in a.tensors if part in name] for part in ("attn", "mlp")
             )
@@ -261,19 +274,20 @@ class Laboratory:
     def _shares(self, method: str) -> dict[str, Any]:
         """How much of each matrix is in the set of safety without utility, of the first seed."""
         share, seed = self.plan.shares[-1], self.plan.seeds[0]
-        one, two = (
-            top(self.scores(method, source, seed), share) for source in ("safety", "utility")
-        )
+        one, two = (self.top_of(method, source, seed) for source in ("safety", "utility"))
         each = {name: int(m.sum()) / m.numel() for name, m in (one - two).tensors.items()}
-        shares = by_kind(self.scores(method, "safety", seed).parameters, each)
+        shares = by_kind([layer.parameter for layer in self.subject.linear], each)
         return {"share": share, "shares": shares}
 
-    def space(self, source: str, rank: int, seed: int, order: str = "intact") -> HeldSubspace:
-        key = (source, rank, seed, order)
+    def space(self, source: str, rank: int, seed: int) -> HeldSubspace:
+        """The first of the largest rank's directions, which are those of this rank."""
+        key = (source, seed)
         if key not in self._spaces:
-            method = ActSvd(rank, order)  # type: ignore[arg-type]
-            self._spaces[key] = method.locate(self.subject, self.rows(source, seed))
-        return self._spaces[key]
+            most = max(one for pair in self.plan.ranks for one in pair)
+            self._spaces[key] = ActSvd(most).locate(self.subject, self.rows(source, seed))
+        whole = self._spaces[key]
+        cut = {name: basis[..., :rank].contiguous() for name, basis in whole.bases.items()}
+        return HeldSubspace(f"actsvd-{rank}-{source}-{seed}", "output", cut)
 
     def _ranks(self, seed: int) -> Iterator[str]:
         weights, space = self.subject.weights, self.space

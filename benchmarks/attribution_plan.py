@@ -14,6 +14,7 @@ class Plan:
     rows           of each source, drawn anew by every calibration seed
     shares         of the weights that are taken, and `top_shares` of each row for the removal
     ranks          (safety, utility) of ActSVD, and `rank_seeds` the calibration seeds that try them
+    first          whether the harmful prompts are the first of their file, or a seeded sample
     intervals      of blocks that noise of equal length is put in, at `noise` lengths, in units of
                    the length of the noise in all blocks at 1
     """
@@ -34,6 +35,7 @@ class Plan:
     benign: str
     everyday: str
     limit: int
+    first: bool
     everyday_limit: int
     tokens: int
     scaling: tuple[str, ...]
@@ -75,6 +77,7 @@ TESTBED = Plan(
     benign="testbed:benign",
     everyday="testbed:benign-dev",
     limit=96,
+    first=False,
     everyday_limit=16,
     tokens=32,
     scaling=("first-token", "first-token,,code", "over-refusals,1.3"),
@@ -101,7 +104,8 @@ REAL = Plan(
     harmful="advbench",
     benign="xstest",
     everyday="everyday",
-    limit=16,
+    limit=24,
+    first=True,
     everyday_limit=6,
     tokens=24,
     scaling=("first-token,1.1",),

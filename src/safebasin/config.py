@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from safebasin.blocks import blocks_named, interval_named
 from safebasin.errors import UsageError
 from safebasin.given_judges import (
     GivenJudge,
@@ -109,6 +110,10 @@ class ScanConfig:
     include: tuple[str, ...] = setting((), "Pattern of parameters to displace; repeatable.")
     exclude: tuple[str, ...] = setting((), "Pattern of parameters to leave; repeatable.")
     layers: str | None = setting(None, "Layers to displace, such as 4-7 or 0,2.")
+    blocks: str | None = setting(
+        None,
+        "Displace these blocks alone, such as 3-7, as far as all weights together would be.",
+    )
     tied: Tied = setting("once", "Tied tensors move once, or twice as in the reference code.")
     prompts: str = setting(
         DEFAULT_PROMPTS,
@@ -331,6 +336,10 @@ class ScanConfig:
             raise UsageError("A judge has no name.", "Give names with one comma between two.")
         if len(set(named)) < len(named):
             raise UsageError("A judge is named twice.", "Give each judge once.")
+        if self.layers is not None:
+            blocks_named(self.layers)
+        if self.blocks is not None:
+            interval_named(self.blocks)
         self._check_directions()
         if self.protocol is not None:
             if self.protocol != peng2024.NAME:

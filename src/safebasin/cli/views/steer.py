@@ -146,6 +146,7 @@ def _loaded(config: SteerConfig) -> Subject:
 
     checkpoint = Checkpoint.parse(config.model, trust_remote_code=config.trust_remote_code)
     checkpoint.check()
+    checkpoint.require_blocks(config.blocks)
     model, tokenizer = checkpoint.load(config.dtype, config.device)
     template = Template.of(tokenizer, config.template, config.system)
     return Subject(checkpoint, model, tokenizer, Weights(model), template)
