@@ -23,7 +23,7 @@ def heads(lab: Laboratory) -> Iterator[str]:
         return
     known: dict[tuple[str, int], UnitScores] = {}
     yield from lab.case("units", lambda: _scores(lab))
-    yield from lab.case("probe", lambda: _plain(_located(lab, "probe", 0)))
+    yield from lab.case("probe", lambda: {"heads": _plain(_located(lab, "probe", 0))})
     for seed in lab.plan.seeds:
         for by in REMOVED:
             for count in lab.plan.heads:
