@@ -82,13 +82,16 @@ attribution-real: $(VENV)/installed
 	  $(if $(XSTEST),--xstest $(XSTEST)) --out benchmarks/results/attribution_real.json
 	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
 
-# The story of docs/real-model.md. AdvBench and XSTest come from the hub, or from files:
-# ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv. Stopped, it goes on.
+# The story of docs/real-model.md. AdvBench, XSTest and HarmBench come from the hub, or from files:
+# ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv HARMBENCH=harmbench_behaviors_text_all.csv.
+# Stopped, it goes on.
 MODEL ?=
 ADVBENCH ?=
 XSTEST ?=
+HARMBENCH ?=
 REAL = $(BIN)/python benchmarks/real_steps.py $(if $(MODEL),--model $(MODEL)) \
-  $(if $(ADVBENCH),--advbench $(ADVBENCH)) $(if $(XSTEST),--xstest $(XSTEST))
+  $(if $(ADVBENCH),--advbench $(ADVBENCH)) $(if $(XSTEST),--xstest $(XSTEST)) \
+  $(if $(HARMBENCH),--harmbench $(HARMBENCH))
 
 real: $(VENV)/installed
 	$(REAL)
