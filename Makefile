@@ -10,7 +10,7 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 AXE := build/axe-core/package/axe.min.js
 
 .PHONY: scan test tests test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
-  study-real attribution real real-quick real-adapter lint clean
+  study-real attribution attribution-real real real-quick real-adapter lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -73,6 +73,13 @@ study-real: $(VENV)/installed
 attribution: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attribution.py --out benchmarks/results/attribution.json
 	$(BIN)/python benchmarks/attribution_picture.py
+	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
+
+# The same of the aligned SmolLM2, after `make real`, with ADVBENCH and XSTEST as there.
+attribution-real: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attribution.py --model runs/real/aligned \
+	  --base runs/real/smollm2 --own runs/real/own $(if $(ADVBENCH),--advbench $(ADVBENCH)) \
+	  $(if $(XSTEST),--xstest $(XSTEST)) --out benchmarks/results/attribution_real.json
 	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
 
 # The story of docs/real-model.md. AdvBench, XSTest and HarmBench come from the hub, or from files:
