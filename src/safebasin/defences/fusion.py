@@ -34,6 +34,9 @@ def fused(vectors: Vectors, how: Fusion, weight: float, seed: int = 0) -> dict[s
     dare             λ·Σ of what is left where 20 % of each τ_t are dropped at random and the rest
                      divided by 0.8 (Yu et al., arXiv 2311.03099)
 
+    What `dare` drops is the same each time, by the seed, where the code of SOMF draws anew in every
+    pass; `ties` keeps exactly the share, where that code keeps one entry more.
+
     One fine-tune is itself, whatever λ; but `dare` drops and multiplies even then, as in the code
     of SOMF.
     """
