@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from safebasin.defences.scans import Scans
+from safebasin.directions import Direction
 from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
 from safebasin.subject.subject import Subject
@@ -18,9 +20,14 @@ class SteeredEngine(PlainEngine):
     """
 
     def __init__(
-        self, subject: Subject, steering: Scans, strength: float, batch_size: int | None
+        self,
+        subject: Subject,
+        steering: Scans,
+        strength: float,
+        batch_size: int | None,
+        directions: Mapping[str, Direction] = MappingProxyType({}),
     ) -> None:
-        super().__init__(subject.model, subject.weights, {}, subject.template, batch_size)
+        super().__init__(subject.model, subject.weights, directions, subject.template, batch_size)
         self.subject, self.steering, self.strength = subject, steering, strength
         with steering.applied(subject, strength):
             pass  # a steering of another model is refused before anything is asked
