@@ -82,7 +82,9 @@ class BenchConfig:
         None, "The block whose direction the attack takes away. [default: chosen]"
     )
     line_limit: int = setting(24, "Harmful prompts at each point of the line and of the path.")
-    path_steps: int = setting(6, "Steps on the way from the aligned model to 1.5 times the change.")
+    path_steps: int = setting(
+        6, "Steps from the aligned model to 1.5 times the change; of a multiple of 3 one is at 1."
+    )
 
     def __post_init__(self) -> None:
         for name in ("seeds", "settings", "matched", "line_limit", "path_steps", "rank"):

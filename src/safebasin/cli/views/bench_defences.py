@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import time
@@ -45,6 +46,8 @@ def run_bench(config: BenchConfig, *, as_json: bool, dry_run: bool = False) -> N
         say(f"cells       {len(cells)}, of {config.seeds} seeds each")
         return
     tell(f"{len(cells)} cells of {config.scan.model}")
+    # Hundreds of models are made and asked, and each would tell how it is loaded.
+    logging.getLogger("safebasin").setLevel(logging.WARNING)
     # A scheduler's request to stop ends it as cleanly as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
