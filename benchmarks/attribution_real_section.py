@@ -51,9 +51,9 @@ def times(found: Found) -> list[str]:
         safety, utility = case["rows"]
         told.append(
             f"`safebasin attribute {method}` takes {case['processor']:.0f} s of processor time "
-            f"with one thread ({case['seconds']:.0f} s on the clock of a machine that was busy with "
-            f"other work) and {case['peak_gib']:.1f} GiB at most, from the "
-            f"start to the written set, for {safety} rows of safety and {utility} of utility."
+            f"with one thread ({case['seconds']:.0f} s on the clock of a machine that was busy "
+            f"with other work) and {case['peak_gib']:.1f} GiB at most, from the start to the "
+            f"written set, for {safety} rows of safety and {utility} of utility."
         )
     return [" ".join(told)] if told else []
 
