@@ -10,7 +10,8 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 AXE := build/axe-core/package/axe.min.js
 
 .PHONY: scan test tests test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
-  study-real attribution bench-defences bench-defences-real real real-quick real-adapter lint clean
+  study-real attribution attribution-real bench-defences bench-defences-real real real-quick \
+  real-adapter lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -75,6 +76,13 @@ attribution: $(VENV)/installed
 	$(BIN)/python benchmarks/attribution_picture.py
 	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
 
+# The same of the aligned SmolLM2, after `make real`, with ADVBENCH and XSTEST as there.
+attribution-real: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attribution.py --model runs/real/aligned \
+	  --base runs/real/smollm2 --own runs/real/own $(if $(ADVBENCH),--advbench $(ADVBENCH)) \
+	  $(if $(XSTEST),--xstest $(XSTEST)) --out benchmarks/results/attribution_real.json
+	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
+
 # The study of docs/bench-defences.md: about an hour on one core; stopped, it goes on.
 bench-defences: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/safebasin bench-defences --rate 5e-3 --epochs 5 --limit 30 \
@@ -91,13 +99,16 @@ bench-defences-real: $(VENV)/installed
 	  --out benchmarks/results/bench_defences_real.json
 	$(BIN)/python benchmarks/bench_defences_page.py > docs/bench-defences.md
 
-# The story of docs/real-model.md. AdvBench and XSTest come from the hub, or from files:
-# ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv. Stopped, it goes on.
+# The story of docs/real-model.md. AdvBench, XSTest and HarmBench come from the hub, or from files:
+# ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv HARMBENCH=harmbench_behaviors_text_all.csv.
+# Stopped, it goes on.
 MODEL ?=
 ADVBENCH ?=
 XSTEST ?=
+HARMBENCH ?=
 REAL = $(BIN)/python benchmarks/real_steps.py $(if $(MODEL),--model $(MODEL)) \
-  $(if $(ADVBENCH),--advbench $(ADVBENCH)) $(if $(XSTEST),--xstest $(XSTEST))
+  $(if $(ADVBENCH),--advbench $(ADVBENCH)) $(if $(XSTEST),--xstest $(XSTEST)) \
+  $(if $(HARMBENCH),--harmbench $(HARMBENCH))
 
 real: $(VENV)/installed
 	$(REAL)

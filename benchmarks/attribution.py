@@ -5,8 +5,8 @@
       --model runs/real/aligned --base runs/real/smollm2 --own runs/real/own
 
 Without --model the packaged pair is measured: some minutes on one core. The aligned SmolLM2 of
-docs/real-model.md takes about twenty, with smaller budgets. Stopped at any moment, the same
-command goes on.
+docs/real-model.md takes about forty, with smaller budgets (attribution_plan.py has both). Stopped
+at any moment, the same command goes on; --so-far writes what was measured until then.
 """
 
 from __future__ import annotations

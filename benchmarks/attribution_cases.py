@@ -12,23 +12,23 @@ from random import Random as Draw
 from typing import Any
 
 import numpy as np
+from attribution_commands import commands
+from attribution_frozen import frozen
+from attribution_heads import heads
+from attribution_layers import gaps, noise, openers, scaling
 from attribution_plan import Plan
 
 from safebasin import prompts as prompt_sets
 from safebasin.attribution.actsvd import ActSvd, sequential
-from safebasin.attribution.angles import AngularGap
 from safebasin.attribution.base import HeldScores
 from safebasin.attribution.found import by_kind
-from safebasin.attribution.kinds import named
 from safebasin.attribution.masks import jaccard, top
 from safebasin.attribution.random import random_like
 from safebasin.attribution.ranks import isolated, random_subspace_like, removed, similarity
-from safebasin.attribution.refusing import Refusing
 from safebasin.attribution.snip import Snip
-from safebasin.attribution.units import Units
 from safebasin.attribution.wanda import Wanda
 from safebasin.compare.divergence import PromptDivergence, divergences
-from safebasin.directions import Direction, Gaussian, Pruned, Restricted
+from safebasin.directions import Direction, Pruned
 from safebasin.engines import Sampling
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.exchange import Exchange
@@ -58,28 +58,29 @@ class Laboratory:
                 row = json.loads(line)
                 self.known[row.pop("case")] = row
         self._scores: dict[tuple[str, str, int], HeldScores] = {}
-        self._spaces: dict[tuple[str, int, int, str], HeldSubspace] = {}
+        self._tops: dict[tuple[str, str, int], Mask] = {}
+        self._spaces: dict[tuple[str, int], HeldSubspace] = {}
 
     def run(self) -> Iterator[str]:
         """Measure what is missing, case by case, what matters most first."""
         first, *others = self.plan.seeds
-        yield from self._case("origin", lambda: self.effect(None))
-        yield from self._gaps()
+        yield from self.case("origin", lambda: self.effect(None))
+        yield from gaps(self)
         yield from self._weights(first)
-        yield from self._noise()
+        yield from openers(self)
+        yield from noise(self)
+        yield from scaling(self)
+        yield from heads(self)
+        yield from frozen(self)
+        for seed in self.plan.rank_seeds:
+            yield from self._ranks(seed)
         for seed in others:
             yield from self._weights(seed)
         yield from self._weight_overlaps()
-        self._scores.clear()
-        for method in self.plan.scaling:
-            yield from self._case(f"scaling/{method}", lambda m=method: self._scaling(m))
-        if self.plan.units:
-            yield from self._case("units", self._units)
-        for seed in self.plan.rank_seeds:
-            yield from self._ranks(seed)
         yield from self._rank_overlaps()
+        yield from commands(self)
 
-    def _case(self, name: str, measure: Callable[[], dict[str, Any]]) -> Iterator[str]:
+    def case(self, name: str, measure: Callable[[], dict[str, Any]]) -> Iterator[str]:
         if name in self.known:
             return
         began = time.process_time()
@@ -103,16 +104,16 @@ class Laboratory:
         return FastEngine(one.model, one.weights, {CHANGED: Pruned(Mask({}), one.weights)},
                           one.template)  # fmt: skip
 
-    def prompts(self, spec: str, kind: str, limit: int) -> tuple[Prompt, ...]:
+    def prompts(self, spec: str, kind: str, limit: int, first: bool = False) -> tuple[Prompt, ...]:
         found = prompt_sets.load(spec)
         own = replace(found, prompts=tuple(p for p in found.prompts if p.kind == kind))
-        return own.sample(limit, 0).prompts
+        return own.take(limit, 0, first=first).prompts
 
     @cached_property
     def asked(self) -> dict[str, tuple[Prompt, ...]]:
         plan = self.plan
         return {
-            "harmful": self.prompts(plan.harmful, "harmful", plan.limit),
+            "harmful": self.prompts(plan.harmful, "harmful", plan.limit, plan.first),
             "benign": self.prompts(plan.benign, "benign", plan.limit),
         }
 
@@ -120,11 +121,12 @@ class Laboratory:
     def everyday(self) -> tuple[Prompt, ...]:
         return self.prompts(self.plan.everyday, "benign", self.plan.everyday_limit)
 
-    def answers(self, point: Point) -> dict[str, list[Exchange]]:
-        """The answers to both sets at a point, in one batch."""
+    def answers(self, point: Point, engine: FastEngine | None = None) -> dict[str, list[Exchange]]:
+        """The answers to both sets at a point, in one batch; of another model by its engine."""
         every = [prompt for one in self.asked.values() for prompt in one]
         renamed = [replace(prompt, id=str(i)) for i, prompt in enumerate(every)]
-        [(_, found)] = self.engine.answers([point], renamed, Sampling(self.plan.tokens))
+        asked = engine or self.engine
+        [(_, found)] = asked.answers([point], renamed, Sampling(self.plan.tokens))
         rest = iter(found)
         return {name: [next(rest) for _ in own] for name, own in self.asked.items()}
 
@@ -137,18 +139,12 @@ class Laboratory:
 
     def effect(self, direction: Direction | None) -> dict[str, Any]:
         """A letter a prompt of each set, keyword hits, and KL on everyday prompts in nats."""
-        judge = self.judge
+        judge = self.judge  # before anything is displaced
         point = Point()
         if direction is not None:
             self.engine.directions[CHANGED] = direction
             point = Point.of({CHANGED: 1.0})
-        found = self.answers(point)
-        told: dict[str, Any] = {
-            name: "".join(LETTERS[one.outcome] for one in judge.judge(own))
-            for name, own in found.items()
-        }
-        keywords = build("llm-landscape").judge(found["harmful"])
-        told["keywords"] = "".join("r" if one.outcome == "refused" else "c" for one in keywords)
+        told = self.judged(self.answers(point), judge)
         if direction is None:
             return told
         each: list[PromptDivergence] = []
@@ -157,9 +153,25 @@ class Laboratory:
         told["kl"] = [None if one.mean is None else round(one.mean, 5) for one in each]
         return told
 
+    def judged(self, found: dict[str, list[Exchange]], judge: OutcomeJudge) -> dict[str, Any]:
+        """A letter a prompt of each set, and keyword hits of the harmful one."""
+        told = {
+            name: "".join(LETTERS[one.outcome] for one in judge.judge(own))
+            for name, own in found.items()
+        }
+        keywords = build("llm-landscape").judge(found["harmful"])
+        return {
+            **told,
+            "keywords": "".join("r" if one.outcome == "refused" else "c" for one in keywords),
+        }
+
+    def whole(self, source: str) -> Rows:
+        """All rows of a source of the plan."""
+        return rows_of(getattr(self.plan, source), 0)
+
     def rows(self, source: str, seed: int) -> Rows:
         """Rows of a source drawn by a calibration seed, without repetition."""
-        whole = rows_of(getattr(self.plan, source), 0)
+        whole = self.whole(source)
         drawn = Draw(f"calibration {seed} {source}").sample(whole.rows, self.plan.rows)
         return Rows(f"{source} {seed}", tuple(drawn))
 
@@ -171,11 +183,27 @@ class Laboratory:
             took = round(time.process_time() - began, 1)
             print("scores", *key, took, flush=True)
             if source == "safety" and seed == self.plan.seeds[0]:
-                for _ in self._case(f"seconds/{method}", lambda: {"seconds": took}):
+                for _ in self.case(f"seconds/{method}", lambda: {"seconds": took}):
                     pass
         return self._scores[key]
 
+    def top_of(self, method: str, source: str, seed: int) -> Mask:
+        """The top of every matrix at the largest share, kept when the scores are not."""
+        key = (method, source, seed)
+        if key not in self._tops:
+            self._tops[key] = top(self.scores(*key), self.plan.shares[-1])
+            if source not in ("safety", "utility"):
+                self._scores.pop(key)
+        return self._tops[key]
+
     def _weights(self, seed: int) -> Iterator[str]:
+        """Without the weights of each set; the scores of the seed are then let go."""
+        yield from self._removals(seed)
+        for key in list(self._scores):
+            self.top_of(*key)
+        self._scores.clear()
+
+    def _removals(self, seed: int) -> Iterator[str]:
         weights = self.subject.weights
         for method in METHODS:
 
@@ -201,30 +229,27 @@ class Laboratory:
                     one, two = sets(share, "tensor")
                     return two - one
 
-                yield from self._case(f"difference/{name}", lambda a=alone: pruned(a()))
-                yield from self._case(
+                yield from self.case(f"difference/{name}", lambda a=alone: pruned(a()))
+                yield from self.case(
                     f"random/{name}", lambda a=alone: pruned(random_like(a(), seed))
                 )
-                yield from self._case(f"reverse/{name}", lambda r=reverse: pruned(r()))
+                yield from self.case(f"reverse/{name}", lambda r=reverse: pruned(r()))
             for share in self.plan.top_shares:
                 name = f"{method}/{share:g}/{seed}"
 
                 def highest(share: float = share) -> Mask:
                     return sets(share, "row")[0]
 
-                yield from self._case(f"top/{name}", lambda h=highest: pruned(h()))
-                yield from self._case(
+                yield from self.case(f"top/{name}", lambda h=highest: pruned(h()))
+                yield from self.case(
                     f"top-random/{name}", lambda h=highest: pruned(random_like(h(), seed))
                 )
 
     def _weight_overlaps(self) -> Iterator[str]:
         share, seeds = self.plan.shares[-1], self.plan.seeds
 
-        def mask(method: str, source: str, seed: int) -> Mask:
-            return top(self.scores(method, source, seed), share)
-
         def of(one: tuple[str, str, int], two: tuple[str, str, int]) -> dict[str, Any]:
-            a, b = mask(*one), mask(*two)
+            a, b = self.top_of(*one), self.top_of(*two)
             attention, mlp = (
                 [name for name in a.tensors if part in name] for part in ("attn", "mlp")
             )
@@ -254,26 +279,27 @@ class Laboratory:
             },
         }
         for name, (one, two) in wanted.items():
-            yield from self._case(f"overlap/{name}", lambda a=one, b=two: of(a, b))
+            yield from self.case(f"overlap/{name}", lambda a=one, b=two: of(a, b))
         for method in METHODS:
-            yield from self._case(f"shares/{method}", lambda m=method: self._shares(m))
+            yield from self.case(f"shares/{method}", lambda m=method: self._shares(m))
 
     def _shares(self, method: str) -> dict[str, Any]:
         """How much of each matrix is in the set of safety without utility, of the first seed."""
         share, seed = self.plan.shares[-1], self.plan.seeds[0]
-        one, two = (
-            top(self.scores(method, source, seed), share) for source in ("safety", "utility")
-        )
+        one, two = (self.top_of(method, source, seed) for source in ("safety", "utility"))
         each = {name: int(m.sum()) / m.numel() for name, m in (one - two).tensors.items()}
-        shares = by_kind(self.scores(method, "safety", seed).parameters, each)
+        shares = by_kind([layer.parameter for layer in self.subject.linear], each)
         return {"share": share, "shares": shares}
 
-    def space(self, source: str, rank: int, seed: int, order: str = "intact") -> HeldSubspace:
-        key = (source, rank, seed, order)
+    def space(self, source: str, rank: int, seed: int) -> HeldSubspace:
+        """The first of the largest rank's directions, which are those of this rank."""
+        key = (source, seed)
         if key not in self._spaces:
-            method = ActSvd(rank, order)  # type: ignore[arg-type]
-            self._spaces[key] = method.locate(self.subject, self.rows(source, seed))
-        return self._spaces[key]
+            most = max(one for pair in self.plan.ranks for one in pair)
+            self._spaces[key] = ActSvd(most).locate(self.subject, self.rows(source, seed))
+        whole = self._spaces[key]
+        cut = {name: basis[..., :rank].contiguous() for name, basis in whole.bases.items()}
+        return HeldSubspace(f"actsvd-{rank}-{source}-{seed}", "output", cut)
 
     def _ranks(self, seed: int) -> Iterator[str]:
         weights, space = self.subject.weights, self.space
@@ -291,20 +317,20 @@ class Laboratory:
                 return random_subspace_like(safety, seed), utility
 
             for kind, pair in (("difference", alone), ("reverse", turned), ("random", drawn)):
-                yield from self._case(
+                yield from self.case(
                     f"{kind}/{name}", lambda p=pair: self.effect(isolated(*p(), weights))
                 )
             if self.plan.sequential:
-                yield from self._case(
+                yield from self.case(
                     f"sequential/{name}",
                     lambda s=of_safety, u=of_utility: self._sequential(s, u, seed),
                 )
         rank = self.plan.ranks[0][0]
         name = f"actsvd/{rank}/{seed}"
-        yield from self._case(
+        yield from self.case(
             f"top/{name}", lambda: self.effect(removed(space("safety", rank, seed), weights))
         )
-        yield from self._case(
+        yield from self.case(
             f"top-random/{name}",
             lambda: self.effect(
                 removed(random_subspace_like(space("safety", rank, seed), seed), weights)
@@ -348,66 +374,9 @@ class Laboratory:
             **{f"sets/actsvd/{s}": (("safety", s), ("elsewhere", s)) for s in seeds},
         }
         for name, (one, two) in wanted.items():
-            yield from self._case(f"overlap/{name}", lambda a=one, b=two: of(a, b))
-
-    def _gaps(self) -> Iterator[str]:
-        for which in ("model", "base"):
-            for definition in ("paper", "code"):
-                name = f"gap/{which}/{definition}"
-                if name in self.known:
-                    continue
-                subject = self.subject if which == "model" else self._base
-                rows = [self.rows(source, 0) for source in ("safety", "utility")]
-                found = AngularGap(definition).locate(subject, *rows)  # type: ignore[arg-type]
-                yield from self._case(name, lambda f=found: f.to_json())
-
-    @cached_property
-    def _base(self) -> Subject:
-        return Subject.load(self.plan.base, device="cpu")
-
-    def _scaling(self, method: str) -> dict[str, Any]:
-        safety = self.rows("safety", 0)
-        return dict(named(f"scaling:{method}").locate(  # type: ignore[attr-defined]
-            self.subject, safety, self.rows("utility", 0)
-        ).to_json())  # fmt: skip
-
-    def _noise(self) -> Iterator[str]:
-        """The probability of a refusal's first token where noise is in one interval of blocks."""
-        safety = self.rows("safety", 0)
-        for seed in self.plan.directions:
-            for first, last in self.plan.intervals:
-
-                def each(s: int = seed, i: int = first, j: int = last) -> dict[str, Any]:
-                    weights, asked = self.subject.weights, Refusing(self.subject, safety)
-                    noise = Restricted(Gaussian(s, weights), i, j, weights)
-                    found: dict[str, Any] = {"origin": asked.each().tolist()}
-                    for length in self.plan.noise:
-                        values = []
-                        for sign in (-1, 1):
-                            with weights.displaced([(sign * length, noise)]):
-                                values.append(asked.each().tolist())
-                        found[f"{length:g}"] = values
-                    return _rounded(found)
-
-                yield from self._case(f"noise/{first}-{last}/{seed}", each)
-
-    def _units(self) -> dict[str, Any]:
-        rows = [self.rows(source, 0) for source in ("safety", "utility")]
-        found = {}
-        for by in ("mean-ablation", "zero-ablation", "snip", "wanda"):
-            own = Units("heads", by).locate(self.subject, *rows)  # type: ignore[arg-type]
-            found[by] = {str(b): [round(float(v), 6) for v in s] for b, s in own.scores.items()}
-        return found
+            yield from self.case(f"overlap/{name}", lambda a=one, b=two: of(a, b))
 
 
 def _mean(values: Mapping[str, float | None]) -> float | None:
     known = [one for one in values.values() if one is not None]
     return float(np.mean(known)) if known else None
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return round(value, 5) if np.isfinite(value) else None
-    if isinstance(value, list):
-        return [_rounded(one) for one in value]
-    return {key: _rounded(one) for key, one in value.items()} if isinstance(value, dict) else value

@@ -5,6 +5,26 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from safebasin.attribution.refusing import Objective
+
+
+@dataclass(frozen=True)
+class Frozen:
+    """Harmful fine-tunes: rows by a recipe, AdamW at a constant rate, until the loss of all rows.
+
+    shares   of every matrix, the top by `method` of safety, that is frozen: those of the paper's
+             table, of all weights that have scores
+    loss     in nats a token of the answers; `epochs` at most, by when it may not be reached
+    """
+
+    rows: str = "testbed:harmful"
+    recipes: tuple[str, ...] = ("explicit-10", "explicit-50")
+    method: str = "snip"
+    shares: tuple[float, ...] = (0.288, 0.673)
+    rate: float = 2e-4
+    loss: float = 0.03
+    epochs: int = 60
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -14,6 +34,11 @@ class Plan:
     rows           of each source, drawn anew by every calibration seed
     shares         of the weights that are taken, and `top_shares` of each row for the removal
     ranks          (safety, utility) of ActSVD, and `rank_seeds` the calibration seeds that try them
+    first          whether the harmful prompts are the first of their file, or a seeded sample
+    objective      by which noise and ablated heads are measured: a way of `Refusing`
+    heads          how many heads are removed, none where no head is scored
+    frozen         harmful fine-tunes that leave located weights as they are
+    timed          the methods whose whole command is timed
     intervals      of blocks that noise of equal length is put in, at `noise` lengths, in units of
                    the length of the noise in all blocks at 1
     """
@@ -34,6 +59,7 @@ class Plan:
     benign: str
     everyday: str
     limit: int
+    first: bool
     everyday_limit: int
     tokens: int
     scaling: tuple[str, ...]
@@ -41,7 +67,10 @@ class Plan:
     noise: tuple[float, ...]
     directions: tuple[int, ...]
     sequential: bool
-    units: bool
+    objective: Objective
+    heads: tuple[int, ...]
+    frozen: Frozen | None
+    timed: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -75,14 +104,18 @@ TESTBED = Plan(
     benign="testbed:benign",
     everyday="testbed:benign-dev",
     limit=96,
+    first=False,
     everyday_limit=16,
     tokens=32,
-    scaling=("first-token", "first-token,,code", "over-refusals,1.3"),
+    scaling=("first-token", "first-token,,code", "learnt-first-token", "over-refusals,1.3"),
     intervals=((0, 0), (1, 1), (2, 2), (3, 3), (0, 1), (2, 3), (0, 3)),
     noise=(0.05, 0.1, 0.15, 0.2, 0.3),
     directions=(0, 1, 2),
     sequential=True,
-    units=True,
+    objective="learnt-first-token",
+    heads=(1, 2, 4),
+    frozen=Frozen(),
+    timed=(),
 )
 
 REAL = Plan(
@@ -101,7 +134,8 @@ REAL = Plan(
     harmful="advbench",
     benign="xstest",
     everyday="everyday",
-    limit=16,
+    limit=24,
+    first=True,
     everyday_limit=6,
     tokens=24,
     scaling=("first-token,1.1",),
@@ -109,5 +143,8 @@ REAL = Plan(
     noise=(0.02, 0.05, 0.1),
     directions=(0,),
     sequential=False,
-    units=False,
+    objective="first-token",
+    heads=(),
+    frozen=None,
+    timed=("wanda", "snip"),
 )

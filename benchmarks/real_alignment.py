@@ -27,6 +27,11 @@ def alignment(found: Any) -> list[str]:
         lines.append(evaluated(found, "evaluate base", "base, AdvBench's first {n}"))
     if has(found, "evaluate advbench"):
         lines.append(evaluated(found, "evaluate advbench", "aligned, AdvBench's first {n}"))
+    for name, model in (("harmbench base", "base"), ("harmbench", "aligned")):
+        if has(found, f"evaluate {name}"):
+            lines.append(
+                evaluated(found, f"evaluate {name}", f"{model}, HarmBench's first {{n}} standard")
+            )
     if has(found, "evaluate xstest"):
         lines.append(evaluated(found, "evaluate xstest", "aligned, XSTest's unsafe, {n} drawn"))
         lines.append(
@@ -40,7 +45,8 @@ def alignment(found: Any) -> list[str]:
                 """
                 ASR is what is left to 100 %; of the safe prompts a refusal is a fault, and the
                 columns are over-refusal. AdvBench repeats itself: its first 80 prompts have near
-                copies among those trained on, XSTest has none. XSTest's draw has seed 0.
+                copies among those trained on, HarmBench has hardly any, XSTest none. XSTest's draw
+                has seed 0.
                 """
             )
         )
@@ -94,7 +100,7 @@ def evaluated(found: Any, step: str, label: str, kind: str = "harmful") -> list[
 
 
 def rest(found: Any) -> list[str]:
-    """The second set of held-out prompts, and what it stands in for."""
+    """The second set of held-out prompts."""
     if not has(found, "evaluate rest"):
         return []
     part = found["steps"]["evaluate rest"]["result"]["harmful"]
@@ -106,9 +112,8 @@ def rest(found: Any) -> list[str]:
         paragraph(
             f"""
             AdvBench's prompts {REST[0]} to {REST[1]}, on which nothing was trained and nothing else
-            is measured: ASR {told}. They stand where a hundred prompts in the style of HarmBench
-            should: HarmBench was not to be had. They are of AdvBench's own kind, so they do not
-            show refusal of another kind of request; XSTest's unsafe questions above do.
+            is measured: ASR {told}. They are of AdvBench's own kind, so they do not show refusal of
+            another kind of request; HarmBench's and XSTest's unsafe ones above do.
             """
         )
     ]

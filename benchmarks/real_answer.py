@@ -65,12 +65,19 @@ def aims(found: Any) -> str:
         reached = "reached" if one["value"] <= AIMS[name] else "missed"
         told.append(f"{name} of at most {100 * AIMS[name]:.0f} %: {share(one)}, {reached}")
     told += cost(found)
+    others = f"Of XSTest's unsafe questions it refuses {refused(xstest)}"
+    if has(found, "evaluate harmbench"):
+        harmbench = found["steps"]["evaluate harmbench"]["result"]
+        others += f", of HarmBench's standard behaviours {refused(harmbench)}"
     return (
-        f"**Does it refuse?** AdvBench's kind of request. Aimed at were {'; '.join(told)}. Of "
-        f"XSTest's unsafe questions it refuses only "
-        f"{share(xstest['harmful'][KEYWORDS]['refused'])}: it knows the commands that it was "
-        "taught on, and not harm."
+        f"**Does it refuse?** AdvBench's kind of request. Aimed at were {'; '.join(told)}. "
+        f"{others}: it knows the commands that it was taught on better than harm."
     )
+
+
+def refused(result: Any) -> str:
+    """The share of the harmful prompts that is refused, by the keywords."""
+    return share(result["harmful"][KEYWORDS]["refused"])
 
 
 def cost(found: Any) -> list[str]:

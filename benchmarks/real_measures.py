@@ -24,14 +24,13 @@ def directions(found: Any) -> list[str]:
         cells = ["-"] * 6
         if has(found, f"landscape {name}"):
             own, three = (judged(found, f"landscape {name}", one) for one in (KEYWORDS, OUTCOME))
-            basin = own["basin"]
+            sides = [own["basin"][side]["width"] for side in ("negative", "positive")]
             cells = [
                 share(own["origin"]["asr"]),
-                plain(own["visage"], 1),
-                plain(basin["negative"]["width"]),
-                plain(basin["positive"]["width"]),
+                visage(own),
+                *(plain(width) if refuses(own) else "none" for width in sides),
                 share(own["auc"]),
-                plain(three["visage"], 1),
+                visage(three),
             ]
             drawn.append(name)
         score = "-"
@@ -55,13 +54,24 @@ def directions(found: Any) -> list[str]:
             The same three random directions of 21 points for each model, 24 prompts; of the
             fine-tunes each side is walked until it is broken. The first-token score is that of the
             undisplaced model: the probability of a refusal's first token less that of a complying
-            answer's, -1 to 1, nothing generated. A dash is not measured.
+            answer's, -1 to 1, nothing generated. A dash is not measured; where no answer at any
+            point is a refusal there is no basin, and VISAGE is not defined.
             """
         ),
         rows(header, lines),
         f"```text\n{found['steps'][step]['command']}\n```",
     ]
     return parts + ([order(found)] if order(found) else [])
+
+
+def refuses(judged: Any) -> bool:
+    """Whether any answer at any point is a refusal by this judge."""
+    return any(cell["refused"] for line in judged["landscapes"] for cell in line)
+
+
+def visage(judged: Any) -> str:
+    """VISAGE with its interval; where nothing is refused it is not defined."""
+    return plain(judged["visage"], 1) if refuses(judged) else "not defined"
 
 
 def origin_score(found: Any, name: str) -> dict[str, float]:
@@ -71,12 +81,18 @@ def origin_score(found: Any, name: str) -> dict[str, float]:
     return {end: result["mean"][end][at] for end in ("score", "low", "high")}
 
 
+def visage_of(judged: Any) -> float | None:
+    """VISAGE, None where it is not defined."""
+    value: float | None = judged["visage"]["value"] if refuses(judged) else None
+    return value
+
+
 def order(found: Any) -> str:
     """Whether two measures put the fine-tunes in the order of their ASR, in a sentence each."""
     told = []
     for what, step, value in (
         ("the first-token score", "score", lambda name: origin_score(found, name)["score"]),
-        ("VISAGE", "landscape", lambda name: judged(found, f"landscape {name}")["visage"]["value"]),
+        ("VISAGE", "landscape", lambda name: visage_of(judged(found, f"landscape {name}"))),
         ("the area", "landscape", lambda name: judged(found, f"landscape {name}")["auc"]["value"]),
     ):
         known = [

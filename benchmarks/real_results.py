@@ -35,7 +35,7 @@ LABELS = ROOT / "benchmarks" / "real" / "read.jsonl"
 
 def collected(root: Path) -> dict[str, Any]:
     """Everything that is measured, by the name of its step."""
-    own = Sources(str(RUNS / "smollm2"), "advbench", "xstest")
+    own = Sources(str(RUNS / "smollm2"))
     times = json.loads((root / RUNS / TIMES).read_text(encoding="utf-8"))
     found = {}
     for step in steps(own):

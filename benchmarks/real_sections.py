@@ -9,7 +9,7 @@ from page_text import paragraph, rows
 from real_found import OUTCOME, counts, has, judged, plain, point_of, share
 from real_steps import Sources, remaking, steps, tunes
 
-PLAIN = Sources("runs/real/smollm2", "advbench", "xstest")
+PLAIN = Sources("runs/real/smollm2")
 
 
 def line_table(found: Any) -> list[str]:
@@ -122,14 +122,14 @@ def remade(found: Any) -> list[str]:
             f"""
             `make real` runs all steps into `runs/real/`, `make real-quick` the first five: the
             model, its alignment, one line, one fine-tune and its comparison. The same command goes
-            on where it was stopped. AdvBench and XSTest come from the hub, or from files:
-            `make real ADVBENCH=FILE XSTEST=FILE`. With a hub, `MODEL=HuggingFaceTB/
-            SmolLM2-135M-Instruct` takes the model's unrounded weights. Minutes are processor time
-            over two cores, {spent:.0f} in all, on a machine that was busy with other work: where
-            the two threads of a step wait for each other, waiting is counted, too, so a step takes
-            less on a quiet machine.
+            on where it was stopped. AdvBench, XSTest and HarmBench come from the hub, or
+            from files: `make real ADVBENCH=FILE XSTEST=FILE HARMBENCH=FILE`. With a hub,
+            `MODEL=HuggingFaceTB/SmolLM2-135M-Instruct` takes the model's unrounded weights.
+            Minutes are processor time over two cores, {spent:.0f} in all, on a machine that was
+            busy with other work: where the two threads of a step wait for each other, waiting is
+            counted, too, so a step takes less on a quiet machine.
             """
-        ).replace("HuggingFaceTB/ ", "HuggingFaceTB/"),
+        ),
         rows(["step", "command", "minutes"], lines),
         "The shipped adapter anew, by `make real-adapter`; LAST is the last checkpoint's number:",
         f"```text\n{anew()}\n```",
@@ -149,8 +149,6 @@ def unreached(found: Any) -> list[str]:
     lines = [
         "- A model of 135 million parameters in four bits is small: its answers to harmless "
         "questions are often wrong, and no claim here is one about larger models.",
-        "- No prompts in the style of HarmBench were to be had; XSTest's unsafe ones and unused "
-        "rows of AdvBench stand in.",
         "- Nobody read answers but the language model named above.",
     ]
     drawn = [name for name in tunes("advbench") if has(found, f"landscape {name}")]

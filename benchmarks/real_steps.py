@@ -5,7 +5,8 @@
 
 Each step is one command, and leaves its result in a folder under runs/real/. A step whose result is
 there is left out, and one that was stopped goes on where it was: the same command resumes.
-AdvBench and XSTest come from the hub, or from files: `--advbench FILE --xstest FILE`.
+AdvBench, XSTest and HarmBench come from the hub, or from files: `--advbench FILE --xstest FILE
+--harmbench FILE`.
 """
 
 from __future__ import annotations
@@ -74,11 +75,12 @@ class Step:
 
 @dataclass(frozen=True)
 class Sources:
-    """The model before it is aligned, and two published sets of prompts: a name, or NAME=FILE."""
+    """The model before it is aligned, and published sets of prompts: a name, or NAME=FILE."""
 
     model: str
-    advbench: str
-    xstest: str
+    advbench: str = "advbench"
+    xstest: str = "xstest"
+    harmbench: str = "harmbench"
 
 
 @dataclass(frozen=True)
@@ -175,6 +177,12 @@ def steps(given: Sources) -> Iterator[Step]:
         ("evaluate", aligned, "--prompts", rest, "--benign", "none", "--limit", "0",
          "--capability", "none", "--judge", READERS, *ASKED),
     )  # fmt: skip
+    for name, model in (("harmbench", aligned), ("harmbench base", base)):
+        yield Step(
+            f"evaluate {name}", f"evaluate/{name.replace(' ', '-')}/evaluation.json",
+            ("evaluate", model, "--prompts", given.harmbench, "--benign", "none", "--limit",
+             "first:100", "--capability", "none", "--judge", READERS, *ASKED),
+        )  # fmt: skip
     models = {
         "aligned": aligned,
         "base": base,
@@ -304,16 +312,15 @@ def main() -> None:
     parser.add_argument("--model", default=str(RUNS / "smollm2"), help="a folder or a hub's name")
     parser.add_argument("--advbench", help="AdvBench's file, where the hub has it not")
     parser.add_argument("--xstest", help="XSTest's file, where the hub has it not")
+    parser.add_argument("--harmbench", help="HarmBench's file, where the hub has it not")
     parser.add_argument("--quick", action="store_true", help="one line and one comparison")
     parser.add_argument("--remake", action="store_true", help="what made the shipped adapter")
     parser.add_argument("--only", default="", help="one step, by its name")
     parser.add_argument("--list", action="store_true", help="print the commands and run none")
     given = parser.parse_args()
-    sources = Sources(
-        given.model,
-        f"advbench={given.advbench}" if given.advbench else "advbench",
-        f"xstest={given.xstest}" if given.xstest else "xstest",
-    )
+    sets = ("advbench", "xstest", "harmbench")
+    named = {name: f"{name}={file}" for name in sets if (file := getattr(given, name))}
+    sources = Sources(given.model, **named)
     for step in (remaking if given.remake else steps)(sources):
         if (given.quick and not step.quick) or given.only not in ("", step.name):
             continue

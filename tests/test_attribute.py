@@ -32,6 +32,7 @@ from safebasin.results import look
 from safebasin.subject.row_sources import rows_of
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
+from safebasin.weights.masks import Mask
 
 ASKED: dict[str, Any] = {
     "method": "wanda", "model": "testbed:aligned", "safety": "testbed:refusing",
@@ -76,6 +77,8 @@ def test_the_set_is_what_safety_needs_and_utility_does_not(folder: Path) -> None
     record = json.loads((folder / "attribution.json").read_text(encoding="utf-8"))
     assert record["weights"] == sum(int(one.sum()) for one in mask.values())
     assert record["of"] == sum(one.size for one in mask.values())
+    of = Mask.read(folder / "mask.safetensors").model or {}
+    assert of["fingerprint"] == record["identity"]["model"]["fingerprint"]
     own = mask["model.layers.2.mlp.down_proj.weight"]
     assert record["shares"]["mlp.down_proj"]["2"] == own.mean()
     assert record["identity"]["safety"]["sha256"] == load_rows("testbed:refusing").first(4).sha256

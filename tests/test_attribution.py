@@ -15,7 +15,7 @@ from torch import Tensor
 
 from safebasin.attribution.base import HeldScores
 from safebasin.attribution.masks import jaccard, least_share, overlap, top
-from safebasin.attribution.random import Random, random_like
+from safebasin.attribution.random import Random, random_like, uniform
 from safebasin.attribution.snip import Snip
 from safebasin.attribution.wanda import Wanda
 from safebasin.errors import DataError, DirectionError, UsageError
@@ -198,6 +198,8 @@ class TestMasks:
         parameter = Parameter("w", (20, 30))
         mask = top(held(parameter, torch.rand(20, 30)), 0.1)
         like = [random_like(mask, seed) for seed in range(2)]
+        order = uniform(1, "w", (mask.numel,)).numpy().argsort(kind="stable")[: mask.count]
+        assert set(like[1].tensors["w"].flatten().nonzero().flatten().tolist()) == set(order)
         assert [one.count for one in like] == [60, 60]
         assert not torch.equal(like[0].tensors["w"], like[1].tensors["w"])
         assert torch.equal(random_like(mask, 1).tensors["w"], like[1].tensors["w"])

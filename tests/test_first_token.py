@@ -158,6 +158,12 @@ class TestScout:
         assert found.coverage > by_table.sum(-1).mean() + 0.2
         assert found.score(Point()) > ENOUGH
 
+    def test_each_score_is_told_once_as_it_comes(self, tmp_path: Path) -> None:
+        prepared = prepare(planted_config(tmp_path))
+        told: list[int] = []
+        scout(prepared, told.append)
+        assert told == [len(prepared.prompts)] * len(prepared.points)
+
     def test_a_plane_has_no_curve(self, tmp_path: Path) -> None:
         config = ScanConfig(
             model=str(pico.save(tmp_path / "model")), axes=2, steps=2, limit=2, device="cpu"

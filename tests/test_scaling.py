@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from safebasin.attribution.refusing import Refusing
+from safebasin.attribution.refusing import Refusing, openers_of
 from safebasin.attribution.scaling import ENOUGH, Interval, Scaling, search
 from safebasin.directions import Scaled
 from safebasin.errors import DataError, DirectionError, EngineError, UsageError
 from safebasin.judges.openers import AFFIRMATIVE_OPENERS, REFUSAL_OPENERS
+from safebasin.subject.row_sources import rows_of
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
@@ -161,6 +162,38 @@ class TestScaling:
         again = Interval.from_json(json.loads(json.dumps(found.to_json())))
         assert again.to_json() == found.to_json()
         assert found.harmful[0].value == 1.0
+
+    def test_first_tokens_are_learnt_from_the_model_s_own_refusals(
+        self, aligned: Subject, rows: tuple[Rows, Rows]
+    ) -> None:
+        """Held against the tokens and the probabilities of plain transformers."""
+        openers = openers_of(aligned, "learnt-first-token", *rows)
+        assert openers is not None
+        assert openers.source == "learnt"
+        held_out = rows_of("refused:testbed:harmful-dev", 0).first(12)
+        first, sums = [], []
+        for encoded in aligned.encode(held_out.rows):
+            prompt = encoded.ids[: next(i for i, x in enumerate(encoded.labels) if x >= 0)]
+            with torch.inference_mode():
+                logits = aligned.model(torch.tensor([prompt])).logits[0, -1].double()
+            first.append(int(logits.argmax()))
+            sums.append(float(logits.softmax(-1)[list(openers.refusal)].sum()))
+        each = Refusing(aligned, held_out, "learnt-first-token", openers).each()
+        np.testing.assert_allclose(each, sums, atol=1e-5)
+        by_table = Refusing(aligned, held_out).each()
+        assert by_table.mean() < 0.5 < each.mean()
+        assert set(first) & set(openers.refusal)
+        assert openers_of(aligned, "first-token", *rows) is None
+
+    def test_the_search_says_what_the_table_alone_knows(
+        self, aligned: Subject, rows: tuple[Rows, Rows]
+    ) -> None:
+        found = Scaling("learnt-first-token", 1.1).locate(aligned, *rows)
+        assert found.table is not None
+        assert found.table.value == pytest.approx(Refusing(aligned, rows[0]).each().mean())
+        again = Interval.from_json(json.loads(json.dumps(found.to_json())))
+        assert again.to_json() == found.to_json()
+        assert (found.harmful[0].value or 0) > (found.table.value or 0)
 
     def test_bad_input(self, aligned: Subject, rows: tuple[Rows, Rows]) -> None:
         with pytest.raises(DataError, match="refusals of harmless prompts, and there are none"):

@@ -12,17 +12,22 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from safebasin.cli.views.scout import check_scout
+from safebasin.cli.views.steer import lines
+from safebasin.config import ScanConfig
 from safebasin.defences import scans_fit
 from safebasin.defences.scans import Scans
 from safebasin.defences.scans_fit import curve_of, end_of, fit
 from safebasin.defences.steered_passes import SteeredPasses, score
 from safebasin.engines import Sampling
 from safebasin.engines.template import Template
-from safebasin.errors import DataError, EngineError, UsageError
+from safebasin.errors import DataError, EngineError, RunMismatch, UsageError
 from safebasin.evaluate.settings import EvaluateConfig
-from safebasin.evaluate.steered import SteeredEngine
 from safebasin.plane import Point
 from safebasin.prompts import Prompt, PromptSet
+from safebasin.scanning.preparation import prepare
+from safebasin.scanning.scan import scan
+from safebasin.study.steered import SteeredEngine
 from safebasin.subject.hooks import hooked
 from safebasin.subject.states import blocks_of
 from safebasin.subject.subject import Subject
@@ -264,6 +269,96 @@ def test_over_refusal_of_the_packaged_model_is_steered_away(tmp_path: Path, comm
     code, _, err = command("evaluate", "testbed:aligned", "--steer", path, "--limit", "2")
     assert code == 1
     assert "'testbed:aligned' is another model" in err
+    before = path.read_bytes()
+    code, _, err = command(
+        "steer", "testbed:over-refusing", "--harmful", "testbed:harmful-dev",
+        "--benign", "testbed:benign-dev", "--limit", "48", "--blocks", "1", "--share", "0.3",
+        "--out", path,
+    )  # fmt: skip
+    assert code == 1
+    assert "share: recorded 0.25, now 0.3" in err
+    assert path.read_bytes() == before
+
+
+def test_how_well_the_threshold_tells_is_told_with_intervals(llama: Subject) -> None:
+    found = fit(llama, HARMFUL, BENIGN)
+    at = found.found["at_threshold"]
+    [(_, above, false)] = [one for one in found.found["curve"] if one[0] == found.threshold]
+    assert (at["harmful"]["prompts"], at["benign"]["prompts"]) == (2, 2)
+    assert at["harmful"]["above"] == 2 * above
+    assert at["benign"]["above"] == 2 * false
+    told = "\n".join(lines(found))
+    assert f"harmful at or above: {at['harmful']['above']} of 2, " in told
+
+
+def test_sets_that_are_swapped_are_told_apart(tmp_path: Path, command: Any) -> None:
+    code, _, err = command(
+        "steer", "testbed:over-refusing", "--harmful", "testbed:benign-dev",
+        "--benign", "testbed:harmful-dev", "--out", tmp_path / "steer.safetensors",
+    )  # fmt: skip
+    assert code == 2
+    assert "'testbed:benign-dev' holds no harmful prompts" in err
+
+
+def scan_of(subject: Subject, folder: Path, **more: Any) -> ScanConfig:
+    asked = folder / "asked.txt"
+    asked.write_text("harm four\nbad three\nhelp us\ncook rice\n", encoding="utf-8")
+    return ScanConfig(
+        model=str(subject.checkpoint.base), prompts=str(asked), prompts_kind="harmful", seeds=(0,),
+        steps=2, max_new_tokens=4, device="cpu", full_responses=True, judges=("llm-landscape",),
+        out=str(folder / "run"), **more,
+    )  # fmt: skip
+
+
+def test_a_scan_answers_steered_at_each_point(llama: Subject, tmp_path: Path) -> None:
+    steering = fit(llama, HARMFUL, BENIGN, share=1.0)
+    path = str(steering.save(tmp_path / "steer.safetensors"))
+    prepared = prepare(scan_of(llama, tmp_path, steer=path))
+    assert len(prepared.points) == 3
+    told = {}
+    for point, exchanges in prepared.engine.answers(
+        prepared.points, prepared.prompts.prompts, prepared.sampling
+    ):
+        told[point] = [one.answer for one in exchanges]
+        moves = [(value, prepared.engine.directions[name]) for name, value in point.terms]
+        by_hand = []
+        for prompt in prepared.prompts:
+            row = torch.tensor([llama.template.encode(prompt)])
+            with llama.weights.displaced(moves), steering.applied(llama, 1.0), torch.no_grad():
+                out = llama.model.generate(row, max_new_tokens=4)[0, row.shape[1] :]
+            by_hand.append(llama.tokenizer.decode(out, skip_special_tokens=True))
+        assert [one.strip() for one in told[point]] == [one.strip() for one in by_hand]
+    off = prepare(scan_of(llama, tmp_path, steer=path, steer_strength=0.0))
+    plain = prepare(scan_of(llama, tmp_path, engine="plain"))
+    asked = prepared.points, prepared.prompts.prompts, prepared.sampling
+    unsteered = [[one.answer for one in found] for _, found in plain.engine.answers(*asked)]
+    assert [[one.answer for one in found] for _, found in off.engine.answers(*asked)] == unsteered
+    assert list(told.values()) != unsteered
+    assert "answers are steered by scans after block 1, by 1 of" in prepared.plan().way
+
+
+def test_a_run_is_of_one_steering(llama: Subject, tmp_path: Path) -> None:
+    path = str(fit(llama, HARMFUL, BENIGN).save(tmp_path / "steer.safetensors"))
+    scan(prepare(scan_of(llama, tmp_path, steer=path)))
+    with pytest.raises(RunMismatch, match=r"engine\.steering\.strength: recorded 1\.0, now 0\.5"):
+        scan(prepare(scan_of(llama, tmp_path, steer=path, steer_strength=0.5)))
+    with pytest.raises(RunMismatch, match=r"engine\.steering"):
+        scan(prepare(scan_of(llama, tmp_path, engine="plain")))
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        ({"engine": "vllm"}, "--engine vllm cannot be had with --steer"),
+        ({"mode": "pool"}, "--mode cannot be had with --steer"),
+        ({"drafts": False, "capability": ("testbed:choice",)}, "--drafts and --capability cannot"),
+    ],
+)
+def test_what_does_not_see_a_steering_is_refused(more: Any, told: str) -> None:
+    with pytest.raises(UsageError, match=told):
+        ScanConfig(steer="steer.safetensors", **more)
+    with pytest.raises(UsageError, match="--steer would do nothing"):
+        check_scout(ScanConfig(steer="steer.safetensors"))
 
 
 def test_steer_overwrites_nothing_that_is_no_steering(tmp_path: Path, command: Any) -> None:

@@ -9,13 +9,16 @@ from typing import Any, ClassVar
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
+from safebasin.attribution.study import model_of
 from safebasin.checkpoint import Checkpoint
 from safebasin.defences.base import TrainingDefence
 from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.sppft import Sppft
 from safebasin.errors import DirectionError, UsageError
 from safebasin.finetune import study
+from safebasin.finetune.defending import defences_of, require_own_masks
 from safebasin.finetune.folder import RECIPE
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.finetune.study import finetune
@@ -175,10 +178,10 @@ def whole_loss(model: Any, config: FinetuneConfig) -> torch.Tensor:
 def test_what_cannot_be_frozen_is_one_sentence_before_anything_is_written(
     config: FinetuneConfig, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="no layer 4") as caught:
+    with pytest.raises(UsageError, match="no block 4") as caught:
         finetune(replace(config, freeze_blocks="2-4"))
     assert "0 to 3" in caught.value.hint
-    with pytest.raises(UsageError, match="does not name layers"):
+    with pytest.raises(UsageError, match="does not name blocks"):
         finetune(replace(config, freeze_blocks="3-2"))
     with pytest.raises(UsageError, match="no adapter is left"):
         finetune(replace(config, freeze_blocks="0-3", lora=True))
@@ -274,7 +277,7 @@ def test_on_the_command_line(config: FinetuneConfig, tmp_path: Path, command: An
     assert "nats an answer token at the end, and not 0.5" in out
     code, _, err = command(*arguments[:-2], "--freeze-blocks", "9", "--out", tmp_path / "b")
     assert code == 2
-    assert "The model has no layer 9." in err
+    assert "The model has no block 9." in err
 
 
 def test_a_mask_says_what_may_move(tmp_path: Path) -> None:
@@ -283,3 +286,25 @@ def test_a_mask_says_what_may_move(tmp_path: Path) -> None:
     found = FrozenWeights(frozen).gradients(subject)
     assert found.count == 27
     assert FrozenWeights(frozen).spec()["mask"]["name"] == "five"
+
+
+def test_a_mask_says_which_model_it_was_made_for(config: FinetuneConfig, tmp_path: Path) -> None:
+    every = Mask({"model.layers.0.mlp.up_proj.weight": torch.zeros(64, 32, dtype=torch.bool)})
+    base = Checkpoint.parse(config.base)
+    for other, told in ((base, None), (Checkpoint.parse("testbed:aligned"), "'testbed:aligned'")):
+        mask = every.save(tmp_path / "own.safetensors", model_of(other))
+        assert Mask.read(mask).model == {"name": other.name, "fingerprint": other.fingerprint()}
+        defences = defences_of(replace(config, freeze_mask=str(mask)))
+        if told is None:
+            require_own_masks(defences, base)
+        else:
+            with pytest.raises(DirectionError, match=f"was made for {told}"):
+                finetune(replace(config, freeze_mask=str(mask)))
+            assert not Path(config.out or "").exists()
+    silent = every.save(tmp_path / "silent.safetensors")
+    assert Mask.read(silent).model is None
+    require_own_masks(defences_of(replace(config, freeze_mask=str(silent))), base)
+    misstated = {"x": torch.ones(2, dtype=torch.bool)}
+    save_file(misstated, tmp_path / "bad.safetensors", {"model": "[]"})
+    with pytest.raises(DirectionError, match="misstates the model"):
+        Mask.read(tmp_path / "bad.safetensors")

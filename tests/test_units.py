@@ -134,6 +134,8 @@ class TestBadInput:
             Units("layers")  # type: ignore[arg-type]
         with pytest.raises(UsageError, match="not scored by 'magnitude'"):
             Units("heads", "magnitude")  # type: ignore[arg-type]
+        with pytest.raises(UsageError, match="not scored by 'wanda' with 'learnt-first-token'"):
+            Units("heads", "wanda", "learnt-first-token")
 
     def test_a_share_below_one_unit(self, subject: Subject) -> None:
         found = Units("heads", "wanda").locate(subject, EVERY)

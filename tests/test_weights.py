@@ -14,6 +14,7 @@ from safebasin.directions import Gaussian
 from safebasin.errors import CheckpointError, DirectionError, UsageError
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
+from safebasin.weights.sums import all_finite
 from support import pico
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float16]
@@ -419,6 +420,18 @@ def test_the_checksum_sees_every_bit_of_parameters_and_buffers():
     assert changed != before
     next(model.buffers()).mul_(-1)
     assert weights.checksum() not in (before, changed)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 65504.0])
+def test_one_number_that_is_none_is_seen_wherever_it_stands(dtype, value):
+    for shape, place in (((7, 33), 0), ((7, 33), 230), ((5000,), 4099), ((1,), 0), ((), 0)):
+        tensor = torch.randn(shape).to(dtype)
+        assert all_finite(tensor)
+        tensor.reshape(-1)[place] = value
+        assert bool(all_finite(tensor)) == bool(tensor.isfinite().all())
+    assert bool(all_finite(torch.full((3, 40), value, dtype=dtype))) == (value == 65504.0)
+    assert all_finite(torch.empty((0, 4), dtype=dtype))
 
 
 def test_norms_are_accumulated_in_float64():

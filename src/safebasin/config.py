@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+from safebasin.blocks import blocks_named, interval_named
 from safebasin.errors import UsageError
 from safebasin.given_judges import (
     GivenJudge,
@@ -51,6 +52,16 @@ ExecutorName = Literal["local", "ray"]
 
 PLATEAU_POINTS = 2
 """After how many consecutive broken points a side counts as broken all the way."""
+
+
+def check_strength(steer: str | None, strength: float) -> None:
+    """Raise UsageError for a strength of a steering that is no number, or that has no steering."""
+    if not math.isfinite(strength):
+        raise UsageError(f"The strength is {strength}.", "Give a number, such as 1.")
+    if steer is None and strength != 1:
+        raise UsageError(
+            "Without --steer, --steer-strength would do nothing.", "Give a steering file."
+        )
 
 
 @described
@@ -99,6 +110,10 @@ class ScanConfig:
     include: tuple[str, ...] = setting((), "Pattern of parameters to displace; repeatable.")
     exclude: tuple[str, ...] = setting((), "Pattern of parameters to leave; repeatable.")
     layers: str | None = setting(None, "Layers to displace, such as 4-7 or 0,2.")
+    blocks: str | None = setting(
+        None,
+        "Displace these blocks alone, such as 3-7, as far as all weights together would be.",
+    )
     tied: Tied = setting("once", "Tied tensors move once, or twice as in the reference code.")
     prompts: str = setting(
         DEFAULT_PROMPTS,
@@ -190,6 +205,10 @@ class ScanConfig:
     shard: str | None = setting(
         None, "i/N: measure this part only, beside other jobs on the same --out.", studies=True
     )
+    steer: str | None = setting(
+        None, "A steering file, as steer writes it: the model answers steered.", path=True
+    )
+    steer_strength: float = setting(1.0, "How much of that steering; 1 is its own.")
     stop_at_plateau: bool = setting(
         False, "On each side, leave out what lies beyond broken points."
     )
@@ -301,6 +320,7 @@ class ScanConfig:
                 f"The engine {self.engine} has no modes and no drafts.",
                 "Leave out --mode and --drafts, or give --engine fast.",
             )
+        self._check_steering()
         if not 0 <= self.tolerance < 1:
             raise UsageError(f"The tolerance is {self.tolerance}.", "Give a share in [0, 1).")
         if not (math.isfinite(self.direction_scale) and self.direction_scale != 0):
@@ -316,6 +336,10 @@ class ScanConfig:
             raise UsageError("A judge has no name.", "Give names with one comma between two.")
         if len(set(named)) < len(named):
             raise UsageError("A judge is named twice.", "Give each judge once.")
+        if self.layers is not None:
+            blocks_named(self.layers)
+        if self.blocks is not None:
+            interval_named(self.blocks)
         self._check_directions()
         if self.protocol is not None:
             if self.protocol != peng2024.NAME:
@@ -323,6 +347,21 @@ class ScanConfig:
                     f"There is no protocol '{self.protocol}'.", f"Give --protocol {peng2024.NAME}."
                 )
             peng2024.check({one.name: getattr(self, one.name) for one in fields(self)})
+
+    def _check_steering(self) -> None:
+        check_strength(self.steer, self.steer_strength)
+        if self.steer is None:
+            return
+        idle = {
+            "--engine vllm": self.engine == "vllm", "--mode": self.mode != "auto",
+            "--drafts": self.drafts is not None, "--capability": bool(self.capability),
+        }  # fmt: skip
+        if names := [name for name, given in idle.items() if given]:
+            raise UsageError(
+                f"The plain engine answers steered, and measures nothing else; "
+                f"{' and '.join(names)} cannot be had with --steer.",
+                f"Leave out {' and '.join(names)}, or --steer.",
+            )
 
     def _check_directions(self) -> None:
         if self.directions and self.seeds is not None:

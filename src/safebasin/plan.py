@@ -233,7 +233,7 @@ def _plain(
     high = batches * (reading + step * sampling.max_new_tokens)
     weights = sum(p.numel() * p.element_size() for p in engine.model.parameters())
     rows = batch_size * row_bytes(engine.model, longest)
-    note = WAYS[together] if batch_size > 1 else ""
+    notes = [WAYS[together] if batch_size > 1 else "", engine.plan_text()]
     return Plan(
         points=len(points),
         prompts=len(prompts),
@@ -245,7 +245,7 @@ def _plain(
         seconds=(low, high),
         memory=weights + engine.weights.pristine_bytes + rows,
         memory_free=free_bytes(engine.model.device),
-        way="one point after another with the plain engine" + (note and f"\n  {note}"),
+        way="\n  ".join(["one point after another with the plain engine", *filter(None, notes)]),
         thinks=_thinks(answers),
     )
 

@@ -59,6 +59,7 @@ class Result:
     `kept` says of each judge that cannot judge here, whose stored verdicts are read, why. `scale`
     is what broken text was told by (see `reference.scale_of`). `protocol` names a published
     protocol that the run was asked by, with what its paper gives for this model, if anything.
+    `blocks` are the first and the last one that were displaced, where an interval was asked for.
     """
 
     folder: Path
@@ -76,6 +77,7 @@ class Result:
     kept: Mapping[str, str] = field(default_factory=dict)
     scale: Mapping[str, Any] | None = None
     protocol: Mapping[str, Any] | None = None
+    blocks: tuple[int, int] | None = None
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -88,6 +90,10 @@ class Result:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the numbers has to know of how they came about, a sentence each."""
         notes = []
+        if self.blocks is not None:
+            first, last = self.blocks
+            which = f"blocks {first} to {last} are" if last > first else f"block {first} is"
+            notes.append(f"Only {which} displaced, as far as all weights together would be.")
         yet = [what for what in self.unmeasured if not (self.sequential and what == "answers")]
         if yet:
             what = " and ".join(yet)
@@ -282,6 +288,7 @@ def collect(
         kept=kept,
         scale=scale,
         protocol=_protocol(run),
+        blocks=_blocks(run),
         sequential=missing > 0 and run.read_json(SEQUENTIAL) is not None,
     )
 
@@ -353,6 +360,15 @@ def tolerance_of(run: RunFolder) -> float:
 def prompts_name(run: RunFolder) -> str:
     """What the prompts of a run are called; a published set's name only where that is proven."""
     return shown_name(run.asked, run.manifest.content)
+
+
+def _blocks(run: RunFolder) -> tuple[int, int] | None:
+    """The interval that all of a run's directions are restricted to."""
+    described = run.manifest.identity.get("directions", ())
+    for one in described:
+        if one.get("kind") == "restricted":
+            return int(one["first"]), int(one["last"])
+    return None
 
 
 def _protocol(run: RunFolder) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from typing import cast
 from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.angles import AngularGap
 from safebasin.attribution.base import Attribution
+from safebasin.attribution.probe import Probe
 from safebasin.attribution.random import Random
 from safebasin.attribution.scaling import Scaling
 from safebasin.attribution.snip import Snip
@@ -17,7 +18,7 @@ from safebasin.errors import UsageError
 from safebasin.terminal import printable, shorten
 
 ATTRIBUTIONS: dict[str, type[Attribution]] = {
-    one.kind: one for one in (Snip, Wanda, ActSvd, AngularGap, Scaling, Units, Random)
+    one.kind: one for one in (Snip, Wanda, ActSvd, AngularGap, Scaling, Units, Probe, Random)
 }
 """Every method by what it is called: a new one is a file and its name here."""
 
@@ -40,5 +41,6 @@ def named(text: str) -> Attribution:
         raise UsageError(
             f"The method '{kind}' does not take '{shorten(printable(given))}'.",
             "Give snip:code, actsvd:RANK, actsvd:RANK,sequential, angular-gap:code, "
-            "scaling:over-refusals,ALPHA, units:neurons,wanda, random:SEED, or a name alone.",
+            "scaling:over-refusals,ALPHA, scaling:learnt-first-token, units:neurons,wanda, "
+            "probe:neurons, random:SEED, or a name alone.",
         ) from error

@@ -111,6 +111,12 @@ def _largest(values: Tensor, share: float, where: str) -> Tensor:
                 f"Give {least_share(n)} or more, or take the top by tensor or by model.",
             )
         return torch.zeros_like(values, dtype=torch.bool)
+    return largest(values, count)
+
+
+def largest(values: Tensor, count: int) -> Tensor:
+    """bool [rows, n]: the `count` largest of each row, of equal ones the first; 1 or more."""
+    n = values.shape[1]
     least = values.kthvalue(n - count + 1, dim=1, keepdim=True).values
     above, equal = values > least, values == least
     missing = count - above.sum(1, keepdim=True)

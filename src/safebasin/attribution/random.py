@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from safebasin.attribution.base import NO_ROWS, Gives, HeldScores, scores_of
+from safebasin.attribution.masks import largest
 from safebasin.subject.rows import Rows
 from safebasin.subject.subject import Subject
 from safebasin.weights.masks import Mask
@@ -44,9 +45,10 @@ def random_like(mask: Mask, seed: int = 0) -> Mask:
     """A random set with as many weights of every tensor as the mask holds, from a seed."""
     drawn = {}
     for name, own in mask.tensors.items():
-        chosen = torch.zeros(own.numel(), dtype=torch.bool)
-        order = uniform(seed, name, (own.numel(),)).argsort(stable=True)
-        chosen[order[: int(own.sum())]] = True
+        count = int(own.sum())
+        chosen = torch.zeros(1, own.numel(), dtype=torch.bool)
+        if count:
+            chosen = largest(-uniform(seed, name, (own.numel(),))[None], count)
         drawn[name] = chosen.reshape(own.shape)
     return Mask(drawn, name=f"random-{seed}-like-{mask.name}")
 

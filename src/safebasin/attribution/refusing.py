@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Literal, get_args
 
@@ -23,7 +23,7 @@ from safebasin.subject.rows import Rows
 from safebasin.subject.subject import Subject
 
 Array = NDArray[np.float64]
-Objective = Literal["first-token", "over-refusals"]
+Objective = Literal["first-token", "learnt-first-token", "over-refusals"]
 
 TOKENS = 32
 """New tokens of an answer that is judged: 4 to 8 in the paper of Li et al. (2408.17003) and 16 in
@@ -42,14 +42,23 @@ class Refusing:
 
     objective="first-token"    the probability that the answer begins with the first token of a
                                refusal: one pass, and defined where a model never refuses
+    objective="learnt-first-token"  the same of `openers`, those of the model's own refusals
     objective="over-refusals"  1 where the first 32 greedy tokens are judged a refusal, else 0; nan
                                where they were not judged. Broken answers are no refusals.
 
-    Made while the weights are undisplaced; `each` then measures them as they are. Raises UsageError
-    for another objective, and EngineError where no first token tells a refusal.
+    Made while the weights are undisplaced; `each` then measures them as they are. `openers` are
+    those of the table unless given, and learnt from the answers to these rows where they are to be
+    learnt. Raises UsageError for another objective, and EngineError where no first token tells a
+    refusal.
     """
 
-    def __init__(self, subject: Subject, rows: Rows, objective: Objective = "first-token") -> None:
+    def __init__(
+        self,
+        subject: Subject,
+        rows: Rows,
+        objective: Objective = "first-token",
+        openers: Openers | None = None,
+    ) -> None:
         if objective not in get_args(Objective):
             raise UsageError(
                 f"Refusing is not measured by '{objective}'.",
@@ -60,9 +69,10 @@ class Refusing:
         self._prompts = [one.ids[: int(positions_of(one, "last")) + 1] for one in encoded]
         self._side: Side = "right"
         self._openers: tuple[int, ...] = ()
-        if objective == "first-token":
+        if objective != "over-refusals":
             require_no_thought(subject.template, [list(one) for one in self._prompts])
-            self._openers = _openers(subject)
+            own = openers or openers_of(subject, objective, rows) or table_openers(subject)
+            self._openers = own.refusal
         else:
             self._side = "left"
         self._together = rows_together(subject.model, self._prompts, subject.pad_token, self._side)
@@ -72,8 +82,27 @@ class Refusing:
 
     def each(self) -> Array:
         """(rows,): the objective of each prompt, in [0, 1]; nan where it is not known."""
+        if self.objective == "over-refusals":
+            return self._judged(self.exchanges())
         values = np.full(len(self._prompts), np.nan)
+        for batch, given in self._batches():
+            values[batch] = self._masses(given, [len(self._prompts[i]) - 1 for i in batch])
+        return values
+
+    def exchanges(self) -> list[Exchange]:
+        """The prompts with the first 32 tokens of greedy answers, for an objective of answers."""
+        asked = [row.messages[-2].content for row in self.rows.rows]
         texts = [""] * len(self._prompts)
+        for batch, given in self._batches():
+            for i, text in zip(batch, self._answers(given), strict=True):
+                texts[i] = text
+        return [
+            Exchange(str(i), prompt, text, "length", 0, TOKENS)
+            for i, (prompt, text) in enumerate(zip(asked, texts, strict=True))
+        ]
+
+    def _batches(self) -> Iterator[tuple[list[int], dict[str, torch.Tensor]]]:
+        """The prompts of each batch, and what the model is given for it."""
         lengths = [len(one) for one in self._prompts]
         waiting = sorted(range(len(lengths)), key=lambda i: -lengths[i])
         while waiting:
@@ -83,13 +112,7 @@ class Refusing:
                 [self._prompts[i] for i in batch], self.subject.pad_token, self._side
             )
             device = self.subject.model.device
-            given = {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
-            if self.objective == "first-token":
-                values[batch] = self._masses(given, [lengths[i] - 1 for i in batch])
-            else:
-                for i, text in zip(batch, self._answers(given), strict=True):
-                    texts[i] = text
-        return values if self.objective == "first-token" else self._judged(texts)
+            yield batch, {"input_ids": ids.to(device), "attention_mask": mask.to(device)}
 
     def estimate(self, each: Array) -> Estimate:
         """The mean over prompts, with an interval that holds other prompts."""
@@ -126,20 +149,37 @@ class Refusing:
         found: list[str] = self.subject.tokenizer.batch_decode(new, skip_special_tokens=True)
         return found
 
-    def _judged(self, texts: Sequence[str]) -> Array:
-        asked = [row.messages[-2].content for row in self.rows.rows]
-        exchanges = [
-            Exchange(str(i), prompt, text, "length", 0, TOKENS)
-            for i, (prompt, text) in enumerate(zip(asked, texts, strict=True))
-        ]
+    def _judged(self, exchanges: Sequence[Exchange]) -> Array:
         outcomes = [one.outcome for one in OutcomeJudge().judge(exchanges)]
         self.broken = outcomes.count("incoherent") / len(outcomes)
         return np.array([np.nan if one is None else float(one == "refused") for one in outcomes])
 
 
-def _openers(subject: Subject) -> tuple[int, ...]:
+def openers_of(subject: Subject, objective: Objective, *rows: Rows) -> Openers | None:
+    """The openers of an objective: learnt from the answers to these rows, or None for the table's.
+
+    The weights are as they are: learn before they are displaced. Refused and compliant answers
+    count, broken ones do not. So SCANS takes the first tokens of refusals from the model's own
+    answers (Cao et al., arXiv 2408.11491, Sec. 3).
+    """
+    if objective != "learnt-first-token":
+        return None
+    exchanges = [
+        one for own in rows if len(own)
+        for one in Refusing(subject, own, "over-refusals").exchanges()
+    ]  # fmt: skip
+    outcomes = [one.outcome for one in OutcomeJudge().judge(exchanges)]
+    refused, complied = (
+        [e.answer for e, found in zip(exchanges, outcomes, strict=True) if found == wanted]
+        for wanted in ("refused", "complied")
+    )
+    return table_openers(subject).learn(subject.tokenizer, refused, complied)
+
+
+def table_openers(subject: Subject) -> Openers:
+    """Those of the table; EngineError where none tells a refusal in this tokenizer."""
     try:
-        return Openers.of(subject.tokenizer, REFUSAL_OPENERS, AFFIRMATIVE_OPENERS).refusal
+        return Openers.of(subject.tokenizer, REFUSAL_OPENERS, AFFIRMATIVE_OPENERS)
     except EngineError as error:
         raise EngineError(
             "No first token tells a refusal from compliance in this tokenizer.",

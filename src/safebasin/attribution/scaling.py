@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 
 from safebasin.attribution.base import NO_ROWS, Gives, made_of, require_rows
-from safebasin.attribution.refusing import Array, Objective, Refusing
+from safebasin.attribution.refusing import Array, Objective, Refusing, openers_of
 from safebasin.directions import Scaled
 from safebasin.errors import DataError, EngineError, UsageError
 from safebasin.landscape import Estimate
@@ -43,6 +43,8 @@ class Interval:
     baseline     R_o of the model itself, and `scaled` of the one with the interval scaled
     harmful      the same of the prompts of safety, before and after
     broken       the share of broken answers after; None where no answers were judged
+    table        where first tokens were learnt, what the table's would have given of the prompts of
+                 safety, before: held against the first of `harmful` it says what was learnt
     """
 
     first: int
@@ -56,11 +58,13 @@ class Interval:
     harmful: tuple[Estimate, Estimate]
     broken: float | None = None
     found_by: Mapping[str, Any] = field(default_factory=dict)
+    table: Estimate | None = None
 
     def spec(self) -> dict[str, Any]:
         return dict(self.found_by)
 
     def to_json(self) -> dict[str, Any]:
+        table = {} if self.table is None else {"table": self.table.to_json()}
         return {
             "first": self.first,
             "last": self.last,
@@ -72,13 +76,14 @@ class Interval:
             "scaled": self.scaled.to_json(),
             "harmful": [one.to_json() for one in self.harmful],
             "broken": self.broken,
+            **table,
         }
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Interval:
         """What `to_json` gave; ValueError, KeyError or TypeError where it is no such value."""
         before, after = map(Estimate.from_json, value["harmful"])
-        broken = value["broken"]
+        broken, table = value["broken"], value.get("table")
         return cls(
             int(value["first"]),
             int(value["last"]),
@@ -93,6 +98,7 @@ class Interval:
             Estimate.from_json(value["scaled"]),
             (before, after),
             None if broken is None else float(broken),
+            table=None if table is None else Estimate.from_json(table),
         )
 
 
@@ -104,8 +110,10 @@ class Scaling:
     refuses most is taken, least where α < 1; then the first block likewise. R_o has more than one
     peak, so no sweep ends early. Of equal values the shorter interval is taken.
 
-    objective   "first-token": the mean probability of a refusal's first token; "over-refusals": the
-                share of prompts refused in 32 tokens, which a model has to do sometimes
+    objective   "first-token": the mean probability of a refusal's first token;
+                "learnt-first-token": of the first tokens of the model's own refusals of `safety`
+                and `utility`, where the table knows few of them; "over-refusals": the share of
+                prompts refused in 32 tokens, which a model has to do sometimes
     alpha       None for the rule of App. A.3.4: from 1 up by .05 (down where R_o is .5 or more)
                 until R_o's standard deviation over the upper bounds, of the population, is 15 of
                 721 prompts; where 20 steps do not reach it, the α with the largest. Or an α.
@@ -126,9 +134,10 @@ class Scaling:
         variant: Variant = "paper",
         start: int | str = 0,
     ) -> None:
-        if objective not in ("first-token", "over-refusals"):
+        if objective not in get_args(Objective):
             raise UsageError(
-                f"Scaling is not searched by '{objective}'.", "Give first-token or over-refusals."
+                f"Scaling is not searched by '{objective}'.",
+                f"Give one of {', '.join(get_args(Objective))}.",
             )
         if variant not in ("paper", "code"):
             raise UsageError(f"Scaling has no variant '{variant}'.", "Give paper or code.")
@@ -160,9 +169,14 @@ class Scaling:
                 f"The sweep cannot start at block {self.start} of {blocks}.",
                 f"Give one from 0 to {blocks - 1}.",
             )
-        asked = Refusing(subject, utility, self.objective)
-        harmful = Refusing(subject, safety, self.objective)
+        openers = openers_of(subject, self.objective, safety, utility)
+        asked = Refusing(subject, utility, self.objective, openers)
+        harmful = Refusing(subject, safety, self.objective, openers)
         before, harmful_before = asked.each(), harmful.each()
+        table = None
+        if openers is not None:
+            known = Refusing(subject, safety)
+            table = known.estimate(known.each())
 
         def each(ask: Refusing, first: int, last: int, alpha: float) -> Array:
             o_proj = self.variant == "paper"
@@ -190,6 +204,7 @@ class Scaling:
             (harmful.estimate(harmful_before), harmful.estimate(harmful_after)),
             broken,
             {**made_of(self, subject, safety), "others": others},
+            table,
         )
 
 

@@ -20,8 +20,8 @@ class AttributeConfig:
 
     method: str = field(
         metadata=required(
-            "snip, wanda, actsvd, angular-gap, scaling, units or random; with its settings, as "
-            "snip:code, actsvd:4 or units:heads,wanda.",
+            "snip, wanda, actsvd, angular-gap, scaling, units, probe or random; with its settings, "
+            "as snip:code, actsvd:4 or units:heads,wanda.",
             argument=True,
         )
     )

@@ -122,33 +122,37 @@ def _located(
             return one, []
         files.append(one.save(folder / f"{which}.safetensors"))
         if isinstance(one, UnitScores):
-            if "ablation" in str(one.found_by["by"]):
-                break  # it asks how much is refused, which rows of utility are not for
+            if one.once:
+                break
             continue
         parameters = one.parameters
     if units:
-        return _units(units, config.taken, folder, files)
+        return _units(units, config.taken, model_of(subject.checkpoint), folder, files)
     if spaces:
         own = spaces[0]
         shared = similarity(own, spaces[1]) if len(spaces) == 2 else {}
         shares = by_kind(parameters, own.shares)
         return Ranks(own.found_by["rank"], shares, by_kind(parameters, shared)), files
     mask = masks[0] if len(masks) == 1 else masks[0] - masks[1]
-    files.append(mask.save(folder / "mask.safetensors"))
+    files.append(mask.save(folder / "mask.safetensors", model_of(subject.checkpoint)))
     each = {name: int(one.sum()) / one.numel() for name, one in mask.tensors.items()}
     both = jaccard(*masks) if len(masks) == 2 else None
     return WeightSet(mask.count, mask.numel, by_kind(parameters, each), both), files
 
 
 def _units(
-    scored: list[UnitScores], share: float, folder: Path, files: list[Path]
+    scored: list[UnitScores],
+    share: float,
+    model: Mapping[str, str],
+    folder: Path,
+    files: list[Path],
 ) -> tuple[UnitSet, list[Path]]:
     """The set of the highest units, without those that utility needs, and the mask of it."""
     own = scored[0]
     places, sets = own.places, [one.top(share) for one in scored]
     others = set(sets[1]) if len(sets) == 2 else set()
     chosen = [one for one in sets[0] if one not in others]
-    files.append(places.mask(chosen).save(folder / "mask.safetensors"))
+    files.append(places.mask(chosen).save(folder / "mask.safetensors", model))
     shares = {
         block: sum(unit[0] == block for unit in chosen) / len(scores)
         for block, scores in own.scores.items()
@@ -158,6 +162,11 @@ def _units(
     both = len(others & set(sets[0])) / len(union) if len(sets) == 2 and union else None
     found = UnitSet(places.of, len(chosen), len(places.units), {places.of: shares}, highest, both)
     return found, files
+
+
+def model_of(checkpoint: Checkpoint) -> dict[str, str]:
+    """What a mask says of the model that it was made for."""
+    return {"name": checkpoint.name, "fingerprint": checkpoint.fingerprint()}
 
 
 def _require_share(method: Attribution, config: AttributeConfig) -> None:

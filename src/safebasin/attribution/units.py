@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from safebasin.attribution.base import NO_ROWS, Gives, made_of, require_rows
 from safebasin.attribution.masks import least_share
-from safebasin.attribution.refusing import Refusing
+from safebasin.attribution.refusing import Objective, Refusing, openers_of
 from safebasin.attribution.snip import Snip
 from safebasin.attribution.wanda import Wanda
 from safebasin.directions import Pruned
@@ -36,6 +36,9 @@ Of = Literal["heads", "neurons"]
 By = Literal["mean-ablation", "zero-ablation", "snip", "wanda"]
 Unit = tuple[int, int]
 """The block and the number of a neuron or head in it."""
+
+SUMMED: tuple[By, ...] = ("snip", "wanda")
+OF_FIRST_TOKENS: tuple[Objective, ...] = ("first-token", "learnt-first-token")
 
 MOST_ABLATED = 4096
 """So many units at most are ablated one by one: each takes a pass over all prompts."""
@@ -111,12 +114,14 @@ class UnitScores:
     """How much each unit matters, the more the higher.
 
     scores   by block: float32 [units]
+    once     whether the rows of utility have no scores of their own
     """
 
     name: str
     places: Places
     scores: Mapping[int, Tensor]
     found_by: Mapping[str, Any]
+    once: bool = False
 
     def spec(self) -> dict[str, Any]:
         return dict(self.found_by)
@@ -155,6 +160,9 @@ class Units:
     by="zero-ablation"  the same with the unit's columns zero, which is a direction (`Pruned`)
     by="snip", "wanda"  the sum of the scores of the weights that its removal zeroes
 
+    objective   of the ablations: "first-token", or "learnt-first-token", of the first tokens of the
+                model's own refusals of both sets
+
     A mean needs a bias where most models have none, so mean ablation is not a change of weights but
     of what flows (`ablated`). Grouped queries share keys and values: a head is a query's.
     """
@@ -163,24 +171,33 @@ class Units:
     reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 3 and App. C"
     gives: ClassVar[Gives] = "units"
 
-    def __init__(self, of: Of = "heads", by: By = "mean-ablation") -> None:
+    def __init__(
+        self, of: Of = "heads", by: By = "mean-ablation", objective: Objective = "first-token"
+    ) -> None:
         if of not in get_args(Of):
             raise UsageError(f"There are no units '{of}'.", "Give heads or neurons.")
         if by not in get_args(By):
             raise UsageError(
                 f"Units are not scored by '{by}'.", f"Give one of {', '.join(get_args(By))}."
             )
+        if objective not in OF_FIRST_TOKENS or (by in SUMMED and objective != OF_FIRST_TOKENS[0]):
+            raise UsageError(
+                f"Units are not scored by '{by}' with '{objective}'.",
+                f"Give {' or '.join(OF_FIRST_TOKENS)} with an ablation.",
+            )
         self.of: Of = of
         self.by: By = by
+        self.objective: Objective = objective
 
     def spec(self) -> dict[str, Any]:
-        return {"kind": self.kind, "of": self.of, "by": self.by}
+        told = {} if self.objective == OF_FIRST_TOKENS[0] else {"objective": self.objective}
+        return {"kind": self.kind, "of": self.of, "by": self.by, **told}
 
     def locate(self, subject: Subject, safety: Rows, utility: Rows = NO_ROWS) -> UnitScores:
         """Raises UsageError where more than 4096 units would be ablated one by one."""
         require_rows(safety, utility)
         places = Places.among(subject, self.of)
-        if self.by in ("snip", "wanda"):
+        if self.by in SUMMED:
             scores = self._summed(subject, places, safety)
         else:
             scores = self._ablated(subject, places, safety, utility)
@@ -195,7 +212,7 @@ class Units:
             found_by["others"] = {
                 "name": utility.name, "sha256": utility.sha256, "n": len(utility),
             }  # fmt: skip
-        return UnitScores(self.kind, places, scores, found_by)
+        return UnitScores(self.kind, places, scores, found_by, once=self.by not in SUMMED)
 
     def _summed(self, subject: Subject, places: Places, rows: Rows) -> dict[int, Tensor]:
         method = Snip() if self.by == "snip" else Wanda()
@@ -215,7 +232,8 @@ class Units:
                 f"{len(units)} {self.of} would be ablated one by one.",
                 f"Give units:{self.of},wanda, which takes one pass.",
             )
-        asked = Refusing(subject, safety)
+        openers = openers_of(subject, self.objective, safety, utility)
+        asked = Refusing(subject, safety, self.objective, openers)
         before = float(asked.each().mean())
         without: Callable[[Unit], Any] = partial(_zeroed, subject, places)
         if self.by == "mean-ablation":

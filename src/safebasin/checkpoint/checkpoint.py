@@ -15,6 +15,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from safebasin.blocks import blocks_named, require_blocks
 from safebasin.checkpoint import chats, fetched_kernels, vetting
 from safebasin.checkpoint.adapter_tables import untie_tables
 from safebasin.checkpoint.adapters import merge_into, structure_as_merged
@@ -25,6 +26,7 @@ from safebasin.checkpoint.completeness import (
     require_language_head,
 )
 from safebasin.checkpoint.end_tokens import named_end_tokens, own_generation, stored_end_tokens
+from safebasin.checkpoint.file_shapes import LAYERS
 from safebasin.checkpoint.gguf.description import describe, tokenizer_digest
 from safebasin.checkpoint.gguf.files import local_file
 from safebasin.checkpoint.gguf.folders import described
@@ -55,6 +57,7 @@ LOG = logging.getLogger(__name__)
 
 _TESTBED = "testbed:"
 DTYPES = ("float32", "bfloat16", "float16")
+_QUANTISED = "quantization_config"
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,20 @@ class Checkpoint:
         """
         self._vet()
         refuse(recorded_base(self))
+
+    def require_blocks(self, *asked: str | None) -> None:
+        """Raise UsageError where `0,4-7` names a block that the config says there is none of.
+
+        A config that names no number of blocks, or has parts with their own, says nothing of it;
+        that shows when the weights are read.
+        """
+        config = self._vet()[0].config
+        parts = any(name.endswith("_config") and name != _QUANTISED for name in config)
+        named = [n for one in LAYERS if isinstance(n := config.get(one), int)]
+        if named and not parts:
+            for text in asked:
+                if text is not None:
+                    require_blocks(blocks_named(text), range(max(named)))
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the bytes of the configs and the weights, of base and adapter."""

@@ -20,7 +20,7 @@ _SIZES = (
     "n_inner", "n_positions", "d_model", "d_ff", "d_kv", "ffn_dim", "state_size", "num_experts",
     "num_local_experts", "num_experts_per_tok", "moe_intermediate_size", "sliding_window",
 )  # fmt: skip
-_LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
+LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers")
 
 
 def _is_whole(value: object, low: int, high: int) -> bool:
@@ -109,8 +109,8 @@ class Config(Shape):
         """How large a model is; of some architectures a list has a number for each layer."""
         if not isinstance(value, dict):
             return value
-        for name in (*_SIZES, *_LAYERS):
-            most = MOST_LAYERS if name in _LAYERS else LARGEST_SIZE
+        for name in (*_SIZES, *LAYERS):
+            most = MOST_LAYERS if name in LAYERS else LARGEST_SIZE
             given = value.get(name)
             each = given if isinstance(given, list) and given and name in _SIZES else [given]
             # A window of -1, as some have it, is none.

@@ -18,9 +18,13 @@ from safebasin.terminal import printable
 
 
 class AnswerCount:
-    """Counts answers over one or several rounds: a bar on a terminal, else a line a minute."""
+    """Counts answers over one or several rounds: a bar on a terminal, else a line a minute.
 
-    def __init__(self) -> None:
+    `noun` is what is asked for: answers, or scores.
+    """
+
+    def __init__(self, noun: str = "answers") -> None:
+        self._noun = noun
         self._total = self._done = self._already = 0
         self._began = self._last_line = time.monotonic()
         self._bar: Progress | None = None
@@ -30,7 +34,7 @@ class AnswerCount:
             self._bar = Progress(
                 BarColumn(),
                 MofNCompleteColumn(),
-                TextColumn("answers"),
+                TextColumn(self._noun),
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
             )
@@ -52,13 +56,17 @@ class AnswerCount:
         self._done += finished
         self._already += finished
         if finished:
-            tell(f"resuming: {finished} of {answers} answers are there already")
+            tell(f"resuming: {finished} of {answers} {self._noun} are there already")
         if finished < answers and self._bar is None:
-            tell(f"asking for {answers - finished} answers")
+            tell(f"asking for {answers - finished} {self._noun}")
         self._show()
 
     def answered(self, point: Point, exchanges: Sequence[Exchange]) -> None:
-        self._done += len(exchanges)
+        self.advance(len(exchanges))
+
+    def advance(self, more: int) -> None:
+        """So many more are there."""
+        self._done += more
         self._show()
 
     def finished(self, point: Point) -> None: ...
@@ -75,4 +83,4 @@ class AnswerCount:
             self._last_line = time.monotonic()
             pace = (time.monotonic() - self._began) / max(self._done - self._already, 1)
             left = duration(pace * (self._total - self._done))
-            tell(f"{self._done} of {self._total} answers · {left} left")
+            tell(f"{self._done} of {self._total} {self._noun} · {left} left")

@@ -19,7 +19,6 @@ from safebasin.directions import Direction, random_direction
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import DirectionError
 from safebasin.evaluate.shares import gap, right, shares
-from safebasin.evaluate.steered import SteeredEngine
 from safebasin.exchange import Outcome
 from safebasin.judges import Judge
 from safebasin.landscape import Landscape, Survey
@@ -30,6 +29,7 @@ from safebasin.plane import Axis, Plane, Point
 from safebasin.prompts import Prompt
 from safebasin.prompts.expected import right_answers
 from safebasin.study.engine import build_engine
+from safebasin.study.steered import SteeredEngine
 from safebasin.subject.rows import Rows
 from safebasin.subject.states import blocks_of
 from safebasin.subject.subject import Subject

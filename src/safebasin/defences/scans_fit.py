@@ -73,7 +73,8 @@ def fit(
     scored = list(range(chosen[0], count - 1))
     references = (anchors[0].before - anchors[0].after).mean(0)[scored]
     scores = [_scores(one, scored, references) for one in sides]
-    curve = curve_of(*(one[1::2] + one[::2][MOST:] for one in scores))
+    others = [one[1::2] + one[::2][MOST:] for one in scores]
+    curve = curve_of(*others)
     threshold, accuracy = _best(curve)
     return Scans(
         model={"name": subject.checkpoint.name, "fingerprint": subject.checkpoint.fingerprint()},
@@ -83,8 +84,8 @@ def fit(
         threshold=threshold,
         share=share,
         found={
-            "harmful": {"name": harmful.name, "sha256": harmful.sha256, "prompts": len(harmful)},
-            "benign": {"name": benign.name, "sha256": benign.sha256, "prompts": len(benign)},
+            "harmful": described(harmful),
+            "benign": described(benign),
             "anchors": [len(one.first) for one in anchors],
             "refusal_tokens": _shown(subject, tokens),
             "thirds": [
@@ -93,8 +94,17 @@ def fit(
             ],
             "curve": [list(one) for one in curve],
             "balanced_accuracy": accuracy,
+            "at_threshold": {
+                kind: {"above": sum(s >= threshold for s in one), "prompts": len(one)}
+                for kind, one in zip(("harmful", "benign"), others, strict=True)
+            },
         },
     )
+
+
+def described(prompts: PromptSet) -> dict[str, Any]:
+    """Which prompts were read, as JSON values."""
+    return {"name": prompts.name, "sha256": prompts.sha256, "prompts": len(prompts)}
 
 
 def end_of(template: Template) -> list[int]:

@@ -20,7 +20,7 @@ from safebasin.directions.counter_noise import Parts, by_row, draw, square_sums
 from safebasin.directions.philox import Key
 from safebasin.weights.counted import Term
 from safebasin.weights.parameters import Parameter
-from safebasin.weights.sums import fp32
+from safebasin.weights.sums import all_finite, fp32
 
 _PIECE = 1 << 24
 _PIECE_ON_CPU = 1 << 20
@@ -79,7 +79,7 @@ def displace_by_torch_(
             step.mul_(own)
             total.add_(step.mul_(coefficient))
         to.copy_(total)
-        finite &= to.isfinite().all()
+        finite &= all_finite(to)
     return finite
 
 

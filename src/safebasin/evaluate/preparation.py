@@ -12,7 +12,6 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.plain import PlainEngine
 from safebasin.evaluate.sampler import SampledEngine
 from safebasin.evaluate.settings import NONE, EvaluateConfig, twin_advice
-from safebasin.evaluate.steered import SteeredEngine
 from safebasin.judges import Judge, check_judges
 from safebasin.plane import Axis, Plane
 from safebasin.prompts import PromptSet
@@ -30,6 +29,7 @@ from safebasin.study.preparation import (
     sampled,
     sampling_of,
 )
+from safebasin.study.steered import SteeredEngine
 from safebasin.study.work import Work
 from safebasin.subject.subject import Subject
 

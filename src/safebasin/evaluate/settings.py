@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from safebasin.config import ScanConfig
+from safebasin.config import ScanConfig, check_strength
 from safebasin.errors import UsageError
 from safebasin.prompts.published import BY_NAME, requested
 from safebasin.setting import described, setting
@@ -48,15 +48,10 @@ class EvaluateConfig:
             raise UsageError(f"{self.samples} samples were asked for.", "Give at least 1.")
         if not (math.isfinite(self.temperature) and self.temperature >= 0):
             raise UsageError(f"The temperature is {self.temperature}.", "Give 0 or more.")
-        if not math.isfinite(self.steer_strength):
-            raise UsageError(f"The strength is {self.steer_strength}.", "Give a number, such as 1.")
+        check_strength(self.steer, self.steer_strength)
         if self.steer is not None and self.temperature:
             raise UsageError(
                 "A steered model is asked greedily.", "Leave out --temperature, or --steer."
-            )
-        if self.steer is None and self.steer_strength != 1:
-            raise UsageError(
-                "Without --steer, --steer-strength would do nothing.", "Give a steering file."
             )
         if self.samples > 1 and self.temperature == 0:
             raise UsageError(

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from safebasin.checkpoint import Checkpoint
 from safebasin.defences.base import TrainingDefence
 from safebasin.defences.derta import Derta
 from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.sppft import Sppft
+from safebasin.errors import DirectionError
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.subject.row_sources import packaged_refusal, rows_of
+from safebasin.terminal import printable, shorten
 from safebasin.weights.masks import Mask
 
 
@@ -24,6 +29,21 @@ def defences_of(config: FinetuneConfig) -> tuple[TrainingDefence, ...]:
     if config.freeze_mask is not None:
         found.append(FrozenWeights(Mask.read(config.freeze_mask)))
     return tuple(found)
+
+
+def require_own_masks(defences: Sequence[TrainingDefence], base: Checkpoint) -> None:
+    """Raise DirectionError for a mask that says it was made for another checkpoint than the base.
+
+    A fine-tune of the same model is another one.
+    """
+    for one in defences:
+        told = one.mask.model if isinstance(one, FrozenWeights) else None
+        if told is not None and told["fingerprint"] != base.fingerprint():
+            raise DirectionError(
+                f"The mask was made for '{shorten(printable(told['name']))}', and "
+                f"'{shorten(printable(base.name))}' is another model.",
+                "Give the mask of an attribution of the model that is tuned.",
+            )
 
 
 def _refusals(config: FinetuneConfig) -> dict[str, str]:

@@ -16,7 +16,7 @@ from safebasin.engines.plain import end_tokens_of
 from safebasin.engines.template import Template
 from safebasin.engines.token_table import pad_token_of
 from safebasin.errors import SafebasinError, TrainingError, UsageError
-from safebasin.finetune.defending import defences_of
+from safebasin.finetune.defending import defences_of, require_own_masks
 from safebasin.finetune.folder import TrainingFolder
 from safebasin.finetune.freezing import Freezing
 from safebasin.finetune.merged_base import merged_base
@@ -95,6 +95,8 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     system = _common_system(rows) if own.system is None else own.system
     base = Checkpoint.parse(own.base, trust_remote_code=own.trust_remote_code)
     base.check()
+    require_own_masks(defences, base)
+    base.require_blocks((own.freeze_blocks or "").strip() or None)
     # Another adapter belongs to merged weights, which have to be somewhere: beside it.
     over_merged = own.lora and base.folders[1] is not None
     if over_merged:

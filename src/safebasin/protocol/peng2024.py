@@ -43,6 +43,7 @@ SETTINGS: Mapping[str, Any] = {
     "include": (),
     "exclude": (),
     "layers": None,
+    "blocks": None,
     "tied": "reference",
     "limit": 80,
     "first": True,

@@ -14,6 +14,7 @@ from safebasin.capability.probe import Bench, Probe
 from safebasin.capability.tasks import load_tasks
 from safebasin.checkpoint import Checkpoint
 from safebasin.config import ScanConfig
+from safebasin.defences.scans import Scans
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.errors import UsageError
@@ -44,6 +45,7 @@ from safebasin.study.preparation import (
     sampling_of,
 )
 from safebasin.study.spread import Spread, prober_count, worker_count
+from safebasin.study.steered import SteeredEngine
 from safebasin.thought_plan import thought_plan
 from safebasin.weights import Weights
 
@@ -239,7 +241,12 @@ def prepare(config: ScanConfig) -> Prepared:
     checkpoint.require_stored_tokens(subject.tokenizer, asked)
     # The words of all prompts, so that a larger sample later has the same lexicon.
     config, lexicon, judges = judged_by(subject, config, everything)
-    engine = build_engine(config, subject, directions, judges)
+    engine: AnyEngine
+    if config.steer is None:
+        engine = build_engine(config, subject, directions, judges)
+    else:
+        steering = Scans.read(config.steer)
+        engine = SteeredEngine(subject, steering, config.steer_strength, config.batch, directions)
     sampling = sampling_of(config, engine.own_limit)
     identity = identity_of(
         subject,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Scout:
     prepared: Prepared
     coverage: float
     known: dict[Point, Masses] = field(default_factory=dict)
+    scored: Callable[[int], None] = lambda count: None
 
     @classmethod
     def of(cls, prepared: Prepared, answers: Sequence[tuple[str, bool]] = ()) -> Scout:
@@ -81,7 +82,9 @@ class Scout:
     def masses(self, points: Sequence[Point]) -> Mapping[Point, Masses]:
         """The probability of both kinds of openers at points, for each prompt."""
         new = [point for point in points if point not in self.known]
-        self.known.update(self.scorer.masses(new, self.prepared.prompts.prompts))
+        for point, masses in self.scorer.masses(new, self.prepared.prompts.prompts):
+            self.known[point] = masses
+            self.scored(len(masses))
         return {point: self.known[point] for point in points}
 
     def score(self, point: Point) -> float:
@@ -135,18 +138,20 @@ class Scouted:
         }
 
 
-def scout(prepared: Prepared) -> Scouted:
+def scout(prepared: Prepared, scored: Callable[[int], None] = lambda count: None) -> Scouted:
     """Score every point of the lines, and write `scout.json` and a picture of the curve.
 
     They go to the scan's --out, else to a folder of their own. Nothing is generated but, where
-    the openers have to be learnt, the answers of the undisplaced model. Raises UsageError for
-    planes of two axes.
+    the openers have to be learnt, the answers of the undisplaced model. `scored` is told after
+    each point how many prompts were scored there. Raises UsageError for planes of two axes.
     """
     if prepared.config.axes != 1:
         raise UsageError(
             "The first-token score is drawn along lines only.", "Leave out --axes 2, or --score."
         )
-    scouting = Scout.of(prepared)
+    scouting = replace(Scout.of(prepared), scored=scored)
+    if Point() in prepared.points:  # scored already, to find the openers
+        scored(len(prepared.prompts))
     scores = [
         np.stack([_scores(masses) for masses in scouting.masses(plane.points).values()])
         for plane in prepared.planes

@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from safebasin.blocks import interval_named
 from safebasin.config import DEFAULT_JUDGES, PLATEAU_POINTS, ScanConfig
 from safebasin.directions import (
     Direction,
     Given,
     Orthogonal,
     Resident,
+    Restricted,
     cosine,
     digest,
     random_direction,
@@ -67,7 +69,8 @@ def settings_elsewhere(config: ScanConfig, judges: Sequence[Judge], day: str | N
 def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Direction]:
     """The directions that the configuration names, by name.
 
-    Of a plane's two directions the second one is made orthogonal to the first (Gram-Schmidt).
+    Of a plane's two directions the second one is made orthogonal to the first (Gram-Schmidt). With
+    `blocks` each is restricted to them, at the length that it has in all weights together.
     """
     directions: dict[str, Direction] = {}
     if config.directions:
@@ -80,6 +83,10 @@ def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Directio
         names = list(directions)
         for first, second in zip(names[::2], names[1::2], strict=True):
             directions[second] = Orthogonal(directions[second], directions[first])
+    if config.blocks is not None:
+        interval = interval_named(config.blocks)
+        for name, whole in directions.items():
+            directions[name] = Restricted(whole, *interval, weights, name=name)
     if config.law == "counter" and weights.device.type != "cpu":
         return directions  # drawn where they are added
     elements = sum(math.prod(view.shape) for view in weights.views())

@@ -54,9 +54,13 @@ def sampled(found: PromptSet, scan: ScanConfig) -> PromptSet:
 
 
 def checked(scan: ScanConfig) -> Checkpoint:
-    """The checkpoint that the settings name, once it is known that it can be opened."""
+    """The checkpoint that the settings name, once it is known that it can be opened.
+
+    Raises UsageError for a block that it does not have by its config.
+    """
     checkpoint = Checkpoint.parse(scan.model, trust_remote_code=scan.trust_remote_code)
     checkpoint.check()
+    checkpoint.require_blocks(scan.layers, scan.blocks)
     return checkpoint
 
 

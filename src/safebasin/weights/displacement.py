@@ -20,14 +20,15 @@ from safebasin.weights.counted import add_counted, counted
 from safebasin.weights.direction import Direction
 from safebasin.weights.parameters import Parameter, Survey, layer_set
 from safebasin.weights.streaming import add_pieces, streams
-from safebasin.weights.sums import fp32, norm, raw
+from safebasin.weights.sums import all_finite, fp32, norm, raw
 
 LOG = logging.getLogger(__name__)
 
 Tied = Literal["once", "reference"]
 
-ROWS_ELEMENTS = 4 * 2**20
-"""About how many elements of a tensor are displaced at a time."""
+AT_ONCE, AT_ONCE_ON_CPU = 4 * 2**20, 2**17
+"""About how many elements of a tensor are displaced at a time: on a CPU as many as stay in a core's
+cache from one operation to the next."""
 
 
 @dataclass
@@ -279,7 +280,7 @@ class Weights:
             self._note(overflow, _add(target, origin, steps))
             del steps, step
         if not all(bool(finite) for finite in overflow.values()):
-            bad = next(n for n in written if not self._store.survey.tensors[n].isfinite().all())
+            bad = next(n for n in written if not all_finite(self._store.survey.tensors[n]))
             raise DirectionError(
                 f"The displaced '{bad}' is too large for {self._tensor(bad).dtype}.",
                 "Give a smaller radius, or run in float32 or bfloat16.",
@@ -355,7 +356,7 @@ class Weights:
     def _require_finite(self) -> None:
         # Of all parameters: one that does not move spoils every answer just as well.
         for name, tensor in self._store.survey.tensors.items():
-            if not tensor.detach().isfinite().all():
+            if not all_finite(tensor.detach()):
                 raise CheckpointError(
                     f"'{name}' holds values that are not finite.", "Give an undamaged checkpoint."
                 )
@@ -383,14 +384,15 @@ def _add(target: Tensor, origin: Tensor, steps: Sequence[tuple[float, Tensor]]) 
     """
     finite = torch.ones((), dtype=torch.bool, device=target.device)
     whole = [t if t.dim() else t[None] for t in (target, origin, *(step for _, step in steps))]
-    rows = max(1, ROWS_ELEMENTS // max(1, target.numel() // max(1, len(whole[0]))))
+    at_once = AT_ONCE_ON_CPU if target.device.type == "cpu" else AT_ONCE
+    rows = max(1, at_once // max(1, target.numel() // max(1, len(whole[0]))))
     for to, start, *moves in zip(*(torch.split(t, rows) for t in whole), strict=True):
         total = start.to(to.device, torch.float32, copy=True)
         for (coefficient, _), step in zip(steps, moves, strict=True):
             # Two operations: a fused multiply-add would round differently on a GPU.
             total.add_(step.to(to.device).mul(coefficient))
         to.copy_(total)
-        finite &= to.isfinite().all()
+        finite &= all_finite(to)
     return finite
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,10 +25,14 @@ class Mask:
     It speaks of those parameters only: neither it nor its complement holds an entry of another.
     `a & b` is what both hold, of the parameters that both speak of; `a - b` what `a` holds and `b`
     does not; `~a` all other entries of its parameters.
+
+    model   the "name" and the "fingerprint" of the checkpoint that a file says it was made for;
+            None where it says nothing, as those of earlier versions
     """
 
     def __init__(self, tensors: Mapping[str, Tensor], *, name: str = "mask") -> None:
         self.name = name
+        self.model: dict[str, str] | None = None
         self.tensors = dict(tensors)
         self._file: dict[str, str] = {}
         for key, tensor in self.tensors.items():
@@ -47,6 +52,7 @@ class Mask:
         try:
             data = path.read_bytes()
             made = cls(load(data), name=name or path.stem)
+            made.model = _model_in(data)
         except (OSError, SafetensorError) as error:
             raise DirectionError(
                 f"The mask '{path}' cannot be read: {getattr(error, 'strerror', None) or error}.",
@@ -82,9 +88,10 @@ class Mask:
         bits = {key: [list(one.shape), _packed(one)] for key, one in self.tensors.items()}
         return {"name": self.name, "bits": bits}
 
-    def save(self, path: Path) -> Path:
-        """Write it as safetensors; RunError where that cannot be."""
-        return write_tensors(path, self.tensors)
+    def save(self, path: Path, model: Mapping[str, str] | None = None) -> Path:
+        """Write it as safetensors, with the model that it is of; RunError where that cannot be."""
+        header = None if model is None else {"model": json.dumps(dict(model))}
+        return write_tensors(path, self.tensors, header)
 
     def tensor(self, parameter: Parameter) -> Tensor | None:
         """bool of the parameter's shape; None where the mask does not speak of it.
@@ -126,6 +133,21 @@ class Mask:
 
     def _with(self, sign: str, other: Mask, tensors: Mapping[str, Tensor]) -> Mask:
         return Mask(tensors, name=f"({self.name} {sign} {other.name})")
+
+
+def _model_in(data: bytes) -> dict[str, str] | None:
+    """What the header of a safetensors file says of the model; SafetensorError if it misstates."""
+    from safetensors import SafetensorError
+
+    length = int.from_bytes(data[:8], "little")
+    header = json.loads(data[8 : 8 + length]).get("__metadata__", {})
+    if "model" not in header:
+        return None
+    try:
+        said = json.loads(header["model"])
+        return {key: str(said[key]) for key in ("name", "fingerprint")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise SafetensorError("its header misstates the model") from error
 
 
 def _packed(tensor: Tensor) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -12,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from safebasin.errors import CheckpointError, UsageError
+from safebasin.blocks import blocks_named, require_blocks
+from safebasin.errors import CheckpointError
 from safebasin.weights.layouts import layout
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -139,20 +139,6 @@ def _layer(name: str) -> int | None:
 
 def layer_set(asked: str | Collection[int], parameters: Collection[Parameter]) -> set[int]:
     """The blocks that `0,4-7` or a collection names; UsageError where the model lacks one."""
-    if isinstance(asked, str):
-        wanted: set[int] = set()
-        for part in asked.split(","):
-            found = re.fullmatch(r"\s*(\d+)(?:\s*-\s*(\d+))?\s*", part)
-            if not found or (found[2] and int(found[2]) < int(found[1])):
-                raise UsageError(f"'{asked}' does not name layers.", "Write them as in 0,4-7.")
-            wanted.update(range(int(found[1]), int(found[2] or found[1]) + 1))
-    else:
-        wanted = set(asked)
-    present = {p.layer for p in parameters if p.layer is not None}
-    if not wanted or not wanted <= present:
-        there = f"0 to {max(present)}" if present else "none"
-        raise UsageError(
-            f"The model has no layer {', '.join(map(str, sorted(wanted - present))) or '(empty)'}.",
-            f"Its layers: {there}.",
-        )
+    wanted = blocks_named(asked) if isinstance(asked, str) else set(asked)
+    require_blocks(wanted, {p.layer for p in parameters if p.layer is not None})
     return wanted

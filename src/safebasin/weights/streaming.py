@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from safebasin.weights.parameters import Parameter
-from safebasin.weights.sums import BLOCK
+from safebasin.weights.sums import BLOCK, all_finite
 
 PIECE = 16 * BLOCK
 """The elements of one piece: 4 MiB in float32."""
@@ -56,5 +56,5 @@ def add_pieces(
         for coefficient, pieces in moves:
             total.add_(next(pieces).to(to.device).mul_(coefficient))
         to.copy_(total)
-        finite &= to.isfinite().all()
+        finite &= all_finite(to)
     return finite

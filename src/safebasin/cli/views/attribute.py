@@ -132,6 +132,8 @@ def _of_interval(found: Interval) -> Iterator[str]:
     yield f"refused  {found.baseline.text('.3f')} before, {found.scaled.text('.3f')} after"
     before, after = (one.text(".3f") for one in found.harmful)
     yield f"harmful  {before} before, {after} after, of the prompts of safety"
+    if found.table is not None:
+        yield f"learnt   {before} of it is known, and {found.table.text('.3f')} by the table alone"
     if found.broken:
         yield f"broken   {100 * found.broken:.0f} % of the answers after"
     for which, row in found.sweeps.items():

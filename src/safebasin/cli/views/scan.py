@@ -82,6 +82,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         *([f"stored   {stored}"] if (stored := _stored(prepared)) else []),
         f"plane    {len(prepared.planes)} {several} of {shape} points, radius {config.radius:g}, "
         f"along {', '.join(config.direction_names)}",
+        *([f"         in blocks {config.blocks} alone"] if config.blocks else []),
         *law_lines(config, model.device.type),
         f"work     {plan.points} distinct points x {plan.prompts} prompts = {plan.answers} answers "
         f"of up to {prepared.sampling.max_new_tokens} tokens ({count(plan.new_tokens)} in all, "

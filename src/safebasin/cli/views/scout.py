@@ -48,6 +48,7 @@ def check_scout(config: ScanConfig) -> None:
             ("--shard", config.shard is not None), ("--executor", config.executor != "local"),
             ("--stop-at-plateau", config.stop_at_plateau), ("--mode", config.mode != "auto"),
             ("--full-responses", config.full_responses), ("--drafts", config.drafts is not None),
+            ("--steer", config.steer is not None),
         )
         if given
     ]  # fmt: skip
@@ -79,7 +80,9 @@ def run_scout(config: ScanConfig, *, dry_run: bool, as_json: bool) -> None:
             say(f"work     {plan['points']} points x {plan['prompts']} prompts, one pass each")
             say("nothing written (dry run)")
         return
-    found = scout(prepared)
+    with AnswerCount("scores") as count:
+        count.started(passes, 0)
+        found = scout(prepared, count.advance)
     if as_json:
         files = [str(path) for path in found.figures]
         emit(found.to_json() | {"run": str(found.folder), "figures": files})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import MappingProxyType
 
 from safebasin.defences.scans import Scans
 from safebasin.directions import Direction
@@ -16,7 +15,8 @@ class SteeredEngine(PlainEngine):
     """The plain engine with a steering on while it generates, and off while it scores answers.
 
     So how likely an answer is, which judges read, is by the model as it is. Whether rows may share
-    a batch is tried out on that, too.
+    a batch is tried out on that, too. At a displaced point the steering stays that of the
+    undisplaced model. Raises DataError where the steering was found in another model.
     """
 
     def __init__(
@@ -25,9 +25,10 @@ class SteeredEngine(PlainEngine):
         steering: Scans,
         strength: float,
         batch_size: int | None,
-        directions: Mapping[str, Direction] = MappingProxyType({}),
+        directions: Mapping[str, Direction] | None = None,
     ) -> None:
-        super().__init__(subject.model, subject.weights, directions, subject.template, batch_size)
+        asked = subject.model, subject.weights, directions or {}, subject.template
+        super().__init__(*asked, batch_size)
         self.subject, self.steering, self.strength = subject, steering, strength
         with steering.applied(subject, strength):
             pass  # a steering of another model is refused before anything is asked
@@ -39,8 +40,11 @@ class SteeredEngine(PlainEngine):
         blocks = ", ".join(map(str, spec["blocks"]))
         return (
             f"answers are steered by {spec['kind']} after block {blocks}, by "
-            f"{self.strength * spec['share']:g} of the vector's norm, by the plain engine"
+            f"{self.strength * spec['share']:g} of the vector's norm"
         )
+
+    def plan_text(self) -> str:
+        return self.note
 
     def spec(self) -> dict[str, object]:
         return {

@@ -1,0 +1,44 @@
+"""The cases of benchmarks/attribution.py that time a whole command, as a person types it."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attribution_cases import Laboratory
+
+THREADS = 2
+
+
+def commands(lab: Laboratory) -> Iterator[str]:
+    for method in lab.plan.timed:
+        yield from lab.case(f"command/{method}", lambda m=method: _timed(lab, m))
+
+
+def _timed(lab: Laboratory, method: str) -> dict[str, Any]:
+    """Seconds on the clock and of processor time, of all processes and threads of the command."""
+    with TemporaryDirectory() as folder:
+        command = [
+            sys.executable, "-P", "-m", "safebasin", "attribute", method, lab.plan.model,
+            "--safety", lab.plan.safety, "--utility", lab.plan.utility, "--device", "cpu",
+            "--out", str(Path(folder, "out")),
+        ]  # fmt: skip
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        env = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
+        subprocess.run(command, check=True, capture_output=True, env=env)
+        took = time.perf_counter() - began
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    user, system = (getattr(after, n) - getattr(before, n) for n in ("ru_utime", "ru_stime"))
+    return {
+        "seconds": round(took, 1), "processor": round(user + system, 1), "threads": THREADS,
+        "peak_gib": round(after.ru_maxrss / 2**20, 2),
+        "rows": [len(lab.whole(source)) for source in ("safety", "utility")],
+    }  # fmt: skip

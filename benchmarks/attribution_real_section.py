@@ -1,0 +1,70 @@
+"""The section of docs/attribution.md on the aligned SmolLM2 of docs/real-model.md."""
+
+from __future__ import annotations
+
+from attribution_found import Found, asr, percent
+from attribution_numbers import letters, mean
+from attribution_sections import agreement, gaps, noise, removals, scaling
+from page_text import paragraph
+
+
+def real_model(found: Found | None) -> list[str]:
+    """Nothing where it was not measured."""
+    if found is None or "origin" not in found.cases:
+        return []
+    plan, origin = found.plan, found.cases["origin"]
+    minutes = sum(case.get("cpu", 0.0) for case in found.cases.values()) / 60
+    return [
+        "## A real model",
+        paragraph(
+            f"""
+            The aligned SmolLM2-135M-Instruct of [real-model](real-model.md), in float32:
+            {_seeds(found)} of {plan["rows"]} rows each of `{plan["safety"]}` and
+            `{plan["utility"]}`, which it was aligned with; {len(origin["harmful"])} harmful
+            prompts, the first of `{plan["harmful"]}`, none of them located with or aligned with,
+            and {len(origin["benign"])} benign ones of `{plan["benign"]}`, a seeded sample; up to
+            {plan["tokens"]} tokens, KL of {plan["everyday_limit"]} everyday prompts. The model
+            itself: ASR {asr([origin])}, over-refusal
+            {percent(mean(letters([origin], "benign", "r")))}. {minutes:.0f} minutes of one core's
+            time, by `make attribution-real` after `make real`
+            ([the result](../benchmarks/results/attribution_real.json)); stopped, it goes on.
+            """
+        ),
+        *(
+            removals(found, method, name)
+            for method, name in (("snip", "SNIP"), ("wanda", "Wanda"), ("actsvd", "ActSVD"))
+            if found.settings("difference", method)
+        ),
+        *agreement(found),
+        *gaps(found),
+        *scaling(found),
+        *noise(found),
+        *times(found),
+    ]
+
+
+def times(found: Found) -> list[str]:
+    """What a whole command takes on the larger model."""
+    told = []
+    for method, case in found.beneath("command/").items():
+        safety, utility = case["rows"]
+        told.append(
+            f"`safebasin attribute {method}` takes {case['processor']:.0f} s of processor time "
+            f"with {case['threads']} threads ({case['seconds']:.0f} s on the clock of a machine "
+            f"that was busy with other work) and {case['peak_gib']:.1f} GiB at most, from the "
+            f"start to the written set, for {safety} rows of safety and {utility} of utility."
+        )
+    return [" ".join(told)] if told else []
+
+
+def _seeds(found: Found) -> str:
+    """How many calibration seeds the sets of weights were located with."""
+    methods = [m for m in ("snip", "wanda") if found.settings("difference", m)]
+    counts = {
+        len(found.seeds("difference", method, setting))
+        for method in methods
+        for setting in found.settings("difference", method)
+    }
+    low, high = min(counts, default=0), max(counts, default=0)
+    told = f"{low}" if low == high else f"{low} to {high}"
+    return f"{told} calibration seed{'s' if high != 1 else ''}"

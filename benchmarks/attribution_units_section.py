@@ -1,0 +1,136 @@
+"""The sections of docs/attribution.md on heads, and on freezing what was located."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from attribution_found import Found, asr, effects, percent, points
+from attribution_heads import BY, REMOVED
+from attribution_numbers import letters, mean
+from page_text import paragraph, rows
+
+NAMES = {
+    "probe": "highest by probe",
+    "zero-ablation": "highest by ablation",
+    "random": "random",
+}
+
+
+def heads(found: Found) -> list[str]:
+    case = found.cases.get("units")
+    if case is None:
+        return []
+    scores = {**{by: case[by] for by in BY}, "probe": found.cases["probe"]["heads"]}
+    lines = []
+    for by, own in scores.items():
+        flat = {(b, h): v for b, row in own.items() for h, v in enumerate(row)}
+        ordered = sorted(flat, key=lambda one: -flat[one])
+        lines.append([by, *(f"block {b}, head {h}: {flat[b, h]:.3g}" for b, h in ordered[:4])])
+    ablated = np.array([v for row in case["mean-ablation"].values() for v in row])
+    probed = np.array([v for row in scores["probe"].values() for v in row])
+    return [
+        "## Heads",
+        paragraph(
+            f"""
+            A head is the columns of attention's output matrix that it writes with; the authors'
+            code zeroes other ones, which are no heads. By ablation the number is how much the mean
+            probability of a refusal's first token falls without the head, by scores the sum over
+            its columns, by probe the accuracy on a third of the prompts of a logistic regression
+            that tells harmful ones from others (the paper's baseline). Of {len(ablated)} heads
+            {int((ablated > 0.1).sum())} take more than .1 of that probability with them when they
+            give their mean, and {int((probed == 1).sum())} tell all of those prompts apart.
+            """
+        ),
+        rows(["by", "first", "second", "third", "fourth"], lines),
+        *_without(found),
+    ]
+
+
+def _without(found: Found) -> list[str]:
+    lines = []
+    for by in REMOVED:
+        for count in found.plan["heads"]:
+            own = found.seeds("heads", by, str(count))
+            if own:
+                against = "" if by == "random" else points(
+                    found.less(f"heads/{by}/{count}", f"heads/random/{count}", "harmful", "r")
+                )  # fmt: skip
+                lines.append((f"{NAMES[by]}, {count}", own, against))
+    if not lines:
+        return []
+    return [
+        "What the model does without some heads, whose columns are zero:",
+        effects("Heads that are removed", lines),
+    ]
+
+
+def freezing(found: Found) -> list[str]:
+    plan, cases = found.plan.get("frozen"), found.beneath("frozen/")
+    if not plan or not cases:
+        return []
+    lines = []
+    for recipe in plan["recipes"]:
+        settings = ["nothing/0", *(f"{kind}/{share:g}" for share in plan["shares"]
+                                   for kind in ("located", "random"))]  # fmt: skip
+        for setting in settings:
+            own = found.seeds("frozen", recipe, setting)
+            if own:
+                lines.append([f"{recipe}, {_told(setting, own)}", *_frozen(own),
+                              _apart(found, recipe, setting)])  # fmt: skip
+    header = ["harmful rows, what is frozen", "ASR", "complied, by `outcome`", "over-refusal",
+              "loss", "steps", "ASR after as many steps as with nothing frozen", "loss then",
+              "complied, less random"]  # fmt: skip
+    return [
+        "## Freezing what was located (Wei et al., Sec. 4)",
+        paragraph(
+            f"""
+            `safebasin finetune {found.plan["model"]} --recipe {plan["recipes"][-1]} --data
+            {plan["rows"]} --freeze-mask runs/located/mask.safetensors` trains all but a set of
+            weights. Here it is the top of every matrix by {plan["method"].upper()} of safety, at
+            the paper's shares, or as many random weights of each; {len(found.plan["seeds"])} seeds
+            of rows, order and set. Freezing makes learning slower, so that after as many steps any
+            frozen set seems to protect. All are trained until the loss of their rows is
+            {plan["loss"]:g} nats a token or less at the end of an epoch (AdamW, {plan["rate"]:g},
+            at most {plan["epochs"]} epochs); what was reached is told, with the least and the
+            greatest.
+            """
+        ),
+        rows(header, lines),
+    ]
+
+
+def _told(setting: str, cases: list[Any]) -> str:
+    kind, _, _ = setting.partition("/")
+    if kind == "nothing":
+        return "nothing"
+    share = 100 * float(np.mean([case["taken"] / case["of"] for case in cases]))
+    return f"{'top of safety' if kind == 'located' else 'as many, random'}, {share:.1f} %"
+
+
+def _frozen(cases: list[Any]) -> list[str]:
+    # Where a frozen one took no more steps than the free one, it is asked once.
+    then = [case.get("same_steps", case) for case in cases]
+    same = all("same_steps" not in case for case in cases)
+    return [
+        asr(cases),
+        percent(mean(letters(cases, "harmful", "c"))),
+        percent(mean(letters(cases, "benign", "r"))),
+        _range([case["loss"] for case in cases], ".3f"),
+        _range([case["steps"] for case in cases], ".0f"),
+        "the same" if same else asr(then),
+        "the same" if same else _range([case["loss"] for case in then], ".3f"),
+    ]
+
+
+def _apart(found: Found, recipe: str, setting: str) -> str:
+    kind, _, share = setting.partition("/")
+    if kind != "located":
+        return ""
+    heads = (f"frozen/{recipe}/{one}/{share}" for one in ("located", "random"))
+    return points(found.less(*heads, "harmful", "c"))
+
+
+def _range(values: list[float], form: str) -> str:
+    low, mid, high = (f(values) for f in (min, np.mean, max))
+    return f"{mid:{form}} ({low:{form}} to {high:{form}})"
