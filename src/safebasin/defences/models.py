@@ -72,7 +72,8 @@ class Change:
 
     tuned    ΔW = W - W_aligned, float64 [out, in]
     inside   C·ΔW with C = V·Vᵀ / ‖V‖_F and V = W_aligned - W_unaligned; None where V is zero
-    cosine   of the angle between both, in [0, 1]; 0 where V is zero, as C is then
+    cosine   of the angle between both, in [0, 1]; 0 where C·ΔW is zero, as it is where V is, or
+             where the fine-tune changed nothing that alignment had written to
     """
 
     layer: Linear
@@ -99,5 +100,7 @@ def changes(subject: Subject, aligned: Checkpoint, unaligned: Checkpoint) -> Ite
                 yield Change(layer, change, None, 0.0)
                 continue
             inside = v @ (v.T @ change) / v.norm()
-            cosine = float((inside * change).sum() / (inside.norm() * change.norm()))
+            cosine = 0.0
+            if bool(inside.any()):
+                cosine = float((inside * change).sum() / (inside.norm() * change.norm()))
             yield Change(layer, change, inside, cosine)
