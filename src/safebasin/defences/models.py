@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -15,6 +15,8 @@ from safebasin.directions import Difference, Held, Toward
 from safebasin.errors import DirectionError, UsageError
 from safebasin.subject.linear import Linear
 from safebasin.subject.subject import Subject
+from safebasin.terminal import printable, shorten
+from safebasin.weights.masks import Mask
 from safebasin.weights.parameters import Parameter
 
 
@@ -64,6 +66,32 @@ def require_changed(subject: Subject, origin: Checkpoint, direction: Toward) -> 
         f"'{subject.checkpoint.name}' has the weights of '{origin.name}': nothing was fine-tuned.",
         "Give the model that was tuned, and the one that it was tuned from.",
     )
+
+
+def require_made_for(mask: Mask, models: Sequence[Checkpoint], hint: str) -> None:
+    """Raise DirectionError for a mask that says it was made for another checkpoint than these.
+
+    A fine-tune of the same model is another one. A mask that says nothing is taken.
+    """
+    made = mask.model
+    if made is not None and all(made["fingerprint"] != one.fingerprint() for one in models):
+        raise DirectionError(
+            f"The mask was made for '{shorten(printable(made['name']))}', and "
+            f"'{shorten(printable(models[0].name))}' is another model.",
+            hint,
+        )
+
+
+def require_known(mask: Mask, subject: Subject) -> None:
+    """Raise DirectionError for a mask that speaks of a parameter which the model does not have."""
+    parameters = subject.weights.select(exclude_norms=False).parameters
+    known = {name for one in parameters for name in one.names}
+    if foreign := sorted(mask.tensors.keys() - known):
+        raise DirectionError(
+            f"The mask '{mask.name}' speaks of '{shorten(foreign[0])}', which "
+            f"'{subject.checkpoint.name}' does not have.",
+            "Give a mask that was made for this model.",
+        )
 
 
 @dataclass(frozen=True)
