@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import importlib
 import io
 import json
 from collections.abc import Callable
@@ -388,3 +389,67 @@ def entry(called: str, load: Callable[[], Any]) -> Any:
     made = type("Entry", (), {"load": staticmethod(load)})()
     made.name = called
     return made
+
+
+@pytest.fixture(scope="module")
+def claims() -> Any:
+    return script("bench_defences_claims")
+
+
+def script(name: str) -> Any:
+    """Loads a script of benchmarks/ by its name."""
+    folder = Path(__file__).parents[1] / "benchmarks"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        return importlib.import_module(name)
+
+
+def three(defence: str, *asr: float, **own: Any) -> list[dict[str, Any]]:
+    return [record("harmful-10", seed, defence, one) | own for seed, one in enumerate(asr)]
+
+
+class TestThePage:
+    def test_a_difference_is_paired_by_seed(self, claims: Any) -> None:
+        cells = [*three("none", 0.9, 1.0, 0.8), *three("x", 0.3, 0.5, 0.4)]
+        found = claims.difference(cells, "x", "none", "asr", is_harmful)
+        gaps = np.array([-0.6, -0.5, -0.4])
+        half = 4.302652729911275 * gaps.std(ddof=1) / np.sqrt(3)
+        assert (found.value, found.low, found.high) == pytest.approx(
+            (-0.5, -0.5 - half, -0.5 + half)
+        )
+
+    @pytest.mark.parametrize(
+        ("asr", "control", "effects", "so"),
+        [
+            ((0.1, 0.0, 0.1), (0.9, 0.8, 0.9), {}, "holds"),
+            ((0.1, 0.0, 0.1), (0.1, 0.0, 0.1), {}, "less harm, but not surely less than"),
+            ((0.1, 0.0, 0.1), (0.9, 0.8, 0.9), {"over_refusal": 0.9}, "benign requests"),
+            ((0.1, 0.0, 0.1), (0.9, 0.8, 0.9), {"capability": 0.2}, "capability falls"),
+            ((1.0, 0.9, 0.9), (0.9, 0.8, 0.9), {}, "does not hold"),
+            ((0.1, 0.9, 0.9), (0.9, 0.8, 0.9), {}, "not shown"),
+        ],
+    )  # fmt: skip
+    def test_a_claim_holds_where_it_beats_its_control_and_nothing_cheaper_did_it(
+        self, claims: Any, asr: Any, control: Any, effects: dict[str, float], so: str
+    ) -> None:
+        plain = {"over_refusal": 0.0, "capability": 1.0}
+        cells = [
+            *three("none", 1.0, 0.9, 1.0, **plain),
+            *three("random-restoration", *control, **plain),
+            *three("safe-lora", *asr, **plain | effects),
+        ]
+        assert so in claims.verdict(cells, "safe-lora", is_harmful)
+
+    def test_one_seed_decides_nothing(self, claims: Any) -> None:
+        cells = [*three("none", 1.0), *three("mixture", 0.0)]
+        assert claims.verdict(cells, "mixture", is_harmful) == "not decided: no interval"
+
+    def test_fine_tunes_that_not_every_method_has_met_are_left_out(self) -> None:
+        cells = [
+            *three("none", 1.0, 1.0), *three("x", 0.5, 0.5),
+            record("benign", 0, "none", 0.0), record("benign", 1, "none", 0.0),
+            record("benign", 0, "x", 0.0),
+        ]  # fmt: skip
+        kept = script("bench_defences_page").balanced({"cells": cells})["cells"]
+        assert {cell["tune"] for cell in kept} == {"harmful-10"}
+        assert len(kept) == 4
