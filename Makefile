@@ -10,7 +10,8 @@ SOURCES := $(shell find src -type f -not -name '*.pyc') pyproject.toml README.md
 AXE := build/axe-core/package/axe.min.js
 
 .PHONY: scan test tests test-hostile test-lm-eval test-vllm test-inspect test-browser gallery study \
-  study-real attribution attribution-real real real-quick real-adapter lint clean
+  study-real attribution attribution-real bench-defences bench-defences-real real real-quick \
+  real-adapter lint clean
 
 scan: $(VENV)/installed
 	$(BIN)/safebasin scan
@@ -75,12 +76,29 @@ attribution: $(VENV)/installed
 	$(BIN)/python benchmarks/attribution_picture.py
 	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
 
-# The same of the aligned SmolLM2, after `make real`, with ADVBENCH and XSTEST as there.
+# The same of the aligned SmolLM2, after `make real` and `make real-adapter` (which asks the model for
+# its own answers), with ADVBENCH and XSTEST as there.
 attribution-real: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attribution.py --model runs/real/aligned \
 	  --base runs/real/smollm2 --own runs/real/own $(if $(ADVBENCH),--advbench $(ADVBENCH)) \
 	  $(if $(XSTEST),--xstest $(XSTEST)) --out benchmarks/results/attribution_real.json
 	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
+
+# The study of docs/bench-defences.md: about an hour on one core; stopped, it goes on.
+bench-defences: $(VENV)/installed
+	OMP_NUM_THREADS=1 $(BIN)/safebasin bench-defences --rate 5e-3 --epochs 5 --limit 30 \
+	  --line-limit 12 --out runs/bench-defences
+	$(BIN)/python benchmarks/bench_defences.py runs/bench-defences \
+	  --out benchmarks/results/bench_defences.json
+	$(BIN)/python benchmarks/bench_defences_page.py > docs/bench-defences.md
+
+# The same on the aligned model of `make real`, which comes first.
+bench-defences-real: $(VENV)/installed
+	$(BIN)/python benchmarks/bench_defences_real.py $(if $(ADVBENCH),--advbench $(ADVBENCH)) \
+	  $(if $(XSTEST),--xstest $(XSTEST))
+	$(BIN)/python benchmarks/bench_defences.py runs/bench-defences-real \
+	  --out benchmarks/results/bench_defences_real.json
+	$(BIN)/python benchmarks/bench_defences_page.py > docs/bench-defences.md
 
 # The story of docs/real-model.md. AdvBench, XSTest and HarmBench come from the hub, or from files:
 # ADVBENCH=harmful_behaviors.csv XSTEST=xstest_prompts.csv HARMBENCH=harmbench_behaviors_text_all.csv.

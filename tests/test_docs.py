@@ -140,7 +140,16 @@ def test_every_command_of_the_pages_exists() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["validation", "speed", "scale", "judges", "what-predicts", "real-model", "attribution"],
+    [
+        "validation",
+        "speed",
+        "scale",
+        "judges",
+        "what-predicts",
+        "real-model",
+        "attribution",
+        "bench-defences",
+    ],
 )
 def test_a_page_of_results_is_up_to_date(name: str) -> None:
     source = ROOT / "benchmarks" / f"{name.replace('-', '_')}_page.py"

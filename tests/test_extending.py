@@ -12,6 +12,8 @@ import torch
 
 from safebasin.attribution.kinds import ATTRIBUTIONS
 from safebasin.cli import summary
+from safebasin.defence_bench.base import Setting
+from safebasin.defence_bench.settings import BenchConfig
 from safebasin.defences.kinds import DEFENCES
 from safebasin.directions import KINDS
 from safebasin.judges import names
@@ -108,3 +110,10 @@ def test_the_defences_are_themselves_at_zero_and_the_method_at_one(read: dict[st
     assert torch.equal(read["at_zero"], read["itself"])
     assert not torch.equal(read["at_one"], read["itself"])
     assert not any(module._forward_hooks for module in tuned.model.modules())
+
+
+def test_the_row_of_the_bench_is_the_defence(read: dict[str, Any]) -> None:
+    row, tuned = read["in_the_bench"], read["tuned"]
+    direction = row.direction(tuned, Setting(BenchConfig(), Path("made")))
+    for parameter in tuned.weights.parameters:
+        assert torch.equal(direction.tensor(parameter), read["defended"].tensor(parameter))

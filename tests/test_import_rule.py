@@ -40,7 +40,7 @@ LAYERS: list[set[str]] = [
     {"scanning"},
     {"agreement", "certify", "compare", "guard_models"},
     {"evaluate", "conditions", "finetune", "trajectory", "worst_case"},
-    {"evidence", "prediction"},
+    {"defence_bench", "evidence", "prediction"},
     {"cli"},
     {"__main__"},
 ]

@@ -22,6 +22,7 @@ from safebasin.errors import UsageError
 from safebasin.setting import parse_number, required, setting, settings_of
 
 NO_OPTION = {
+    "BenchConfig.scan": "holds settings that are options",
     "CompareConfig.scan": "holds settings that are options",
     "ConditionsConfig.scan": "holds settings that are options",
     "DefendConfig.scan": "holds settings that are options",

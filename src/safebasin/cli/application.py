@@ -9,6 +9,7 @@ import typer
 
 from safebasin.cli.commands import (
     attribute,
+    bench_defences,
     certify,
     compare,
     conditions,
@@ -50,6 +51,7 @@ application.command("conditions")(conditions.conditions)
 application.command("worst-case")(worst_case.worst_case)
 application.command("attribute")(attribute.attribute)
 application.command("defend")(defend.defend)
+application.command("bench-defences")(bench_defences.bench_defences)
 application.command("steer")(steer.steer)
 application.command("evaluate")(evaluate.evaluate)
 application.command("rejudge")(runs.rejudge)

@@ -170,26 +170,35 @@ def divergences(
     time, and restored bit for bit. Raises EngineError where a prompt is too long for the model or
     memory runs out.
     """
-    encoded = [engine.template.encode(prompt) for prompt in prompts]
-    engine.check(prompts, encoded, sampling)
-    rows: dict[int, Answered] = {}
-    for batch, answers in engine._generate(encoded, sampling):
-        rows |= {i: (encoded[i], answer) for i, answer in zip(batch, answers, strict=True)}
+    rows = answered(engine, prompts, sampling)
     terms = [(value, engine.directions[name]) for name, value in tuned.terms]
     vocabulary = vocabulary_rows(engine.model)
     for part in _parts([len(rows[i][1]) for i in range(len(prompts))], 4 * vocabulary):
         asked = [rows[i] for i in part]
-        before = list(_log_probabilities(engine, asked, vocabulary, keep=True))
+        before = list(log_probabilities(engine, asked, vocabulary, keep=True))
         for i, one in zip(part, before, strict=True):
             if one.isnan().any():
                 raise no_numbers(engine.model, prompts[i].id)
         found = []
         with engine.weights.displaced(terms):
-            pairs = zip(part, before, _log_probabilities(engine, asked, vocabulary), strict=True)
+            pairs = zip(part, before, log_probabilities(engine, asked, vocabulary), strict=True)
             for i, ours, theirs in pairs:
                 each = divergence_at_tokens(ours.to(theirs.device), theirs)
-                found.append(_measured(prompts[i].id, each))
+                found.append(measured(prompts[i].id, each))
         store(found)
+
+
+def answered(engine: PlainEngine, prompts: Sequence[Prompt], sampling: Sampling) -> list[Answered]:
+    """The prompts and the greedy answers of the model as it is, as token ids, in order.
+
+    Raises EngineError where a prompt is too long for the model or memory runs out.
+    """
+    encoded = [engine.template.encode(prompt) for prompt in prompts]
+    engine.check(prompts, encoded, sampling)
+    found: dict[int, Answered] = {}
+    for batch, answers in engine._generate(encoded, sampling):
+        found |= {i: (encoded[i], answer) for i, answer in zip(batch, answers, strict=True)}
+    return [found[i] for i in range(len(prompts))]
 
 
 def divergence_at_tokens(ours: Tensor, theirs: Tensor) -> Tensor:
@@ -210,7 +219,8 @@ def _divergence(ours: Tensor, theirs: Tensor) -> Tensor:
     return each.sum().clamp_min(0)
 
 
-def _measured(prompt_id: str, each: Tensor) -> PromptDivergence:
+def measured(prompt_id: str, each: Tensor) -> PromptDivergence:
+    """The values of a prompt from those of its answer's tokens, nats [tokens]."""
     first, mean = float(each[0]), float(each.mean())
     return PromptDivergence(
         prompt_id,
@@ -234,7 +244,7 @@ def _parts(lengths: Sequence[int], token_bytes: int) -> Iterator[list[int]]:
         yield part
 
 
-def _log_probabilities(
+def log_probabilities(
     engine: PlainEngine, rows: Sequence[Answered], vocabulary: int, *, keep: bool = False
 ) -> Iterator[Tensor]:
     """Yield for each row, in order, float32 [answer tokens, tokens]: the weights as they are now.

@@ -86,7 +86,7 @@ def finetune(config: FinetuneConfig, progress: Progress | None = None) -> Tuned:
     where the folder holds another training; and TrainingError where the loss is not finite or the
     training fails, with every checkpoint written before intact.
     """
-    _require_packages()
+    require_packages()
     own = config.resolved()
     defences = defences_of(own)
     rows = own.load()
@@ -264,7 +264,8 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def _require_packages() -> None:
+def require_packages() -> None:
+    """Raise UsageError where what a training needs is not installed."""
     from importlib.util import find_spec
 
     missing = [name for name in _PACKAGES if find_spec(name) is None]
