@@ -76,7 +76,8 @@ attribution: $(VENV)/installed
 	$(BIN)/python benchmarks/attribution_picture.py
 	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
 
-# The same of the aligned SmolLM2, after `make real`, with ADVBENCH and XSTEST as there.
+# The same of the aligned SmolLM2, after `make real` and `make real-adapter` (which asks the model for
+# its own answers), with ADVBENCH and XSTEST as there.
 attribution-real: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attribution.py --model runs/real/aligned \
 	  --base runs/real/smollm2 --own runs/real/own $(if $(ADVBENCH),--advbench $(ADVBENCH)) \

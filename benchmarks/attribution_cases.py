@@ -72,12 +72,13 @@ class Laboratory:
         yield from scaling(self)
         yield from heads(self)
         yield from frozen(self)
+        yield from self._weight_overlaps((first,))
         for seed in self.plan.rank_seeds:
             yield from self._ranks(seed)
+        yield from self._rank_overlaps()
         for seed in others:
             yield from self._weights(seed)
-        yield from self._weight_overlaps()
-        yield from self._rank_overlaps()
+        yield from self._weight_overlaps(self.plan.seeds)
         yield from commands(self)
 
     def case(self, name: str, measure: Callable[[], dict[str, Any]]) -> Iterator[str]:
@@ -245,8 +246,8 @@ class Laboratory:
                     f"top-random/{name}", lambda h=highest: pruned(random_like(h(), seed))
                 )
 
-    def _weight_overlaps(self) -> Iterator[str]:
-        share, seeds = self.plan.shares[-1], self.plan.seeds
+    def _weight_overlaps(self, seeds: tuple[int, ...]) -> Iterator[str]:
+        share = self.plan.shares[-1]
 
         def of(one: tuple[str, str, int], two: tuple[str, str, int]) -> dict[str, Any]:
             a, b = self.top_of(*one), self.top_of(*two)
@@ -282,6 +283,7 @@ class Laboratory:
             yield from self.case(f"overlap/{name}", lambda a=one, b=two: of(a, b))
         for method in METHODS:
             yield from self.case(f"shares/{method}", lambda m=method: self._shares(m))
+        self._scores.clear()
 
     def _shares(self, method: str) -> dict[str, Any]:
         """How much of each matrix is in the set of safety without utility, of the first seed."""

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from attribution_cases import Laboratory
 
-THREADS = 2
+THREADS = 1
+"""Of one thread, since several that wait for each other on a busy machine burn processor time."""
 
 
 def commands(lab: Laboratory) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attribution_found import Found, asr, percent
 from attribution_numbers import letters, mean
-from attribution_sections import agreement, gaps, noise, removals, scaling
+from attribution_sections import agreement, gaps, noise, openers, removals, scaling
 from page_text import paragraph
 
 
@@ -38,6 +38,7 @@ def real_model(found: Found | None) -> list[str]:
         *agreement(found),
         *gaps(found),
         *scaling(found),
+        *openers(found),
         *noise(found),
         *times(found),
     ]
@@ -50,9 +51,9 @@ def times(found: Found) -> list[str]:
         safety, utility = case["rows"]
         told.append(
             f"`safebasin attribute {method}` takes {case['processor']:.0f} s of processor time "
-            f"with {case['threads']} threads ({case['seconds']:.0f} s on the clock of a machine "
-            f"that was busy with other work) and {case['peak_gib']:.1f} GiB at most, from the "
-            f"start to the written set, for {safety} rows of safety and {utility} of utility."
+            f"with one thread ({case['seconds']:.0f} s on the clock of a machine that was busy "
+            f"with other work) and {case['peak_gib']:.1f} GiB at most, from the start to the "
+            f"written set, for {safety} rows of safety and {utility} of utility."
         )
     return [" ".join(told)] if told else []
 

@@ -64,14 +64,15 @@ def aims(found: Any) -> str:
         one = part[KEYWORDS]["asr" if name == "ASR" else "refused"]
         reached = "reached" if one["value"] <= AIMS[name] else "missed"
         told.append(f"{name} of at most {100 * AIMS[name]:.0f} %: {share(one)}, {reached}")
-    told += cost(found)
-    others = f"Of XSTest's unsafe questions it refuses {refused(xstest)}"
     if has(found, "evaluate harmbench"):
-        harmbench = found["steps"]["evaluate harmbench"]["result"]
-        others += f", of HarmBench's standard behaviours {refused(harmbench)}"
+        part = found["steps"]["evaluate harmbench"]["result"]["harmful"][KEYWORDS]["asr"]
+        reached = "reached" if part["value"] <= AIMS["ASR"] else "missed"
+        told.insert(1, f"the same of HarmBench's standard behaviours: {share(part)}, {reached}")
+    told += cost(found)
     return (
-        f"**Does it refuse?** AdvBench's kind of request. Aimed at were {'; '.join(told)}. "
-        f"{others}: it knows the commands that it was taught on better than harm."
+        f"**Does it refuse?** Commands such as AdvBench's. Aimed at were {'; '.join(told)}. Of "
+        f"XSTest's unsafe questions it refuses only {refused(xstest)}: it knows a kind of command, "
+        "and not harm."
     )
 
 

@@ -84,8 +84,8 @@ def fine_tunes(found: Any) -> list[str]:
 
 def one_axis(found: Any) -> list[str]:
     lines = []
-    for name in ("aligned", "base"):
-        step = f"capability {name}"
+    steps = {"capability aligned": "aligned", "capability base": "base", "lm-eval": "aligned"}
+    for step, name in steps.items():
         if not has(found, step):
             continue
         for one in found["steps"][step]["result"]["capabilities"]:
@@ -100,7 +100,8 @@ def one_axis(found: Any) -> list[str]:
         paragraph(
             """
             Forty easy questions of our own with four choices, and the perplexity of pages of
-            Python's language reference, at points of the same direction.
+            Python's language reference, at points of the same direction; the questions as a task of
+            lm-evaluation-harness, too, where it is installed.
             """
         ),
         rows(header, lines),

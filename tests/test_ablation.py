@@ -11,7 +11,9 @@ from transformers import AutoModelForCausalLM
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.defences.ablation import Ablation
+from safebasin.defences.making import defend
 from safebasin.defences.refusal_direction import Candidate, best
+from safebasin.defences.settings import DefendConfig
 from safebasin.errors import CheckpointError, DataError, DirectionError, UsageError
 from safebasin.subject.rows import Message, Row, Rows, load_rows
 from safebasin.subject.subject import Subject
@@ -199,12 +201,19 @@ class TestBadInput:
             Ablation(BAD.first(1), GOOD).direction(subject)
 
     def test_a_block_that_is_not_there(self, subject: Subject) -> None:
-        with pytest.raises(DirectionError, match="no block 2 in a model of 2"):
+        with pytest.raises(UsageError, match="has no block 2"):
             Ablation(BAD, GOOD, block=2).direction(subject)
+        with pytest.raises(UsageError, match="has no block 9"):  # before a weight is read
+            defend(
+                DefendConfig("ablation", "testbed:aligned", harmful="testbed:refusing",
+                             harmless="testbed:benign", block=9)
+            )  # fmt: skip
 
     def test_more_tokens_than_the_prompts_have(self, subject: Subject) -> None:
         with pytest.raises(DirectionError, match="99 last tokens"):
             Ablation(BAD, GOOD, tokens=99).direction(subject)
+        with pytest.raises(UsageError, match="0 last tokens"):
+            Ablation(BAD, GOOD, tokens=0)
 
     def test_a_scale_that_is_no_number(self) -> None:
         with pytest.raises(UsageError, match="scale is inf"):

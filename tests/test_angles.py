@@ -18,7 +18,7 @@ from safebasin.subject.rows import Rows
 from safebasin.subject.states import last_states
 from safebasin.subject.subject import Subject
 from support import pico
-from test_subject import PLACES, ROWS, subject_of
+from test_subject import PLACES, ROWS, answered_otherwise, subject_of
 
 SAFETY, UTILITY = Rows("safety", tuple(ROWS[:2])), Rows("utility", tuple(ROWS[2:]))
 
@@ -137,6 +137,11 @@ class TestBadInput:
         rows = Rows("s", tuple(ROWS[:safety])), Rows("u", tuple(ROWS[2 : 2 + utility]))
         with pytest.raises(DataError, match="two rows of"):
             AngularGap().locate(subject, *rows)
+
+    def test_prompts_that_are_in_both_sets(self, subject: Subject) -> None:
+        rows = Rows("s", tuple(ROWS[:2]))
+        with pytest.raises(DataError, match="'s' and 'others' share prompts: row 0"):
+            AngularGap().locate(subject, rows, answered_otherwise(rows))
 
     def test_an_unknown_definition(self) -> None:
         with pytest.raises(UsageError, match="no definition 'both'"):

@@ -86,6 +86,27 @@ def test_the_set_is_what_safety_needs_and_utility_does_not(folder: Path) -> None
     assert (folder / "figures" / "located.png").stat().st_size > 5000
 
 
+def test_the_shares_of_safety_and_of_utility_may_differ(folder: Path, tmp_path: Path) -> None:
+    """S(p, q): the top q of safety without the top p of utility."""
+    asked = AttributeConfig(
+        **ASKED, share=0.03, utility_share=0.07, by="row", out=str(tmp_path / "out")
+    )
+    located = attribute(asked)
+    highest = []
+    for which, share in (("safety", 0.03), ("utility", 0.07)):
+        scores = load_file(folder / f"{which}.safetensors")
+        counts = {name: int(share * one.shape[1]) for name, one in scores.items()}
+        least = {name: np.sort(one, 1)[:, -counts[name], None] for name, one in scores.items()}
+        highest.append({name: one >= least[name] for name, one in scores.items()})
+    mask = load_file(tmp_path / "out" / "mask.safetensors")
+    for name, chosen in mask.items():
+        assert np.array_equal(chosen, highest[0][name] & ~highest[1][name])
+    assert attribute(asked).again
+    assert located.record["identity"]["utility_share"] == 0.07
+    with pytest.raises(RunMismatch, match="utility_share"):
+        attribute(replace(asked, utility_share=0.05))
+
+
 def test_who_may_read_the_record_may_read_the_scores(folder: Path) -> None:
     """A library writes these, for its user alone where nobody sees to it."""
     modes = {path.name: path.stat().st_mode for path in folder.iterdir() if path.is_file()}
@@ -217,7 +238,9 @@ def test_a_name_that_stands_for_no_method(text: str) -> None:
         named(text)
 
 
-@pytest.mark.parametrize("changed", [{"share": 0.0}, {"rows": 0}, {"by": "head"}])
+@pytest.mark.parametrize(
+    "changed", [{"share": 0.0}, {"rows": 0}, {"by": "head"}, {"utility_share": 1.1}]
+)
 def test_settings_that_cannot_be_meant(changed: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         AttributeConfig(**{**ASKED, **changed})
@@ -303,11 +326,26 @@ def test_a_record_that_does_not_say_what_was_asked(changed: dict[str, Any], tmp_
         ("angular-gap", {"by": "row"}, "--by"),
         ("scaling", {"share": 0.1, "by": "row"}, "--share and --by"),
         ("units", {"by": "row"}, "--by"),
+        ("units:heads,wanda", {"utility_share": 0.1}, "--utility-share"),
+        ("random", {"utility_share": 0.1}, "--utility-share"),
     ],
 )
 def test_a_share_that_would_do_nothing(method: str, given: dict[str, Any], idle: str) -> None:
     with pytest.raises(UsageError, match=f"no set is taken by {idle}"):
         attribute(AttributeConfig(**{**ASKED, "method": method}, **given))
+
+
+def test_a_share_of_no_utility() -> None:
+    with pytest.raises(UsageError, match="no rows of utility, and so no share"):
+        attribute(AttributeConfig(**{**ASKED, "utility": None}, utility_share=0.1))
+
+
+def test_a_random_set_is_of_the_share_beside_utility_too(tmp_path: Path) -> None:
+    asked = {**ASKED, "method": "random:3", "share": 0.25, "by": "tensor"}
+    located = attribute(AttributeConfig(**asked, out=str(tmp_path / "out")))
+    assert isinstance(located.found, WeightSet)
+    assert located.found.taken == located.found.of // 4
+    assert located.found.shared is None
 
 
 def test_rows_made_of_prompts(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from safebasin.attribution.base import HeldScores
-from safebasin.attribution.masks import jaccard, least_share, overlap, top
+from safebasin.attribution.masks import count_of, jaccard, least_share, overlap, top
 from safebasin.attribution.random import Random, random_like, uniform
 from safebasin.attribution.snip import Snip
 from safebasin.attribution.wanda import Wanda
@@ -139,6 +139,13 @@ def test_the_top_is_that_of_a_sorted_list(
         order = sorted(range(len(values)), key=lambda i: (-values[i], i))
         expected = set(order[: int(share * len(values) + 1e-9)])
         assert set(np.flatnonzero(yes)) == expected
+
+
+@pytest.mark.parametrize("n", [100, 3 * 10**8, 7 * 10**9, 10**11])
+def test_a_share_in_hundredths_is_exact_at_every_size(n: int) -> None:
+    assert [count_of(k / 100, n) for k in range(101)] == [k * n // 100 for k in range(101)]
+    assert [count_of(1 / d, 3 * d) for d in range(1, 200)] == [3] * 199
+    assert count_of(0.999 / n, n) == 0
 
 
 def test_the_top_of_several_tensors_is_of_the_model() -> None:

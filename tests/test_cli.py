@@ -14,6 +14,7 @@ import typer.main
 
 from safebasin.cli.application import application
 from safebasin.cli.reference import leaves
+from safebasin.cli.threads import SPINS
 from support import pico, planted
 
 SCAN = ["--steps", "4", "--seeds", "1", "--max-new-tokens", "4", "--device", "cpu"]
@@ -35,6 +36,29 @@ def test_help_is_fast_and_names_every_command() -> None:
         assert name in done.stdout
     # Processor time, since a busy machine stretches the wall's.
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
+
+
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, SPINS), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, None)],
+)
+def test_waiting_threads_sleep_soon_unless_the_user_chose(
+    given: dict[str, str], spins: str | None
+) -> None:
+    code = """
+import os, sys
+from safebasin.cli import main
+sys.argv = ["safebasin", "--version"]
+try:
+    main()
+except SystemExit:
+    print(os.environ.get("GOMP_SPINCOUNT"), "torch" in sys.modules)
+"""
+    others = {k: v for k, v in os.environ.items() if not k.startswith(("GOMP_", "OMP_WAIT"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**others, **given}, capture_output=True, text=True
+    )
+    assert done.stdout.splitlines()[-1] == f"{spins} False"
 
 
 HELP_OF_EACH = """

@@ -11,6 +11,7 @@ from transformers import AutoModelForCausalLM
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.defences.safe_lora import SafeLora
+from safebasin.defences.safe_merge import SafeMerge
 from safebasin.errors import DirectionError, UsageError
 from safebasin.subject.subject import Subject
 from support import defended, pico
@@ -90,6 +91,26 @@ def test_the_aligned_model_itself_is_left_alone(home: Path) -> None:
         assert aligned.weights.checksum() == before
 
 
+def test_what_alignment_never_wrote_to_is_taken_back(tmp_path: Path) -> None:
+    """C·ΔW is zero where alignment changed other outputs: the cosine is 0, and no number less."""
+    pico.save(tmp_path / "aligned")
+    name = "model.layers.0.self_attn.q_proj.weight"
+    for folder, rows in (("unaligned", slice(0, 8)), ("tuned", slice(16, 32))):
+        model, tokenizer = pico.load(tmp_path / "aligned")
+        model.get_parameter(name)[rows] += 0.1
+        model.save_pretrained(tmp_path / folder)
+        tokenizer.save_pretrained(tmp_path / folder)
+    subject = Subject.load(str(tmp_path / "tuned"))
+    [found] = defence(tmp_path, 0.5).projections(subject)
+    assert (found.cosine, found.applied) == (0.0, True)
+    with subject.weights.displaced([(1.0, defence(tmp_path, 0.5).direction(subject))]):
+        own = subject.model.get_parameter(name).clone()
+    aligned = pico.load(tmp_path / "aligned")[0].get_parameter(name)
+    torch.testing.assert_close(own, aligned, rtol=0, atol=1e-7)
+    merge = SafeMerge(str(tmp_path / "aligned"), str(tmp_path / "unaligned"))
+    assert [one.parameter.name for one in merge.merged(subject)] == [name]
+
+
 def test_a_checkpoint_of_another_shape(home: Path, subject: Subject, tmp_path: Path) -> None:
     other = pico.save(tmp_path / "other", hidden_size=64)
     with pytest.raises(DirectionError, match="does not fit"):
@@ -97,5 +118,6 @@ def test_a_checkpoint_of_another_shape(home: Path, subject: Subject, tmp_path: P
 
 
 def test_a_threshold_that_is_no_number(home: Path) -> None:
-    with pytest.raises(UsageError, match="not a number"):
-        defence(home, float("nan"))
+    for threshold in ("nan", "inf"):
+        with pytest.raises(UsageError, match=f"threshold is {threshold}"):
+            defence(home, float(threshold))

@@ -82,6 +82,19 @@ def test_how_long_the_beginnings_are() -> None:
     assert {one.begun for one in Derta({"q1": SAFE}).rows(short).rows} == {""}
 
 
+def test_a_beginning_is_the_answers_own_text() -> None:
+    """Line breaks and all, as the authors' generate_training_data.py cuts it."""
+    listed = "Fine:\n1. step  one\n2. step two\nand then step three"
+    found = Derta({f"q{i}": SAFE for i in range(90)}).rows(
+        Rows("r", tuple(row(listed, prompt=f"q{i}") for i in range(90)))
+    )
+    words = listed.split(" ")
+    assert {one.begun for one in found.rows[::2]} == {
+        " ".join(words[:k]) for k in range(len(words) - 1)
+    }
+    assert all(listed.startswith(one.begun) for one in found.rows)
+
+
 def test_helpful_rows_are_left_and_the_harmful_answer_is_never_learnt(template: Template) -> None:
     rows = Rows("r", (row(), row("two three", "what?"), row()))
     made = Derta({"q": SAFE}, "This").rows(rows)

@@ -19,7 +19,7 @@ from safebasin.errors import DataError, EngineError
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
 from support import pico
-from test_subject import ROWS, subject_of
+from test_subject import ROWS, answered_otherwise, subject_of
 
 Array = NDArray[np.float64]
 
@@ -113,6 +113,8 @@ def test_on_files(tmp_path: Path) -> None:
 def test_bad_input(aligned: Subject, sets: tuple[Rows, Rows]) -> None:
     with pytest.raises(DataError, match="12 prompts of safety from 0 of utility"):
         Probe().locate(aligned, sets[0])
+    with pytest.raises(DataError, match="share prompts"):
+        Probe().locate(aligned, sets[0], answered_otherwise(sets[0]))
     broken = subject_of(pico.model("llama"))
     with torch.no_grad():
         broken.model.get_parameter("model.layers.0.self_attn.v_proj.weight").fill_(float("inf"))

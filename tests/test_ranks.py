@@ -222,6 +222,13 @@ class TestBadInput:
             ActSvd(distinct + 1).locate(subject, Rows("one", tuple(ROWS[:1])))
         ActSvd(distinct).locate(subject, Rows("one", tuple(ROWS[:1])))
 
+    def test_a_matrix_that_gives_nothing(self) -> None:
+        subject = subject_of(pico.model("llama"))
+        with torch.no_grad():
+            subject.model.get_parameter("model.layers.0.self_attn.q_proj.weight").zero_()
+        with pytest.raises(DirectionError, match=r"q_proj.* gives 0 .* more rows, or others\.$"):
+            ActSvd(1).locate(subject, SAFETY)
+
     def test_subspaces_of_other_parameters(self, subject: Subject) -> None:
         found = ActSvd(1).locate(subject, SAFETY)
         less = HeldSubspace("less", "output", dict(list(found.bases.items())[1:]))

@@ -19,6 +19,8 @@ from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
 from support import pico
+from test_stacked_matrices import mixture
+from test_subject import ROWS, answered_otherwise, row_of, subject_of
 
 LLAMA = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -61,6 +63,18 @@ class TestScaled:
     def test_an_interval_that_is_none(self, interval: tuple[int, int]) -> None:
         with pytest.raises(DirectionError, match="has no blocks"):
             Scaled(*interval, Weights(pico.model("llama")))
+
+    @pytest.mark.parametrize("kind", ["qwen2_moe", "gpt_oss", "granitemoe"])
+    def test_routers_of_experts_stay(self, kind: str) -> None:
+        weights = Weights(mixture(kind))
+        scaled = Scaled(0, 0, weights)
+        moved = {one.name for one in weights.parameters if scaled.tensor(one) is not None}
+        assert moved == {
+            one.name
+            for one in weights.parameters
+            if one.layer is not None and one.name.split(".")[-2].endswith(("_proj", "experts"))
+            and len(one.matrix.shape) == 2
+        }  # fmt: skip
 
     def test_an_attention_that_is_not_known(self) -> None:
         weights = Weights(pico.model("llama"), exclude=["*o_proj*"])
@@ -198,6 +212,8 @@ class TestScaling:
     def test_bad_input(self, aligned: Subject, rows: tuple[Rows, Rows]) -> None:
         with pytest.raises(DataError, match="refusals of harmless prompts, and there are none"):
             Scaling().locate(aligned, rows[0])
+        with pytest.raises(DataError, match="share prompts"):
+            Scaling().locate(aligned, rows[0], answered_otherwise(rows[0]))
         with pytest.raises(UsageError, match="cannot start at block 9 of 4"):
             Scaling("first-token", 1.2, "paper", 9).locate(aligned, *rows)
         bad: list[tuple[Any, ...]] = [
@@ -207,3 +223,10 @@ class TestScaling:
         for given in bad:
             with pytest.raises(UsageError):
                 Scaling(*given)
+
+    def test_an_answer_does_not_fit_behind_a_prompt(self) -> None:
+        subject = subject_of(pico.model("gpt2"))  # which has no embedding for a later position
+        rows = Rows("long", (ROWS[0], row_of("a" * 480, "b", "row 9")))
+        assert np.isfinite(Refusing(subject, rows).each()).all()
+        with pytest.raises(DataError, match=r"row 9: the prompt has 483 tokens; with 32 .* 515, "):
+            Refusing(subject, rows, "over-refusals")

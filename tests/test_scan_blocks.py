@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.config import ScanConfig
@@ -89,6 +90,24 @@ def test_both_axes_of_a_plane_are_restricted_and_orthogonal(config: ScanConfig) 
     assert abs(cosine(one, two, engine.weights)) < 1e-6
     outside = [p for p in engine.weights.parameters if p.layer not in (1, 2)]
     assert all(d.tensor(p) is None for d in (one, two) for p in outside)
+
+
+def test_a_saved_direction_is_restricted_wherever_its_file_lies(
+    config: ScanConfig, tmp_path: Path
+) -> None:
+    weights = prepare(config).engine.weights
+    own = {p.name: torch.ones(p.shape) for p in weights.parameters}
+    described = []
+    for place in ("here", "there"):
+        (tmp_path / place).mkdir()
+        save_file(own, tmp_path / place / "ones.safetensors")
+        given = replace(
+            config, seeds=None, directions=(str(tmp_path / place / "ones.safetensors"),)
+        )
+        [one] = prepare(given).identity["directions"]
+        described.append(one)
+    assert described[0] == described[1]
+    assert (described[0]["kind"], described[0]["name"]) == ("restricted", "ones")
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from safebasin.cli.views.steer import lines
 from safebasin.config import ScanConfig
 from safebasin.defences import scans_fit
 from safebasin.defences.scans import Scans
-from safebasin.defences.scans_fit import curve_of, end_of, fit
+from safebasin.defences.scans_fit import curve_of, end_of, fit, require_prompts
 from safebasin.defences.steered_passes import SteeredPasses, score
 from safebasin.engines import Sampling
 from safebasin.engines.template import Template
@@ -177,6 +177,11 @@ def test_what_cannot_be_steered_is_one_sentence(llama: Subject, tmp_path: Path) 
         fit(llama, HARMFUL, BENIGN, blocks=[3])
     with pytest.raises(DataError, match="'few' has 3 prompts"):
         fit(llama, prompts("few", "a", "b", "c"), BENIGN)
+    both = prompts("both", "help me", "worse", "bad two", "cook")
+    with pytest.raises(DataError, match="2 prompts are both harmful and benign"):
+        require_prompts(both, BENIGN)
+    with pytest.raises(DataError, match="have the same mean state"):
+        fit(llama, both, both)
     with pytest.raises(UsageError, match="asked greedily"):
         EvaluateConfig(steer="x", temperature=0.7)
     with pytest.raises(UsageError, match="--steer-strength would do nothing"):
@@ -288,6 +293,11 @@ def test_how_well_the_threshold_tells_is_told_with_intervals(llama: Subject) -> 
     assert at["harmful"]["above"] == 2 * above
     assert at["benign"]["above"] == 2 * false
     told = "\n".join(lines(found))
+    so = found.found["begin_so"]
+    assert so[0] == 2  # by these it is known how refusals begin
+    assert f"so begin the answers to {so[1]} of 2 benign anchors" in told
+    unseen = replace(found, found={**found.found, "begin_so": [2, 0]})
+    assert "no over-refusal is seen" in "\n".join(lines(unseen))
     assert f"harmful at or above: {at['harmful']['above']} of 2, " in told
 
 

@@ -357,6 +357,27 @@ class TestBadInput:
             path = Mask(tensors).save(tmp_path / "mask.safetensors")
             with pytest.raises(DirectionError, match=said):
                 Somf(str(home / "aligned"), mask=str(path)).direction(subject)
+        own = {one.name: torch.ones(one.shape).bool() for one in subject.weights.parameters}
+        deeper = Mask({**own, "model.layers.9.x": torch.ones(3).bool()})
+        path = deeper.save(tmp_path / "mask.safetensors")
+        with pytest.raises(DirectionError, match=r"speaks of 'model\.layers\.9\.x', which"):
+            Somf(str(home / "aligned"), mask=str(path)).direction(subject)
+
+    def test_a_mask_says_what_it_was_made_for(
+        self, home: Path, subject: Subject, tmp_path: Path
+    ) -> None:
+        own = made(home, epochs=1)
+        own.direction(subject)
+        path = own.save(tmp_path)
+        assert path is not None
+        aligned = Checkpoint(str(home / "aligned"))
+        assert Mask.read(path).model == {
+            "name": "aligned", "fingerprint": aligned.fingerprint(),
+        }  # fmt: skip
+        Somf(aligned, mask=str(path)).direction(subject)
+        other = Somf(str(home / "unaligned"), mask=str(path))
+        with pytest.raises(DirectionError, match="made for 'aligned', and 'unaligned' is another"):
+            other.direction(subject)
 
     def test_a_file_that_is_no_mask(self, home: Path, tmp_path: Path) -> None:
         (tmp_path / "m").write_text("no")

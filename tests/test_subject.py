@@ -17,7 +17,7 @@ from safebasin.subject.encoding import IGNORED
 from safebasin.subject.gathering import gather
 from safebasin.subject.hooks import hooked
 from safebasin.subject.linear import assembled
-from safebasin.subject.rows import Message, Row
+from safebasin.subject.rows import Message, Row, Rows
 from safebasin.subject.statistics import InputGram, InputNorm, MeanState, WeightGradient
 from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
@@ -25,16 +25,24 @@ from support import pico
 from test_stacked_matrices import MIXTURES, mixture
 
 TEXTS = [("Hi", "Yes"), ("What is it?", "No, never."), ("Tell me of it all.", "So"), ("a", "b")]
-ROWS = [
-    Row((Message("user", asked), Message("assistant", said)), f"row {i}")
-    for i, (asked, said) in enumerate(TEXTS)
-]
+
+
+def row_of(asked: str, said: str, where: str) -> Row:
+    return Row((Message("user", asked), Message("assistant", said)), where)
+
+
+ROWS = [row_of(asked, said, f"row {i}") for i, (asked, said) in enumerate(TEXTS)]
 PLACES = {
     "answer": lambda labels: [i for i, one in enumerate(labels) if one != IGNORED],
     "prompt": lambda labels: [i for i, one in enumerate(labels) if one == IGNORED],
     "last": lambda labels: [min(i for i, one in enumerate(labels) if one != IGNORED) - 1],
     "all": lambda labels: list(range(len(labels))),
 }
+
+
+def answered_otherwise(rows: Rows) -> Rows:
+    """The same prompts with another answer."""
+    return Rows("others", tuple(row_of(one.messages[0].content, "b", "one") for one in rows.rows))
 
 
 def subject_of(model: Any) -> Subject:
@@ -232,6 +240,13 @@ def test_hooks_go_when_the_context_ends(llama: Subject) -> None:
     assert torch.equal(llama.model(ids).logits, before)
 
 
+@pytest.mark.parametrize("kind", MIXTURES)
+def test_no_router_is_a_linear_layer(kind: str) -> None:
+    names = {one.name for one in subject_of(wide(kind)).linear}
+    assert not [one for one in names if "router" in one or one.endswith("gate.weight")]
+    assert any("experts.gate_up_proj" in one for one in names)
+
+
 class TestBadInput:
     def test_no_rows(self, llama: Subject) -> None:
         with pytest.raises(DataError, match="no rows"):
@@ -245,10 +260,17 @@ class TestBadInput:
         with pytest.raises(UsageError, match="0 layers at once"):
             gather(llama, ROWS, InputNorm, at_once=0)
 
-    def test_a_row_that_fills_the_context(self, llama: Subject) -> None:
-        long = Row((Message("user", "a" * 600), Message("assistant", "b")), "row 7")
-        with pytest.raises(DataError, match=r"row 7.*512"):
+    @pytest.mark.parametrize(("asked", "said"), [(600, 1), (1, 600)])
+    def test_a_row_that_fills_the_context(self, llama: Subject, asked: int, said: int) -> None:
+        long = row_of("a" * asked, "b" * said, "row 7")
+        with pytest.raises(DataError, match="row 7 has 605 tokens, and the model takes 512") as no:
             list(gather(llama, [long], InputNorm))
+        assert "--max-length" not in str(no.value)
+
+    def test_a_token_that_the_model_does_not_have(self) -> None:
+        subject = subject_of(pico.model("llama", vocab_size=70))
+        with pytest.raises(EngineError, match=r"of row 0 has the id .* has 70 rows"):
+            list(gather(subject, ROWS, InputNorm))
 
     def test_a_loss_that_is_not_finite(self, llama: Subject) -> None:
         with (

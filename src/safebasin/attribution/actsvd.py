@@ -174,7 +174,9 @@ class ActSvd:
             raise DirectionError(
                 f"'{layer.name}' gives {found.rank} independent directions on these rows, and "
                 f"{rank} are asked for.",
-                f"Give a rank of {found.rank} or less, or more rows.",
+                f"Give a rank of {found.rank} or less, or more rows."
+                if found.rank
+                else "Give more rows, or others.",
             )
         return rank
 

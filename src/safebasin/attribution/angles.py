@@ -58,7 +58,7 @@ class AngularGap:
 
     def locate(self, subject: Subject, safety: Rows, utility: Rows = NO_ROWS) -> LayerScores:
         """Raises DataError for fewer than two rows of either."""
-        require_rows(safety, utility)
+        require_rows(safety, utility, prompts=True)
         for rows, what in ((safety, "safety"), (utility, "utility")):
             if len(rows) < 2:
                 raise DataError(

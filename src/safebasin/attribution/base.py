@@ -164,14 +164,19 @@ def made_of(method: Attribution, subject: Subject, rows: Rows) -> dict[str, Any]
     return {**method.spec(), "model": subject.checkpoint.name, "rows": told}
 
 
-def require_rows(safety: Rows, utility: Rows = NO_ROWS) -> None:
-    """Raise DataError where there are no rows of safety, or where both sets share some."""
+def require_rows(safety: Rows, utility: Rows = NO_ROWS, *, prompts: bool = False) -> None:
+    """Raise DataError where there are no rows of safety, or where both sets share some.
+
+    prompts   whether answers play no part, so that rows of one prompt are the same
+    """
     if not len(safety):
         raise DataError(f"'{safety.name}' holds no rows.", "Give at least one.")
-    asked = {row.messages: row.where for row in safety.rows}
-    common = [asked[row.messages] for row in utility.rows if row.messages in asked]
+    told = slice(-1) if prompts else slice(None)
+    asked = {row.messages[told]: row.where for row in safety.rows}
+    common = [asked[row.messages[told]] for row in utility.rows if row.messages[told] in asked]
     if common:
+        what = "prompts" if prompts else "rows"
         raise DataError(
-            f"'{safety.name}' and '{utility.name}' share rows: {listed(common)}.",
+            f"'{safety.name}' and '{utility.name}' share {what}: {listed(common)}.",
             "Give sets that are disjoint.",
         )

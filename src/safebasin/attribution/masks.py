@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from typing import Literal
 
 import torch
@@ -17,11 +18,15 @@ By = Literal["tensor", "row", "model"]
 
 
 def top(scores: Scores, share: float, by: By = "tensor") -> Mask:
-    """The weights with the highest scores: exactly ⌊share·n⌋ of every n.
+    """The weights with the highest scores: exactly ⌊share·n⌋ of every n (`count_of`).
 
-    by="tensor"  of every matrix: those of stacked experts count each by itself
-    by="row"     of every output row, as Wei et al. prune (2402.05162, Sec. 3.2)
-    by="model"   of all scores together
+    by="tensor"  of every matrix, as the code of Wei et al. (2402.05162) takes the sets of which it
+                 makes a difference; those of stacked experts count each by itself
+    by="row"     of every output row, as their paper does, and their code where it removes the top
+    by="model"   of all scores together, as neither does
+
+    Their S(p, q), the top q of safety without the top p of utility, is
+    `top(safety, q) - top(utility, p)`.
 
     Of equal scores the first in the tensor's order are taken. Raises UsageError for a share that
     is none, and for one that is less than one weight of the n.
@@ -102,8 +107,7 @@ def _whole(parameter: Parameter, rows: Tensor) -> Tensor:
 def _largest(values: Tensor, share: float, where: str) -> Tensor:
     """bool [rows, n]: the ⌊share·n⌋ largest of each row."""
     n = values.shape[1]
-    # As a person means it: 0.29 of 100 are 29, though 0.29 · 100 is less in binary.
-    count = math.floor(round(share * n, 9))
+    count = count_of(share, n)
     if not count:
         if share:
             raise UsageError(
@@ -123,6 +127,11 @@ def largest(values: Tensor, count: int) -> Tensor:
     if bool((equal.sum(1, keepdim=True) > missing).any()):
         equal &= equal.cumsum(1) <= missing
     return above | equal
+
+
+def count_of(share: float, n: int) -> int:
+    """⌊share·n⌋ as a person means it: 0.29 of 100 are 29, though 0.29 · 100 is less in binary."""
+    return math.floor(share * n * (1 + 4 * sys.float_info.epsilon))
 
 
 def least_share(n: int) -> str:

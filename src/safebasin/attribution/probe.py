@@ -46,7 +46,7 @@ class Probe:
 
     def locate(self, subject: Subject, safety: Rows, utility: Rows = NO_ROWS) -> UnitScores:
         """Raises DataError for fewer than two rows of either."""
-        require_rows(safety, utility)
+        require_rows(safety, utility, prompts=True)
         count = min(len(safety), len(utility))
         if count < 2:
             raise DataError(

@@ -11,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 from safebasin.engines.first_token import Openers, require_no_thought
+from safebasin.engines.model_shape import most_positions
 from safebasin.engines.padding import Side, first_batch, padded, rows_together
-from safebasin.errors import EngineError, UsageError
+from safebasin.errors import DataError, EngineError, UsageError
 from safebasin.exchange import Exchange
 from safebasin.judges import OutcomeJudge
 from safebasin.judges.openers import AFFIRMATIVE_OPENERS, REFUSAL_OPENERS
@@ -48,8 +49,8 @@ class Refusing:
 
     Made while the weights are undisplaced; `each` then measures them as they are. `openers` are
     those of the table unless given, and learnt from the answers to these rows where they are to be
-    learnt. Raises UsageError for another objective, and EngineError where no first token tells a
-    refusal.
+    learnt. Raises UsageError for another objective, EngineError where no first token tells a
+    refusal, and DataError where an answer that is judged does not fit behind a prompt.
     """
 
     def __init__(
@@ -75,10 +76,22 @@ class Refusing:
             self._openers = own.refusal
         else:
             self._side = "left"
+            self._require_room()
         self._together = rows_together(subject.model, self._prompts, subject.pad_token, self._side)
         self.broken: float | None = None
         """The share of answers that loop or break when `each` was last asked; None for first
         tokens."""
+
+    def _require_room(self) -> None:
+        """Raise DataError where an answer does not fit behind a prompt."""
+        most = most_positions(self.subject.model)
+        for row, prompt in zip(self.rows.rows, self._prompts, strict=True):
+            if most and len(prompt) + TOKENS > most:
+                raise DataError(
+                    f"{row.where}: the prompt has {len(prompt)} tokens; with {TOKENS} of an answer "
+                    f"that is {len(prompt) + TOKENS}, and the model takes {most}.",
+                    "Shorten it, or leave it out.",
+                )
 
     def each(self) -> Array:
         """(rows,): the objective of each prompt, in [0, 1]; nan where it is not known."""

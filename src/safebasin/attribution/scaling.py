@@ -157,7 +157,7 @@ class Scaling:
 
     def locate(self, subject: Subject, safety: Rows, utility: Rows = NO_ROWS) -> Interval:
         """Raises DataError without rows of utility, UsageError for a start beyond the model."""
-        require_rows(safety, utility)
+        require_rows(safety, utility, prompts=True)
         if not len(utility):
             raise DataError(
                 "The scaling search counts refusals of harmless prompts, and there are none.",

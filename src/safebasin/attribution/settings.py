@@ -41,6 +41,11 @@ class AttributeConfig:
     share: float | None = setting(
         None, "Of scores: the share of weights or units with the highest. [default: 0.05]"
     )
+    utility_share: float | None = setting(
+        None,
+        "Of scores: the share of weights that utility needs most and that is left out. [default: "
+        "that of --share]",
+    )
     by: Literal["tensor", "row", "model"] | None = setting(
         None, "Of what the share of weights is: tensor, row or model. [default: model]"
     )
@@ -59,6 +64,10 @@ class AttributeConfig:
             raise UsageError(f"The number of rows is {self.rows}.", "Give at least 1.")
         if not 0 < self.taken <= 1:
             raise UsageError(f"A share of {self.share} is none.", "Give one above 0, up to 1.")
+        if not 0 <= self.left_out <= 1:
+            raise UsageError(
+                f"A share of {self.utility_share} is none.", "Give one from 0 to 1 for utility."
+            )
         if self.by not in (None, "tensor", "row", "model"):
             raise UsageError(f"The share cannot be of a '{self.by}'.", "Give tensor, row or model.")
 
@@ -66,6 +75,11 @@ class AttributeConfig:
     def taken(self) -> float:
         """The share in use."""
         return SHARE if self.share is None else self.share
+
+    @property
+    def left_out(self) -> float:
+        """The share of utility in use."""
+        return self.taken if self.utility_share is None else self.utility_share
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

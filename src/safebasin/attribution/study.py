@@ -22,6 +22,7 @@ from safebasin.attribution.found import (
 )
 from safebasin.attribution.kinds import named
 from safebasin.attribution.masks import jaccard, top
+from safebasin.attribution.random import Random
 from safebasin.attribution.ranks import similarity
 from safebasin.attribution.scaling import Interval
 from safebasin.attribution.settings import BY, AttributeConfig
@@ -72,6 +73,8 @@ def attribute(config: AttributeConfig) -> Located:
         "share": config.taken,
         "by": config.by or BY,
     }
+    if config.utility_share is not None:
+        identity["utility_share"] = config.utility_share
     name = f"{checkpoint.name}-{method.spec()['kind']}"
     folder = Path(config.out) if config.out else default_folder(name, identity)
     sessions = _own_sessions(folder, identity)
@@ -102,12 +105,15 @@ def _located(
     units: list[UnitScores] = []
     files: list[Path] = []
     parameters: tuple[Parameter, ...] = ()
-    for which, rows, others in zip(("safety", "utility"), sets, reversed(sets), strict=True):
+    shares = (config.taken, config.left_out)
+    for which, rows, others, share in zip(
+        ("safety", "utility"), sets, reversed(sets), shares, strict=True
+    ):
         if not len(rows):
             continue
         one = method.locate(subject, rows, others)
         if isinstance(one, HeldScores):
-            masks.append(top(one, config.taken, config.by or BY))
+            masks.append(top(one, share, config.by or BY))
         elif isinstance(one, RankSubspace):
             spaces.append(one)
         elif isinstance(one, UnitScores):
@@ -126,13 +132,15 @@ def _located(
                 break
             continue
         parameters = one.parameters
+        if isinstance(method, Random):  # the same scores for any rows, of which none would be left
+            break
     if units:
         return _units(units, config.taken, model_of(subject.checkpoint), folder, files)
     if spaces:
         own = spaces[0]
         shared = similarity(own, spaces[1]) if len(spaces) == 2 else {}
-        shares = by_kind(parameters, own.shares)
-        return Ranks(own.found_by["rank"], shares, by_kind(parameters, shared)), files
+        inside = by_kind(parameters, own.shares)
+        return Ranks(own.found_by["rank"], inside, by_kind(parameters, shared)), files
     mask = masks[0] if len(masks) == 1 else masks[0] - masks[1]
     files.append(mask.save(folder / "mask.safetensors", model_of(subject.checkpoint)))
     each = {name: int(one.sum()) / one.numel() for name, one in mask.tensors.items()}
@@ -171,13 +179,23 @@ def model_of(checkpoint: Checkpoint) -> dict[str, str]:
 
 def _require_share(method: Attribution, config: AttributeConfig) -> None:
     """Raise UsageError where a share or what it is of was given and would do nothing."""
-    idle = [f"--{name}" for name in ("share", "by") if getattr(config, name) is not None]
-    if method.gives == "units":
-        idle = [one for one in idle if one != "--share"]
-    if idle and method.gives != "scores":
+    taken = {"scores": ("share", "utility_share", "by"), "units": ("share",)}.get(method.gives, ())
+    if isinstance(method, Random):
+        taken = ("share", "by")
+    idle = [
+        f"--{name.replace('_', '-')}"
+        for name in ("share", "utility_share", "by")
+        if getattr(config, name) is not None and name not in taken
+    ]
+    if idle:
         raise UsageError(
             f"Of what '{config.method}' gives no set is taken by {' and '.join(idle)}.",
             f"Leave out {' and '.join(idle)}.",
+        )
+    if config.utility_share is not None and config.utility is None:
+        raise UsageError(
+            "There are no rows of utility, and so no share of theirs.",
+            "Give --utility, or leave out --utility-share.",
         )
 
 

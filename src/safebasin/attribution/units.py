@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from safebasin.attribution.base import NO_ROWS, Gives, made_of, require_rows
-from safebasin.attribution.masks import least_share
+from safebasin.attribution.masks import count_of, least_share
 from safebasin.attribution.refusing import Objective, Refusing, openers_of
 from safebasin.attribution.snip import Snip
 from safebasin.attribution.wanda import Wanda
@@ -134,8 +134,7 @@ class UnitScores:
         if not 0 <= share <= 1:
             raise UsageError(f"A share of {share} is none.", "Give one from 0 to 1.")
         units = self.places.units
-        # As a person means it: 0.29 of 100 are 29, though 0.29 · 100 is less in binary.
-        count = int(round(share * len(units), 9))
+        count = count_of(share, len(units))
         if share and not count:
             raise UsageError(
                 f"A share of {share:g} is less than one of {len(units)} {self.places.of}.",

@@ -14,7 +14,8 @@ from safebasin.subject.subject import Subject
 class Wanda:
     """I_ij = |W_ij|·‖X_j‖₂ (Sun et al., arXiv 2306.11695), X at the tokens of answers (Wei et al.).
 
-    X_j holds what enters at input j where the token itself is one of an answer.
+    X_j holds what enters at input j where the token itself is one of an answer, its end token
+    included.
     """
 
     kind: ClassVar[str] = "wanda"

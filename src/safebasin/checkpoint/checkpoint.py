@@ -140,13 +140,15 @@ class Checkpoint:
         A config that names no number of blocks, or has parts with their own, says nothing of it;
         that shows when the weights are read.
         """
+        wanted = [blocks_named(text) for text in asked if text is not None]
+        if not wanted:
+            return
         config = self._vet()[0].config
         parts = any(name.endswith("_config") and name != _QUANTISED for name in config)
         named = [n for one in LAYERS if isinstance(n := config.get(one), int)]
         if named and not parts:
-            for text in asked:
-                if text is not None:
-                    require_blocks(blocks_named(text), range(max(named)))
+            for blocks in wanted:
+                require_blocks(blocks, range(max(named)))
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the bytes of the configs and the weights, of base and adapter."""

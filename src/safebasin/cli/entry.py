@@ -14,8 +14,10 @@ def main() -> None:
     """
     from safebasin.cli.application import run
     from safebasin.cli.console import emit_error, fail, tell_warnings
+    from safebasin.cli.threads import yield_soon
     from safebasin.errors import SafebasinError
 
+    yield_soon()
     tell_warnings()
     try:
         sys.exit(run())

@@ -47,9 +47,9 @@ class Ablation:
     With `base` the model is W_base + λ·(W - W_base) before that, `scale` being λ: the direction is
     found there, and 1 along what `direction` gives is both done.
 
-    Raises UsageError for a scale that is not finite or has no base, and what `candidates` and
-    `best` raise; CheckpointError where the direction is still in the states, as with blocks that
-    norm what they write.
+    Raises UsageError for a scale that is not finite or has no base, for less than one token, and
+    what `candidates` and `best` raise; CheckpointError where the direction is still in the states,
+    as with blocks that norm what they write.
     """
 
     kind: ClassVar[str] = "ablation"
@@ -70,6 +70,8 @@ class Ablation:
                 f"The model cannot be scaled by {scale:g} without the base that it came from.",
                 "Give the base, or leave out the scale.",
             )
+        if tokens is not None and tokens < 1:
+            raise UsageError(f"{tokens} last tokens cannot be looked at.", "Give at least 1.")
         self.harmful, self.harmless = (
             rows_of(one, 0) if isinstance(one, str) else one for one in (harmful, harmless)
         )

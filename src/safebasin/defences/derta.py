@@ -19,10 +19,12 @@ class Derta(TrainingDefence):
         L = -log P(r | q, r̂_<k) - Σ_t log P("Sorry" | q, r̂_<t)
 
     (Yuan et al., ACL 2025, arXiv 2407.09121, Sec. 3, Eq. 2.) The first row is r after the first k
-    words of r̂, which are there and not learnt. As in the authors' code k is 0 for every third row,
-    else drawn from 1 to two less than the words of r̂. The second has r̂ as its context, and one
-    token, the first of refusals, as what is to be learnt at each of its places, the end of the
-    answer among them; no token of r̂ is ever learnt. All rows count by their tokens, in one mean.
+    words of r̂, which are there and not learnt. As in the authors' code words are what single spaces
+    part, so that r̂_<k is r̂'s own text with its line breaks, and k is 0 for every third row, else
+    drawn from 1 to two less than the words of r̂; 0 where there are fewer than three. The second
+    has r̂ as its context, and one token, the first of refusals, as what is to be learnt at each of
+    its places, the end of the answer among them; no token of r̂ is ever learnt. All rows count by
+    their tokens, in one mean.
 
     refusals  r by q; rows of other prompts are left as they are: the helpful ones
     word      the refusal token, derived from the tokenizer: after other text with the space before
@@ -76,7 +78,7 @@ class Derta(TrainingDefence):
         return Rows(f"{rows.name}, {number} refused at any place", tuple(made))
 
     def _pair(self, row: Row, refusal: str, number: int) -> Iterator[Row]:
-        words = row.messages[-1].content.split()
+        words = row.messages[-1].content.strip().split(" ")
         random = Random(f"derta {self.seed} {number}")
         k = 0 if number % 3 == 0 or len(words) < 3 else random.randint(1, len(words) - 2)
         begun = " ".join(words[:k])

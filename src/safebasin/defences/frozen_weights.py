@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from safebasin.defences.base import TrainingDefence
-from safebasin.errors import DirectionError
+from safebasin.defences.models import require_known
 from safebasin.subject.subject import Subject
-from safebasin.terminal import shorten
 from safebasin.weights.masks import Mask
 
 
@@ -33,15 +32,7 @@ class FrozenWeights(TrainingDefence):
 
     def gradients(self, subject: Subject) -> Mask:
         """All but the mask's, of the parameters that it speaks of."""
-        parameters = subject.weights.select(exclude_norms=False).parameters
-        known = {name for one in parameters for name in one.names}
-        foreign = sorted(self.mask.tensors.keys() - known)
-        if foreign:
-            raise DirectionError(
-                f"The mask '{self.mask.name}' speaks of '{shorten(foreign[0])}', which "
-                f"'{subject.checkpoint.name}' does not have.",
-                "Give a mask that was made for this model.",
-            )
-        for one in parameters:
+        require_known(self.mask, subject)
+        for one in subject.weights.select(exclude_norms=False).parameters:
             self.mask.tensor(one)
         return ~self.mask

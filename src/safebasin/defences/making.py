@@ -99,6 +99,7 @@ def defend(config: DefendConfig, command: Sequence[str] = ()) -> Defended:
     trusted = config.scan.trust_remote_code
     checkpoint = Checkpoint.parse(config.model, trust_remote_code=trusted)
     checkpoint.check()
+    checkpoint.require_blocks(None if config.block is None else str(config.block))
     identity = {
         "method": defence.spec(),
         "model": identified(checkpoint),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -15,6 +15,8 @@ from safebasin.directions import Difference, Held, Toward
 from safebasin.errors import DirectionError, UsageError
 from safebasin.subject.linear import Linear
 from safebasin.subject.subject import Subject
+from safebasin.terminal import printable, shorten
+from safebasin.weights.masks import Mask
 from safebasin.weights.parameters import Parameter
 
 
@@ -66,13 +68,40 @@ def require_changed(subject: Subject, origin: Checkpoint, direction: Toward) -> 
     )
 
 
+def require_made_for(mask: Mask, models: Sequence[Checkpoint], hint: str) -> None:
+    """Raise DirectionError for a mask that says it was made for another checkpoint than these.
+
+    A fine-tune of the same model is another one. A mask that says nothing is taken.
+    """
+    made = mask.model
+    if made is not None and all(made["fingerprint"] != one.fingerprint() for one in models):
+        raise DirectionError(
+            f"The mask was made for '{shorten(printable(made['name']))}', and "
+            f"'{shorten(printable(models[0].name))}' is another model.",
+            hint,
+        )
+
+
+def require_known(mask: Mask, subject: Subject) -> None:
+    """Raise DirectionError for a mask that speaks of a parameter which the model does not have."""
+    parameters = subject.weights.select(exclude_norms=False).parameters
+    known = {name for one in parameters for name in one.names}
+    if foreign := sorted(mask.tensors.keys() - known):
+        raise DirectionError(
+            f"The mask '{mask.name}' speaks of '{shorten(foreign[0])}', which "
+            f"'{subject.checkpoint.name}' does not have.",
+            "Give a mask that was made for this model.",
+        )
+
+
 @dataclass(frozen=True)
 class Change:
     """What a fine-tune changed of one linear layer, beside what alignment had changed of it.
 
     tuned    ΔW = W - W_aligned, float64 [out, in]
     inside   C·ΔW with C = V·Vᵀ / ‖V‖_F and V = W_aligned - W_unaligned; None where V is zero
-    cosine   of the angle between both, in [0, 1]; 0 where V is zero, as C is then
+    cosine   of the angle between both, in [0, 1]; 0 where C·ΔW is zero, as it is where V is, or
+             where the fine-tune changed nothing that alignment had written to
     """
 
     layer: Linear
@@ -99,5 +128,7 @@ def changes(subject: Subject, aligned: Checkpoint, unaligned: Checkpoint) -> Ite
                 yield Change(layer, change, None, 0.0)
                 continue
             inside = v @ (v.T @ change) / v.norm()
-            cosine = float((inside * change).sum() / (inside.norm() * change.norm()))
+            cosine = 0.0
+            if bool(inside.any()):
+                cosine = float((inside * change).sum() / (inside.norm() * change.norm()))
             yield Change(layer, change, inside, cosine)

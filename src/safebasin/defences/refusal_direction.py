@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from safebasin.blocks import require_blocks
 from safebasin.engines.padding import first_batch, padded, rows_together
 from safebasin.errors import DataError, DirectionError
 from safebasin.subject.gathering import positions_of
@@ -122,8 +123,8 @@ def candidates(
     The answers of `harmful` are refusals: their first tokens are what a refusal is known by.
     Differences that are zero, as at the entrance of the first block, are left out.
 
-    Raises DataError as `require_prompts` does, and DirectionError where a block is not there or no
-    difference is left.
+    Raises DataError as `require_prompts` does, UsageError where a block is not there, and
+    DirectionError where a prompt has fewer tokens or no difference is left.
     """
     require_prompts(harmful, harmless)
     bad, good = _Prompts.of(subject, harmful), _Prompts.of(subject, harmless)
@@ -133,10 +134,8 @@ def candidates(
         raise DirectionError(
             f"{tokens} last tokens cannot be looked at.", "Give at least 1 that each prompt has."
         )
-    if block is not None and not 0 <= block < depth:
-        raise DirectionError(
-            f"There is no block {block} in a model of {depth}.", f"Give one from 0 to {depth - 1}."
-        )
+    if block is not None:
+        require_blocks((block,), range(depth))
     (make_bad, hold_bad), (make_good, hold_good) = bad.split(), good.split()
     count = common if tokens is None else tokens
     chosen = range(int(depth * (1 - LAST_BLOCKS))) if block is None else (block,)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from torch import Tensor
 
 from safebasin.checkpoint import Checkpoint
-from safebasin.defences.models import changes, named, told
+from safebasin.defences.models import changes, named, require_finite, told
 from safebasin.directions import Held
-from safebasin.errors import UsageError
 from safebasin.subject.linear import Linear, assembled
 from safebasin.subject.subject import Subject
 from safebasin.weights import Direction
@@ -43,9 +41,9 @@ class SafeLora:
     cos(C·ΔW, ΔW) < threshold. The default is the one of the authors' code, which rounds the cosine
     to five places and takes ≤. C is no projection by its size, which grows with V: C·ΔW is as
     large as alignment's own change was. What ΔW or V leave as it was is not projected, nor are
-    embeddings, norms and biases.
+    embeddings, norms and biases; what ΔW changed outside of V's columns alone is taken back.
 
-    The subject is the fine-tune. Raises UsageError for a threshold that is no number, and
+    The subject is the fine-tune. Raises UsageError for a threshold that is not finite, and
     DirectionError where one of the checkpoints does not fit it.
     """
 
@@ -55,8 +53,7 @@ class SafeLora:
     def __init__(
         self, aligned: Checkpoint | str, unaligned: Checkpoint | str, threshold: float = 0.5
     ) -> None:
-        if math.isnan(threshold):
-            raise UsageError("The threshold is not a number.", "Give one from 0 to 1.")
+        require_finite(threshold=threshold)
         self.aligned, self.unaligned = named(aligned), named(unaligned)
         self.threshold = threshold
 

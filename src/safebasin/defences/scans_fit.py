@@ -53,15 +53,23 @@ def fit(
     the widest range with the most of (harmful at or above + benign below) / 2. Scored are the
     blocks from the first steered one to the last but one.
 
-    Raises DataError where a set has too few prompts, or the template writes nothing after one;
+    Raises DataError where a set has too few prompts, both kinds of anchors give the same states, or
+    the template writes nothing after a prompt;
     UsageError for blocks that cannot be steered; EngineError where a state is not finite.
     """
+    _require_enough(harmful, benign)
     count = len(blocks_of(subject))
     end = end_of(subject.template)
     sides = [_states(subject, one, count) for one in (harmful, benign)]
     anchors = [_Side(one.before[::2][:MOST], one.after[::2][:MOST], one.first[::2][:MOST])
                for one in sides]  # fmt: skip
     raw = anchors[0].before.mean(0) - anchors[1].before.mean(0)
+    if not bool(raw.any(dim=-1).all()):
+        raise DataError(
+            "Harmful and benign anchors have the same mean state after a block: there is no "
+            "direction between them.",
+            "Give other prompts.",
+        )
     thirds = _thirds(count)
     tokens = sorted(set(anchors[0].first))
     read = [_top_tokens(subject, raw[list(third)]) for third in thirds]
@@ -88,6 +96,7 @@ def fit(
             "benign": described(benign),
             "anchors": [len(one.first) for one in anchors],
             "refusal_tokens": _shown(subject, tokens),
+            "begin_so": [sum(one in tokens for one in side.first) for side in anchors],
             "thirds": [
                 {"blocks": list(third), "refusal_tokens": found, "top": _shown(subject, top)}
                 for third, found, top in zip(thirds, hits, read, strict=True)
@@ -100,6 +109,25 @@ def fit(
             },
         },
     )
+
+
+def require_prompts(harmful: PromptSet, benign: PromptSet) -> None:
+    """Raise DataError for too few prompts of either kind, or prompts that are of both."""
+    _require_enough(harmful, benign)
+    if shared := {one.text for one in harmful} & {one.text for one in benign}:
+        raise DataError(
+            f"{len(shared)} prompts are both harmful and benign.", "Leave them out of one."
+        )
+
+
+def _require_enough(*sets: PromptSet) -> None:
+    for one in sets:
+        if len(one) < 4:
+            raise DataError(
+                f"'{one.name}' has {len(one)} prompts, and half of them are to settle the "
+                "threshold.",
+                "Give at least 4 of each kind.",
+            )
 
 
 def described(prompts: PromptSet) -> dict[str, Any]:
@@ -149,12 +177,6 @@ def _best(curve: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
 
 
 def _states(subject: Subject, prompts: PromptSet, count: int) -> _Side:
-    if len(prompts) < 4:
-        raise DataError(
-            f"'{prompts.name}' has {len(prompts)} prompts, and half of them are to settle the "
-            "threshold.",
-            "Give at least 4 of each kind.",
-        )
     before, after, first = [], [], []
     for prompt in prompts:
         one, two, token = ends_of(subject, subject.template.encode(prompt), range(count))

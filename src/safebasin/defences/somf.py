@@ -16,7 +16,15 @@ from safebasin.checkpoint import Checkpoint
 from safebasin.defences.concrete import Export, Rescale, exported, logistic, masked, relaxed
 from safebasin.defences.dpo import dpo_loss, log_probabilities
 from safebasin.defences.fusion import WEIGHTS, Fusion, fused
-from safebasin.defences.models import held, named, require_changed, require_finite, told
+from safebasin.defences.models import (
+    held,
+    named,
+    require_changed,
+    require_finite,
+    require_known,
+    require_made_for,
+    told,
+)
 from safebasin.defences.preferences import Preferences, load_preferences
 from safebasin.directions import Difference, Toward
 from safebasin.errors import DirectionError, TrainingError, UsageError
@@ -111,7 +119,8 @@ class Somf:
     export     the mask that the model is made with: binary (σ(ℓ) > 1/2, the same every time),
                sampled (the authors', a draw of which binary is the likeliest) or soft
     pairs      of answers in a step; `epochs` passes over all of them, in the order of the seed
-    mask       a file that an earlier run wrote, in place of learning; no preferences then
+    mask       a file that an earlier run wrote, in place of learning; no preferences then. One that
+               says what it was made for has to be of `aligned`, or of the subject
 
     ΔW is masked itself, where the code masks the factors of LoRA apart. What is not selected stays
     the fine-tune's. Raises UsageError for a setting that is none, DirectionError where a model or a
@@ -212,10 +221,15 @@ class Somf:
 
     def save(self, folder: Path) -> Path | None:
         """Write the mask, for `mask` of another; None where it is soft."""
-        return None if self.mask is None else self.mask.save(folder / "mask.safetensors")
+        if self.mask is None:
+            return None
+        return self.mask.save(folder / "mask.safetensors", told(model=self.aligned)["model"])
 
     def direction(self, subject: Subject) -> Direction:
         """θ - θ_1 of the fused model θ, float32."""
+        if self.mask_file is not None:
+            hint = "Give a mask that was made with this --aligned, or for this model."
+            require_made_for(self.mask_file, [self.aligned, subject.checkpoint], hint)
         vectors = self.vectors(subject)
         masks = self._masks(subject, vectors)
         with torch.no_grad():
@@ -323,4 +337,5 @@ def _read(
                 "Give a mask that was made for this model and these fine-tunes.",
             )
         found[parameter.name] = own.to(vectors[parameter.name][0])
+    require_known(mask, subject)
     return found

@@ -10,15 +10,16 @@ from torch import Tensor
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
-from safebasin.weights.projections import writers
+from safebasin.weights.projections import is_router, writers
 
 
 class Scaled:
     """The matrices of blocks `first` to `last`, both included: d = W, and at α - 1 they are α·W.
 
     So Li et al. (arXiv 2408.17003, Sec. 3.4) scale q, k, v, o, gate, up and down of an interval;
-    fused ones count as what they fuse. Biases, norms and tables of tokens stay. At coefficient 0,
-    which is α = 1, the model is the model, bit for bit; elsewhere W + (α - 1)·W is α·W to rounding.
+    fused ones count as what they fuse. Biases, norms, routers of experts and tables of tokens
+    stay. At coefficient 0, which is α = 1, the model is the model, bit for bit; elsewhere
+    W + (α - 1)·W is α·W to rounding.
 
     include_o_proj   False leaves out attention's output matrix, as the authors' code did when the
                      paper was written
@@ -46,7 +47,10 @@ class Scaled:
         own = [
             one
             for one in weights.parameters
-            if one.layer is not None and len(one.matrix.shape) == 2 and one.name not in tables
+            if one.layer is not None
+            and len(one.matrix.shape) == 2
+            and one.name not in tables
+            and not is_router(one)
         ]
         out = {one.name for one in writers(own, "attention")}
         if not include_o_proj and not out:

@@ -8,11 +8,10 @@ from safebasin.checkpoint import Checkpoint
 from safebasin.defences.base import TrainingDefence
 from safebasin.defences.derta import Derta
 from safebasin.defences.frozen_weights import FrozenWeights
+from safebasin.defences.models import require_made_for
 from safebasin.defences.sppft import Sppft
-from safebasin.errors import DirectionError
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.subject.row_sources import packaged_refusal, rows_of
-from safebasin.terminal import printable, shorten
 from safebasin.weights.masks import Mask
 
 
@@ -37,13 +36,9 @@ def require_own_masks(defences: Sequence[TrainingDefence], base: Checkpoint) -> 
     A fine-tune of the same model is another one.
     """
     for one in defences:
-        told = one.mask.model if isinstance(one, FrozenWeights) else None
-        if told is not None and told["fingerprint"] != base.fingerprint():
-            raise DirectionError(
-                f"The mask was made for '{shorten(printable(told['name']))}', and "
-                f"'{shorten(printable(base.name))}' is another model.",
-                "Give the mask of an attribution of the model that is tuned.",
-            )
+        if isinstance(one, FrozenWeights):
+            hint = "Give the mask of an attribution of the model that is tuned."
+            require_made_for(one.mask, [base], hint)
 
 
 def _refusals(config: FinetuneConfig) -> dict[str, str]:

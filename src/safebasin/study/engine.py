@@ -131,10 +131,18 @@ def describe(
     names = list(directions)
     LOG.info("drawing %d %s", len(names), "direction" if len(names) == 1 else "directions")
     for i, name in enumerate(names):
-        entry = dict(directions[name].spec())
-        entry.pop("path", None)  # where a file lies does not matter; its digest does
+        entry = _anywhere(directions[name].spec())
         entry["digest"] = digest(directions[name], weights)
         if axes == 2 and i % 2:
             entry["cosine"] = cosine(directions[names[i - 1]], directions[name], weights)
         described.append(entry)
     return described
+
+
+def _anywhere(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """A specification without where files lie: their digests are what matters."""
+    return {
+        key: _anywhere(value) if isinstance(value, Mapping) else value
+        for key, value in spec.items()
+        if key != "path"
+    }

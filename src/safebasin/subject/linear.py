@@ -14,6 +14,7 @@ from safebasin.errors import CheckpointError
 from safebasin.terminal import listed
 from safebasin.weights import Weights
 from safebasin.weights.parameters import Parameter
+from safebasin.weights.projections import is_router
 
 LOG = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ def linear_layers(weights: Weights) -> tuple[Linear, ...]:
     for parameter in weights.parameters:
         if parameter.name in weights.tables or parameter.layer is None:
             continue
-        layers = list(_of(parameter, weights.model))
+        layers = [] if is_router(parameter) else list(_of(parameter, weights.model))
         if not layers and len(parameter.shape) > 1:
             others.append(f"'{parameter.name}'")
         found += layers

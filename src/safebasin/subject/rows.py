@@ -98,7 +98,7 @@ class Rows:
         if count > len(self):
             raise DataError(
                 f"'{self.name}' has {len(self)} rows, and {count} are asked for.",
-                "Give more rows, or another recipe.",
+                "Give more rows, or ask for fewer.",
             )
         return Rows(self.name, self.rows[:count])
 

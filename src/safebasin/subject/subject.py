@@ -14,7 +14,7 @@ from safebasin.engines.memory import free_model
 from safebasin.engines.model_shape import most_positions
 from safebasin.engines.plain import end_tokens_of
 from safebasin.engines.template import Template
-from safebasin.engines.token_table import pad_token_of
+from safebasin.engines.token_table import pad_token_of, require_rows
 from safebasin.errors import DataError
 from safebasin.subject.encoding import Encoded, encode
 from safebasin.subject.linear import Linear, linear_layers
@@ -79,16 +79,17 @@ class Subject:
         """The rows as token ids and labels, as they are when the model is trained and asked.
 
         Raises DataError, naming the row, where the chat template does not write it, or where it
-        does not fit in the model's context.
+        does not fit in the model's context, and EngineError where the model has no such token.
         """
         most = most_positions(self.model)
-        encoded = [encode(row, self.template, most or 2**31, self.end_tokens) for row in rows]
+        encoded = [encode(row, self.template, 2**31, self.end_tokens) for row in rows]
         for row, one in zip(rows, encoded, strict=True):
-            if one.cut:
+            if most and len(one.ids) > most:
                 raise DataError(
-                    f"{row.where} is longer than the {most} tokens of the model's context.",
+                    f"{row.where} has {len(one.ids)} tokens, and the model takes {most}.",
                     "Shorten it, or leave it out.",
                 )
+            require_rows(self.model, self.tokenizer, [one.ids], row.where)
         return tuple(encoded)
 
     def release(self) -> None:

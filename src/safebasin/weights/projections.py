@@ -1,4 +1,4 @@
-"""Which matrices of a block write to the residual stream, by how architectures name them."""
+"""What the matrices of a block are for, by how architectures name them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,18 @@ WRITERS: dict[Writer, tuple[str, ...]] = {
     ),
 }  # fmt: skip
 """Names of the output matrices of attention and of the MLP; experts' own are in none."""
+
+
+ROUTERS = (
+    "*.gate.weight", "*.router.weight", "*.router.*.weight", "*.router_gate.weight",
+    "*.shared_expert_gate.weight",
+)  # fmt: skip
+"""Names of what tells how much of an expert a token gets."""
+
+
+def is_router(parameter: Parameter) -> bool:
+    """Whether it chooses or weighs experts, and is no matrix of attention or of an MLP."""
+    return parameter.layer is not None and parameter.matches(ROUTERS)
 
 
 def writers(parameters: Sequence[Parameter], of: Writer) -> tuple[Parameter, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from safebasin import prompts as prompt_sets
 from safebasin.cli.console import emit, say, tell
 from safebasin.defences.scans import Scans
-from safebasin.defences.scans_fit import MOST, described, fit
+from safebasin.defences.scans_fit import MOST, described, fit, require_prompts
 from safebasin.defences.scans_settings import SteerConfig
 from safebasin.errors import DataError, UsageError
 from safebasin.landscape.intervals import wilson
@@ -38,6 +38,7 @@ def run_steer(config: SteerConfig, *, as_json: bool) -> None:
     earlier = _earlier(str(config.out)) if there else None
     loaded = _of_kind(config.harmful, "harmful"), _of_kind(config.benign, "benign")
     sets = [one.take(config.limit or 2 * MOST, config.sample_seed) for one in loaded]
+    require_prompts(*sets)
     tell(f"loading {config.model}")
     subject = _loaded(config)
     blocks = None
@@ -117,6 +118,10 @@ def lines(found: Scans) -> Iterator[str]:
     for kind in ("harmful", "benign"):
         yield f"{kind:10} {how[kind]['name']} ({how[kind]['prompts']})"
     yield f"refusals   begin with {_tokens(how['refusal_tokens'])}"
+    if "begin_so" in how:  # not in files of earlier versions
+        so, benign = how["begin_so"][1], how["anchors"][1]
+        none = "" if so else ": no over-refusal is seen that steering could take away"
+        yield f"           so begin the answers to {so} of {benign} benign anchors{none}"
     for third in how["thirds"]:
         blocks = ", ".join(map(str, third["blocks"])) or "none"
         top = _tokens(third["top"])
