@@ -11,6 +11,9 @@ from page_text import rows
 
 from safebasin.landscape import Estimate
 
+WIDE = 1.0
+"""An interval of a difference that is longer than this holds nearly anything: too few seeds."""
+
 Claims = dict[str, tuple[str, str]]
 """By what is claimed: ours, and what to think of it."""
 
@@ -54,7 +57,8 @@ def removal(found: Found) -> Claims:
         helped = _less_random(found, method, least, "benign", "i")
         broken = _less_random(found, method, least, "harmful", "i")
         sure = (known[least].high or 0.0) < 0
-        held = "as claimed" if sure else "not seen"
+        wide = (known[least].high or 0.0) - (known[least].low or 0.0) > WIDE
+        held = "as claimed" if sure else "cannot be told" if wide else "not seen"
         if sure and (broken.value or 0) > 0.5 * -(known[least].value or 0.0):
             held = "refusal falls, and mostly into broken text"
         claims[
