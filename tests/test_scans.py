@@ -214,8 +214,14 @@ def test_a_file_gives_the_same_steering_or_is_refused(llama: Subject, tmp_path: 
     save_file(tensors, tmp_path / "bad")
     with pytest.raises(DataError, match="is no steering file"):
         Scans.read(tmp_path / "bad")
-    with pytest.raises(DataError, match="is no steering file"):
+    with pytest.raises(DataError, match="There is no steering file '.*none'"):
         Scans.read(tmp_path / "none")
+
+
+def test_a_model_of_one_block_has_none_to_steer(tmp_path: Path) -> None:
+    single = Subject.load(str(pico.save(tmp_path / "single", num_hidden_layers=1)))
+    with pytest.raises(UsageError, match="The model has one block, and the last one is not"):
+        fit(single, HARMFUL, BENIGN)
 
 
 def test_one_threshold_and_its_whole_curve() -> None:

@@ -122,6 +122,8 @@ class Scans:
                 said["model"], tuple(said["end"]), vectors, transitions, said["threshold"],
                 said["share"], said["found"],
             )  # fmt: skip
+        except FileNotFoundError:
+            raise DataError(f"There is no steering file '{path}'.", _GIVE) from None
         except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"'{path}' is no steering file: {type(error).__name__} {error}.", _GIVE

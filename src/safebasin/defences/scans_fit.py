@@ -212,6 +212,11 @@ def _top_tokens(subject: Subject, vectors: Tensor) -> list[int]:
 
 
 def _checked(blocks: Collection[int], count: int) -> list[int]:
+    if count == 1:
+        raise UsageError(
+            "The model has one block, and the last one is not steered.",
+            "Give a model of several blocks.",
+        )
     chosen = sorted(set(blocks))
     if not chosen or chosen[0] < 0 or chosen[-1] >= count:
         raise UsageError(
