@@ -214,7 +214,7 @@ def test_a_file_gives_the_same_steering_or_is_refused(llama: Subject, tmp_path: 
     save_file(tensors, tmp_path / "bad")
     with pytest.raises(DataError, match="is no steering file"):
         Scans.read(tmp_path / "bad")
-    with pytest.raises(DataError, match="There is no steering file '.*none'"):
+    with pytest.raises(DataError, match=r"There is no steering file '.*none'"):
         Scans.read(tmp_path / "none")
 
 
