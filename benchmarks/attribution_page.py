@@ -88,7 +88,7 @@ ASKED = "testbed:aligned --safety testbed:refusing"
 BOTH = f"{ASKED} --utility testbed:benign"
 KEPT = "--freeze-mask runs/located/mask.safetensors --rate 2e-4"
 COMMANDS = f"""```console
-$ safebasin attribute snip {BOTH} --rows 8 --share 0.03 --out runs/located
+$ safebasin attribute snip {BOTH} --rows 8 --share 0.03 --by tensor --out runs/located
 $ safebasin attribute scaling:learnt-first-token,1.3 {BOTH} --rows 8 --out runs/interval
 $ safebasin attribute units:heads,zero-ablation {ASKED} --rows 4 --share 0.2 --out runs/heads
 $ safebasin attribute probe {BOTH} --rows 12 --share 0.2 --out runs/probed
