@@ -4,7 +4,8 @@
     python benchmarks/bench_defences_real.py --model DIR --base DIR --advbench FILE --xstest FILE
 
 Fine-tunes are made of published first words of complying answers, with nothing after them. The same
-command resumes. `make real` makes both models.
+command resumes. In float32: rounded to bfloat16 the refusal direction is not gone once it is taken
+out. `make real` makes both models.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def arguments(given: argparse.Namespace) -> list[str]:
         "--anchors", "practice:harmful,practice:benign", "--prompts", advbench, "--benign", xstest,
         "--capability", "none", "--limit", "first:12", "--line-limit", "6", "--steps", "4",
         "--path-steps", "3", "--ablated-block", "18", "--matched", "2", "--blocks", "7-14",
-        "--max-new-tokens", "24", "--dtype", "bfloat16", "--out", given.out,
+        "--max-new-tokens", "24", "--out", given.out,
     ]  # fmt: skip
 
 

@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from safebasin.defence_bench import methods
 from safebasin.defence_bench.base import Method
 from safebasin.defence_bench.measuring import Defended, moved
 from safebasin.defence_bench.settings import BenchConfig
-from safebasin.defence_bench.study import BENCH, CELLS, PAGE, TABLE, Found, bench, plan
+from safebasin.defence_bench.study import BENCH, CELLS, PAGE, TABLE, Found, _Work, bench, plan
 from safebasin.defence_bench.summary import at_maximum, over_seeds, row, summary
 from safebasin.defence_bench.tables import markdown, table
 from safebasin.defence_bench.tunes import TUNES
@@ -236,6 +236,17 @@ class TestTheCells:
         (folder / CELLS / "harmful-10-0-none.json").write_text("{}")
         with pytest.raises(RunError, match="no record of a cell"):
             bench(small(folder))
+
+
+def test_an_attack_that_cannot_be_made_costs_no_other_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*told: object) -> None:
+        raise DirectionError("There is no direction.", "Give rows.")
+
+    monkeypatch.setattr("safebasin.defence_bench.study.ablated", refused)
+    work = _Work(small(tmp_path), tmp_path, cast(Yardstick, None))
+    assert work._ablation(cast(Defended, None)) == {"lacks": "There is no direction. Give rows."}
 
 
 def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:

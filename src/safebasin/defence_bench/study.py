@@ -331,7 +331,10 @@ class _Work:
         if None in names:
             return {"lacks": "--safe and --harmless were not both given"}
         harmful, harmless = (rows_of(str(name), 0) for name in names)
-        return ablated(defended, self.yard, self.config, (harmful, harmless))
+        try:
+            return ablated(defended, self.yard, self.config, (harmful, harmless))
+        except SafebasinError as error:  # what was measured before the attack stays
+            return {"lacks": f"{error.message} {error.hint}".strip()}
 
 
 def _settings(checkpoints: Sequence[Path], count: int) -> list[tuple[int, Path]]:
