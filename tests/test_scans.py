@@ -355,7 +355,10 @@ def test_a_scan_answers_steered_at_each_point(llama: Subject, tmp_path: Path) ->
 
 def test_a_run_is_of_one_steering(llama: Subject, tmp_path: Path) -> None:
     path = str(fit(llama, HARMFUL, BENIGN).save(tmp_path / "steer.safetensors"))
-    scan(prepare(scan_of(llama, tmp_path, steer=path)))
+    found = scan(prepare(scan_of(llama, tmp_path, steer=path)))
+    assert (
+        "Answers are steered by scans after block 1, by 0.25 of the vector's norm." in found.notes
+    )
     with pytest.raises(RunMismatch, match=r"engine\.steering\.strength: recorded 1\.0, now 0\.5"):
         scan(prepare(scan_of(llama, tmp_path, steer=path, steer_strength=0.5)))
     with pytest.raises(RunMismatch, match=r"engine\.steering"):

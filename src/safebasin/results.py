@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from safebasin.defences.scans_settings import in_words
 from safebasin.errors import RunError
 from safebasin.exchange import DETAILS, Detail, Outcome, Verdict
 from safebasin.given_judges import GivenJudge
@@ -59,7 +60,8 @@ class Result:
     `kept` says of each judge that cannot judge here, whose stored verdicts are read, why. `scale`
     is what broken text was told by (see `reference.scale_of`). `protocol` names a published
     protocol that the run was asked by, with what its paper gives for this model, if anything.
-    `blocks` are the first and the last one that were displaced, where an interval was asked for.
+    `blocks` are the first and the last one that were displaced, where an interval was asked for,
+    and `steering` is the specification of what the model answered under.
     """
 
     folder: Path
@@ -78,6 +80,7 @@ class Result:
     scale: Mapping[str, Any] | None = None
     protocol: Mapping[str, Any] | None = None
     blocks: tuple[int, int] | None = None
+    steering: Mapping[str, Any] | None = None
     figures: tuple[Path, ...] = ()
     page: Path | None = None
 
@@ -94,6 +97,9 @@ class Result:
             first, last = self.blocks
             which = f"blocks {first} to {last} are" if last > first else f"block {first} is"
             notes.append(f"Only {which} displaced, as far as all weights together would be.")
+        if self.steering is not None:
+            told = in_words(self.steering)
+            notes.append(f"{told[0].upper()}{told[1:]}.")
         yet = [what for what in self.unmeasured if not (self.sequential and what == "answers")]
         if yet:
             what = " and ".join(yet)
@@ -289,6 +295,7 @@ def collect(
         scale=scale,
         protocol=_protocol(run),
         blocks=_blocks(run),
+        steering=run.manifest.identity.get("engine", {}).get("steering"),
         sequential=missing > 0 and run.read_json(SEQUENTIAL) is not None,
     )
 

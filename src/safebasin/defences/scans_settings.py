@@ -1,13 +1,25 @@
-"""What finding a steering is asked to do."""
+"""What finding a steering is asked to do, and how a reader is told of it."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from safebasin.errors import UsageError
 from safebasin.setting import described, required, setting
 from safebasin.system_message import system_message
+
+
+def in_words(spec: Mapping[str, Any]) -> str:
+    """How answers are steered, by an engine's specification: what a reader has to know."""
+    blocks = ", ".join(map(str, spec["blocks"]))
+    share = spec["strength"] * spec["share"]
+    return (
+        f"answers are steered by {spec['kind']} after block {blocks}, by {share:g} of the vector's "
+        "norm"
+    )
 
 
 @described

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from safebasin.defences.scans import Scans
+from safebasin.defences.scans_settings import in_words
 from safebasin.directions import Direction
 from safebasin.engines import Sampling
 from safebasin.engines.plain import PlainEngine
@@ -36,21 +37,16 @@ class SteeredEngine(PlainEngine):
     @property
     def note(self) -> str:
         """What a reader of the numbers has to know."""
-        spec = self.steering.spec()
-        blocks = ", ".join(map(str, spec["blocks"]))
-        return (
-            f"answers are steered by {spec['kind']} after block {blocks}, by "
-            f"{self.strength * spec['share']:g} of the vector's norm"
-        )
+        return in_words(self._spec())
 
     def plan_text(self) -> str:
         return self.note
 
     def spec(self) -> dict[str, object]:
-        return {
-            **super().spec(),
-            "steering": {**self.steering.spec(), "strength": self.strength},
-        }
+        return {**super().spec(), "steering": self._spec()}
+
+    def _spec(self) -> dict[str, object]:
+        return {**self.steering.spec(), "strength": self.strength}
 
     def _generate_batch(
         self, rows: Sequence[list[int]], sampling: Sampling, ends: Sequence[int] | None = None
