@@ -36,7 +36,7 @@ KINDS = {
         "mul", "add", "sub", "div", "rsqrt", "pow", "mean", "silu", "neg", "rms_norm", "exp",
         "sin", "cos", "sum", "where", "eq", "ne", "lt", "gt", "le", "ge", "sigmoid", "square",
         "bitwise", "logical", "cumsum", "isfinite", "abs", "any", "all", "addcmul", "norm",
-        "maximum", "minimum", "clamp", "gelu",
+        "maximum", "minimum", "clamp", "gelu", "aminmax", "fused_rms_norm",
     ),
 }  # fmt: skip
 """By the beginnings of operators' names, after the namespace; the longest that fits counts."""

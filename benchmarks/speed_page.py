@@ -62,6 +62,7 @@ def page() -> str:
         *cores(read("engine_speed_cores")),
         *wide(read("engine_speed_wide")),
         *real(read("real_speed")),
+        *profile(read("real_profile")),
         *peer(read("vllm_peer")),
         *memory(read("engine_memory")),
         *scaling(read("engine_scaling")),
@@ -165,6 +166,31 @@ def real(found: Any) -> list[str]:
         "here, it only saves memory.",
         command("real_speed", f" --advbench FILE --ways {ways}"),
         "\n".join([header, "|---" * 8 + "|", *rows]),
+    ]
+
+
+def profile(found: Any) -> list[str]:
+    """Where the time of one point goes, by kind of operator."""
+    whole = sum(found["kinds"].values())
+    kinds = [
+        f"| {name} | {seconds:.2f} | {100 * seconds / whole:.0f} % |"
+        for name, seconds in found["kinds"].items()
+    ]
+    most = ", ".join(
+        f"`{one['name']}` {one['seconds']:.2f} s ({one['calls']:,} calls)"
+        for one in found["operators"][:6]
+    )
+    return [
+        "### Where the time goes",
+        f"One displaced point of {found['model']} by the fast engine, {found['prompts']} of AdvBench's "
+        f"prompts, {found['max_new_tokens']} tokens, {found['dtype']}, {found['cores']} "
+        f"{'thread' if found['cores'] == 1 else 'threads'}, displacing and putting back included: "
+        f"{found['seconds']:.1f} s, {found['seconds_profiled']:.1f} with PyTorch's profiler. Operators "
+        "count with their own time; between them are Python and the profiler. The load after it was "
+        f"{found['load']}.",
+        command("real_profile", " --advbench FILE"),
+        "| kind of operator | seconds | share |\n|---|---|---|\n" + "\n".join(kinds),
+        f"Most take {most}.",
     ]
 
 

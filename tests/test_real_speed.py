@@ -40,3 +40,23 @@ def test_the_limit_counts_the_head_for_answers_only(monkeypatch: pytest.MonkeyPa
     row = real_speed.rows_of([{"reference": run, "plain": run}], 3)[1]
     assert row["limit_seconds"] == 4.0
     assert row["times_the_limit"] == 2.0
+
+
+def test_a_profile_has_every_second_in_one_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import real_profile
+
+    given = argparse.Namespace(
+        model="testbed:aligned", prompts="testbed:harmful", cores=1, limit=4, max_new_tokens=8,
+        dtype="float32", most=200,
+    )  # fmt: skip
+    found = real_profile.profiled(given)
+    kinds = {one["name"]: one["kind"] for one in found["operators"]}
+    assert kinds["aten::mm"] == kinds.get("aten::addmm", "products") == "products"
+    assert kinds["aten::aminmax"] == "elementwise"
+    assert kinds["aten::copy_"] == "moving"
+    assert sum(found["kinds"].values()) == pytest.approx(found["seconds_profiled"], rel=0.1)
+    assert real_profile.kind_of("aten::_something_new") == real_profile.OTHER
+    assert real_profile.by_kind({"aten::mm": 2.0}, 3.0) == {
+        "products": 2.0, real_profile.BETWEEN: 1.0
+    }  # fmt: skip
