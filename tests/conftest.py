@@ -19,6 +19,8 @@ from support.exit_codes import exit_code
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.pop("HF_TOKEN", None)
+# Ray has its actors give way to everything else: beside busy tests they would hardly be served.
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray reads it so)
 # The tests' own runs are nothing that a step of GitHub Actions should show.
 for _name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)

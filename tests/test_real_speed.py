@@ -55,7 +55,7 @@ def test_a_profile_has_every_second_in_one_kind(monkeypatch: pytest.MonkeyPatch)
     assert kinds["aten::mm"] == kinds.get("aten::addmm", "products") == "products"
     assert kinds["aten::aminmax"] == "elementwise"
     assert kinds["aten::copy_"] == "moving"
-    assert sum(found["kinds"].values()) == pytest.approx(found["seconds_profiled"], rel=0.1)
+    assert sum(found["kinds"].values()) == pytest.approx(found["seconds_profiled"], abs=0.011)
     assert real_profile.kind_of("aten::_something_new") == real_profile.OTHER
     assert real_profile.by_kind({"aten::mm": 2.0}, 3.0) == {
         "products": 2.0, real_profile.BETWEEN: 1.0
