@@ -12,14 +12,13 @@ told by the same work without it.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 import time
 from collections import defaultdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+from real_speed import asked, write
 
 KINDS = {
     "products": ("linear", "addmm", "mm", "matmul", "mkldnn", "linear_pointwise"),
@@ -52,7 +51,7 @@ def kind_of(operator: str) -> str:
         (len(start), kind)
         for kind, starts in KINDS.items()
         for start in starts
-        if name.lstrip("_") == start.lstrip("_") or name.lstrip("_").startswith(start.lstrip("_"))
+        if name.lstrip("_").startswith(start.lstrip("_"))
     ]
     return max(fitting)[1] if fitting else OTHER
 
@@ -84,8 +83,7 @@ def profiled(given: argparse.Namespace) -> dict[str, Any]:
 
     torch.set_num_threads(given.cores)
     model, tokenizer = Checkpoint.parse(given.model).load(given.dtype, "cpu")
-    asked = given.prompts or (f"advbench={given.advbench}" if given.advbench else "advbench")
-    prompts = load(asked).prompts[: given.limit]
+    prompts = load(asked(given)).prompts[: given.limit]
     weights = Weights(model)
     directions = {"d": Resident(Gaussian(0, weights, name="d"), weights, workers=1)}
     engine = FastEngine(
@@ -141,11 +139,8 @@ def main() -> None:
         "max_new_tokens": given.max_new_tokens,
         **profiled(given),
         "load": round(os.getloadavg()[0], 2),
-        "versions": {name: version(name) for name in ("torch", "transformers")},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-    text = json.dumps(value, indent=1) + "\n"
-    print(text) if given.out is None else given.out.write_text(text, encoding="utf-8")
+    write(value, given.out)
 
 
 if __name__ == "__main__":

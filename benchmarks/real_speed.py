@@ -207,9 +207,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=40)
     parser.add_argument("--max-new-tokens", type=int, default=64)
     given = parser.parse_args()
-    given.prompts = given.prompts or (
-        f"advbench={given.advbench}" if given.advbench else "advbench"
-    )
+    given.prompts = asked(given)
     if given.way is not None:
         print(json.dumps(one(given.way, given)))
         return
@@ -243,11 +241,24 @@ def main() -> None:
         "verdicts": points * given.limit,
         "rows": rows_of(rounds, points * given.limit * given.max_new_tokens),
         "load": load,
+    }
+    write(value, given.out)
+
+
+def asked(given: argparse.Namespace) -> str:
+    """The set of prompts that the options name: another one, AdvBench's file, or AdvBench."""
+    return given.prompts or (f"advbench={given.advbench}" if given.advbench else "advbench")
+
+
+def write(value: dict[str, Any], out: Path | None) -> None:
+    """A result with versions and machine, as JSON to a file or to standard output."""
+    whole = {
+        **value,
         "versions": {name: version(name) for name in ("torch", "transformers")},
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
     }
-    text = json.dumps(value, indent=1) + "\n"
-    print(text) if given.out is None else given.out.write_text(text, encoding="utf-8")
+    text = json.dumps(whole, indent=1) + "\n"
+    print(text) if out is None else out.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
