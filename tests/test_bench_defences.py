@@ -6,7 +6,11 @@ import csv
 import importlib
 import io
 import json
+import os
+import shutil
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,9 +24,10 @@ from safebasin.cli.application import run
 from safebasin.config import ScanConfig
 from safebasin.defence_bench import methods
 from safebasin.defence_bench.base import Method
+from safebasin.defence_bench.cells import CELLS, Cell, Sharing, alone, path_of, plan
 from safebasin.defence_bench.measuring import Defended, moved
 from safebasin.defence_bench.settings import BenchConfig
-from safebasin.defence_bench.study import BENCH, CELLS, PAGE, TABLE, Found, _Work, bench, plan
+from safebasin.defence_bench.study import BENCH, PAGE, TABLE, Found, _Work, bench
 from safebasin.defence_bench.summary import at_maximum, over_seeds, row, summary
 from safebasin.defence_bench.tables import markdown, table
 from safebasin.defence_bench.tunes import TUNES
@@ -236,6 +241,74 @@ class TestTheCells:
         (folder / CELLS / "harmful-10-0-none.json").write_text("{}")
         with pytest.raises(RunError, match="no record of a cell"):
             bench(small(folder))
+
+
+class TestSeveralProcesses:
+    """Each is an own `Sharing`: locks are of the open file, so that two in one process differ."""
+
+    cells = tuple(Cell(tune, 0, name) for tune in ("benign", "identity") for name in ("none", "x"))
+
+    @staticmethod
+    def tried(folder: Path, cell: Cell, failed: str | None = None) -> None:
+        path = path_of(folder, cell)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"failed": failed, "defence": cell.defence}))
+
+    def test_each_takes_a_fine_tune_and_then_helps_with_the_other(self, tmp_path: Path) -> None:
+        first, second = (Sharing(tmp_path, self.cells) for _ in range(2))
+        with closing(first.turns()) as ours, closing(second.turns()) as theirs:
+            assert next(ours) == self.cells[0]
+            assert next(theirs) == self.cells[2]
+            self.tried(tmp_path, self.cells[2])
+            assert next(theirs) == self.cells[3]
+            self.tried(tmp_path, self.cells[3])
+            assert next(theirs) == self.cells[1]  # that beside what the first one is still at
+            self.tried(tmp_path, self.cells[1])
+            assert next(theirs, None) is None
+            assert (first.done, second.done) == (3, 3)
+            self.tried(tmp_path, self.cells[0])
+            assert next(ours, None) is None
+        assert all(map(first.recorded, self.cells))
+
+    def test_what_one_failed_at_is_not_tried_by_the_others_but_by_the_next_call(
+        self, tmp_path: Path
+    ) -> None:
+        self.tried(tmp_path, self.cells[0], "no")
+        one, another = (Sharing(tmp_path, self.cells[:1]) for _ in range(2))
+        with closing(one.turns()) as turns:
+            assert next(turns) == self.cells[0]
+            os.utime(path_of(tmp_path, self.cells[0]), ns=(1, 1))
+        assert list(another.turns()) == []
+        with closing(Sharing(tmp_path, self.cells[:1]).turns()) as turns:
+            assert next(turns) == self.cells[0]
+
+    def test_what_is_made_for_all_is_made_by_one_at_a_time(self, tmp_path: Path) -> None:
+        seen: list[str] = []
+
+        def other() -> None:
+            with alone(tmp_path, "lox"):
+                seen.append("other")
+
+        thread = threading.Thread(target=other)
+        with alone(tmp_path, "lox"):
+            thread.start()
+            thread.join(0.2)
+            seen.append("one")
+        thread.join()
+        assert seen == ["one", "other"]
+
+    def test_a_cell_that_another_process_is_at_is_left_to_it(
+        self, tmp_path: Path, measured: tuple[Found, list[str], bytes]
+    ) -> None:
+        folder = tmp_path / "copy"
+        shutil.copytree(measured[0].folder, folder, ignore=shutil.ignore_patterns(".lock*"))
+        gone = Cell("harmful-10", 0, "random-restoration")
+        path_of(folder, gone).unlink()
+        with alone(folder, gone.name):
+            found = bench(small(folder, "random-restoration"))
+        assert found.elsewhere == (gone,)
+        assert [one["defence"] for one in found.records] == ["none"]
+        assert json.loads((folder / BENCH).read_text())["cells"] == 1
 
 
 def test_an_attack_that_cannot_be_made_costs_no_other_number(
