@@ -18,7 +18,10 @@ from pathlib import Path
 
 RUNS, OWN = Path("runs/real"), Path("benchmarks/real")
 OUT = "runs/bench-defences-real"
-DEFENCES = "random-restoration,safe-lora,sppft,sppft-first,sppft-last,lox,scans"
+DEFENCES = (
+    "random-restoration,safe-lora,sppft,sppft-first,sppft-15-22,sppft-last,lox,scans,"
+    "scans-random,scans-opposite"
+)
 
 
 def arguments(given: argparse.Namespace) -> list[str]:

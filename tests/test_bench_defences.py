@@ -18,22 +18,27 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.application import run
 from safebasin.config import ScanConfig
 from safebasin.defence_bench import methods
-from safebasin.defence_bench.base import Method
+from safebasin.defence_bench.base import Method, Setting
 from safebasin.defence_bench.cells import CELLS, Cell, Sharing, alone, path_of, plan
 from safebasin.defence_bench.measuring import Defended, moved
 from safebasin.defence_bench.settings import BenchConfig
+from safebasin.defence_bench.steered import controlled
 from safebasin.defence_bench.study import BENCH, PAGE, TABLE, Found, _Work, bench
 from safebasin.defence_bench.summary import at_maximum, over_seeds, row, summary
 from safebasin.defence_bench.tables import markdown, table
 from safebasin.defence_bench.tunes import TUNES
+from safebasin.defence_bench.tunes import plain as tune_of
 from safebasin.defence_bench.yardstick import Yardstick
 from safebasin.defences.restoration import RandomRestoration
+from safebasin.defences.scans import Scans
 from safebasin.errors import DirectionError, RunError, RunMismatch, UsageError
+from safebasin.finetune.settings import FinetuneConfig
 from safebasin.plane import Point
 from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
@@ -93,7 +98,8 @@ class TestThePlan:
         config = replace(small(tmp_path, "all"), tunes=("all",), seeds=3)
         cells = plan(config)
         names = list(methods.methods())
-        assert len(cells) == len(set(cells)) == len(names) * len(TUNES) * 3
+        attacks = [name for name, one in TUNES.items() if one.attack]
+        assert len(cells) == len(set(cells)) == len(names) * len(attacks) * 3
         assert [cell.defence for cell in cells[: len(names)]] == names
         assert cells[0].defence == "none"
 
@@ -309,6 +315,68 @@ class TestSeveralProcesses:
         assert found.elsewhere == (gone,)
         assert [one["defence"] for one in found.records] == ["none"]
         assert json.loads((folder / BENCH).read_text())["cells"] == 1
+
+
+def test_what_a_method_moved_before_its_fine_tune_is_counted(
+    tmp_path: Path, yard: Yardstick
+) -> None:
+    """Against the files of both models."""
+    config = small(tmp_path)
+    given = Setting(config, tmp_path)
+    lox = methods.methods()["lox"]
+    tuning = FinetuneConfig(lox.base(given), "explicit-10", "testbed:harmful")
+    work = _Work(config, tmp_path, yard)
+    ours, theirs = (
+        load_file(Checkpoint.parse(one).folders[0] / "model.safetensors")
+        for one in (config.scan.model, tuning.base)
+    )
+    assert work._before(tuning) == sum(int((ours[name] != theirs[name]).sum()) for name in ours)
+    assert work._before(tuning) > 0
+    assert work._before(replace(tuning, base=config.scan.model)) == work._before(None) == 0
+
+
+class TestSteering:
+    """SCANS and its controls, without a fit."""
+
+    own = Scans(
+        {"name": "m", "fingerprint": "0a1b2c3d"}, (1,), {1: torch.tensor([3.0, 4.0, 0.0])},
+        {1: torch.ones(3)}, 0.5, 0.25, {},
+    )  # fmt: skip
+
+    def test_a_drawn_vector_is_as_long_and_of_another_direction(self) -> None:
+        drawn = controlled(self.own, "random")
+        assert float(drawn.vectors[1].norm()) == pytest.approx(5.0)
+        cosine = float(drawn.vectors[1] @ self.own.vectors[1]) / 25
+        assert abs(cosine) < 0.99
+        assert torch.equal(drawn.vectors[1], controlled(self.own, "random").vectors[1])
+        other = replace(self.own, model={"name": "m", "fingerprint": "ffffffff"})
+        assert not torch.equal(drawn.vectors[1], controlled(other, "random").vectors[1])
+        assert drawn.transitions is self.own.transitions
+
+    def test_the_opposite_adds_what_it_subtracts(self) -> None:
+        assert controlled(self.own, "opposite").share == -0.25
+        assert controlled(self.own, "") is self.own
+
+
+def test_blocks_of_any_interval_are_frozen_by_their_name(tmp_path: Path) -> None:
+    config = small(tmp_path, "sppft-1-2")
+    method = methods.methods_named(config.defences, config)["sppft-1-2"]
+    tuning = FinetuneConfig("testbed:aligned", "explicit-10", "testbed:harmful")
+    given = Setting(config, tmp_path, loss=0.1, epochs=2)
+    made = method.training(tuning, given)
+    assert (made.freeze_blocks, made.until_loss, made.epochs) == ("1-2", 0.1, 6)
+    assert method.reference == "the control of sppft"
+
+
+def test_over_refusing_is_a_fine_tune_by_its_name_alone(tmp_path: Path) -> None:
+    every = {cell.tune for cell in plan(replace(small(tmp_path), tunes=("all",)))}
+    assert every == {"harmful-10", "harmful-50", "harmful-100", "mixture", "benign", "identity"}
+    config = replace(small(tmp_path), tunes=("over-refusing",))
+    assert {cell.tune for cell in plan(config)} == {"over-refusing"}
+    tuning = tune_of(config, "over-refusing", 1, "testbed:aligned", tmp_path)
+    assert (tuning.recipe, tuning.data, tuning.seed) == ("alignment", "testbed:over-refusing", 1)
+    assert "over_refusing" not in small(tmp_path).settled()
+    assert replace(config, over_refusing="own.jsonl").settled()["over_refusing"] == "own.jsonl"
 
 
 def test_an_attack_that_cannot_be_made_costs_no_other_number(

@@ -166,6 +166,7 @@ class _Work:
     group: tuple[str, int] | None = None
     tuned: dict[str, Tuned] = field(default_factory=dict)
     subjects: dict[Path, Subject] = field(default_factory=dict)
+    moved: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def methods(self) -> dict[str, Method]:
@@ -221,7 +222,10 @@ class _Work:
             engine = defended.engine(self.yard, self.yard.judges)
             attacked.append({"epoch": place, **under_attack(defended, self.yard, engine)})
             clock.stop("measuring")
-        told |= {"attack": attacked, "parameters": self._frozen(own, subject) + size}
+        told |= {
+            "attack": attacked,
+            "parameters": self._before(own) + self._frozen(own, subject) + size,
+        }
         told |= at_end(defended, self.yard, self.config, engine)
         if "benign" in told:
             told["contrast"] = contrast(attacked[-1], told["benign"]).value
@@ -253,19 +257,25 @@ class _Work:
         """A checkpoint of a fine-tune in memory, with all weights and its system message."""
         if checkpoint in self.subjects:
             return self.subjects[checkpoint]
-        scan = self.config.scan
-        base = Checkpoint.parse(tuned.base, trust_remote_code=scan.trust_remote_code)
-        subject = Subject.load(
-            tuned_checkpoint(str(checkpoint), base),
-            dtype=scan.dtype or "float32",
-            device=scan.device,
-            template=scan.template,
-            system=tuned.system,
-        )
-        subject = replace(subject, weights=Weights(subject.model, exclude_norms=False))
+        base = self._checkpoint(tuned.base)
+        subject = self._load(tuned_checkpoint(str(checkpoint), base), tuned.system)
         if keep:
             self.subjects[checkpoint] = subject
         return subject
+
+    def _checkpoint(self, name: str) -> Checkpoint:
+        return Checkpoint.parse(name, trust_remote_code=self.config.scan.trust_remote_code)
+
+    def _load(self, checkpoint: Checkpoint, system: str | None = None) -> Subject:
+        scan = self.config.scan
+        subject = Subject.load(
+            checkpoint,
+            dtype=scan.dtype or "float32",
+            device=scan.device,
+            template=scan.template,
+            system=system,
+        )
+        return replace(subject, weights=Weights(subject.model, exclude_norms=False))
 
     def _defended(
         self, subject: Subject, method: Method, given: Setting, tuned: Tuned
@@ -280,6 +290,15 @@ class _Work:
             one.numel() for one in getattr(steering, "vectors", {}).values()
         )
         return Defended.of(subject, direction, steering=steering, system=tuned.system), size
+
+    def _before(self, own: FinetuneConfig | None) -> int:
+        """How many weights the method moved before its fine-tune."""
+        if own is None or own.base == self.config.scan.model:
+            return 0
+        if own.base not in self.moved:
+            base = self._load(self._checkpoint(own.base))
+            self.moved[own.base] = _moved(base, self.yard.back(base, "before"))
+        return self.moved[own.base]
 
     def _frozen(self, own: FinetuneConfig | None, subject: Subject) -> int:
         """How many weights the method keeps from being trained."""
