@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,36 @@ def test_the_set_is_what_safety_needs_and_utility_does_not(folder: Path) -> None
     assert record["identity"]["safety"]["sha256"] == load_rows("testbed:refusing").first(4).sha256
     assert record["sessions"][0]["command"][1] == "attribute"
     assert (folder / "figures" / "located.png").stat().st_size > 5000
+
+
+def test_the_scores_of_safety_are_given_back_before_utility_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, made, alive = Wanda.locate, [], []
+
+    def locate(self: Wanda, *given: Any) -> HeldScores:
+        alive.append([one() is not None for one in made])
+        scores = own(self, *given)
+        made.append(weakref.ref(scores))
+        return scores
+
+    monkeypatch.setattr(Wanda, "locate", locate)
+    attribute(AttributeConfig(**ASKED, out=str(tmp_path / "out")))
+    assert alive == [[], [False]]
+
+
+def test_a_model_may_be_scored_in_16_bits(folder: Path, tmp_path: Path) -> None:
+    found = attribute(AttributeConfig(**ASKED, dtype="bfloat16", out=str(tmp_path / "out")))
+    assert found.record["identity"]["dtype"] == "bfloat16"
+    scores, whole = (load_file(one / "safety.safetensors") for one in (found.folder, folder))
+    subject = Subject.load("testbed:aligned", dtype="bfloat16")
+    expected = Wanda().locate(subject, load_rows("testbed:refusing").first(4))
+    for name, values in scores.items():
+        assert np.array_equal(values, expected.tensors[name].numpy())
+        assert not np.array_equal(values, whole[name])
+        assert np.allclose(values, whole[name], rtol=0.1, atol=0.05 * whole[name].max())
+    with pytest.raises(RunMismatch):
+        attribute(AttributeConfig(**ASKED, out=str(tmp_path / "out")))
 
 
 def test_the_shares_of_safety_and_of_utility_may_differ(folder: Path, tmp_path: Path) -> None:
@@ -239,7 +270,8 @@ def test_a_name_that_stands_for_no_method(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"share": 0.0}, {"rows": 0}, {"by": "head"}, {"utility_share": 1.1}]
+    "changed",
+    [{"share": 0.0}, {"rows": 0}, {"by": "head"}, {"utility_share": 1.1}, {"dtype": "int8"}],
 )
 def test_settings_that_cannot_be_meant(changed: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
