@@ -14,8 +14,8 @@ from safetensors.numpy import load_file
 
 from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.angles import AngularGap
-from safebasin.attribution.base import HeldScores
-from safebasin.attribution.found import UnitSet, WeightSet
+from safebasin.attribution.base import HeldScores, LayerScores
+from safebasin.attribution.found import UnitSet, WeightSet, read_located
 from safebasin.attribution.kinds import named
 from safebasin.attribution.random import Random
 from safebasin.attribution.settings import AttributeConfig
@@ -222,6 +222,15 @@ def test_layer_scores_are_printed_drawn_and_recorded(
     record = json.loads((tmp_path / "attribution.json").read_text(encoding="utf-8"))
     assert record["layers"] == [one.to_json() for one in expected.values]
     assert (record["unit"], record["identity"]["utility"]["n"]) == ("degrees", 4)
+    known = read_located(tmp_path)
+    assert known is not None
+    assert isinstance(known.found, LayerScores)
+    assert known.found.curves == expected.curves
+    earlier = {key: one for key, one in record.items() if key != "curves"}
+    (tmp_path / "attribution.json").write_text(json.dumps(earlier), encoding="utf-8")
+    known = read_located(tmp_path)
+    assert known is not None
+    assert known.to_json()["layers"] == record["layers"]
     assert (tmp_path / "figures" / "located.png").stat().st_size > 5000
     assert not list(tmp_path.glob("*.safetensors"))
 
@@ -251,6 +260,23 @@ def test_the_picture_of_blocks_has_each_with_its_interval() -> None:
         assert drawn == {0.0: 1.0, 2.0: -3.0}
         [bar, point] = [one.get_segments()[0][:, 1].tolist() for one in axes.collections]
         assert (bar, point) == ([0.5, 2.0], [-3.0, -3.0])
+
+
+def test_what_the_blocks_values_are_made_of_is_drawn_beneath_them() -> None:
+    values = [Estimate(1.0, 0.5, 2.0), Estimate(2.0, 1.0, 3.0)]
+    curves = {
+        "two normal": (Estimate(0.9, 0.8, 1.0), Estimate(0.7, 0.6, 0.8)),
+        "harmful, normal": (Estimate(0.5, 0.4, 0.6), Estimate(None)),
+    }
+    with styled():
+        above, below = blocks_figure(values, "gap", "degrees", curves, "mean cosine").axes
+    assert (above.get_xlabel(), below.get_xlabel()) == ("", "block")
+    assert below.get_ylabel() == "mean cosine"
+    drawn = [[*map(float, line.get_ydata())] for line in below.lines]
+    assert drawn == [[0.9, 0.7], [0.5]]
+    assert [text.get_text() for text in below.get_legend().get_texts()] == list(curves)
+    band = below.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (0.6, 1.0)
 
 
 def test_methods_are_named_with_their_setting() -> None:
