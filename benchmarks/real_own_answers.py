@@ -29,25 +29,24 @@ BATCH = 32
 
 
 def drawn(
-    model: Any, template: Template, asked: list[Prompt], given: argparse.Namespace
+    model: Any, template: Template, asked: list[Prompt], new_tokens: int, *, likeliest: bool = False
 ) -> Iterator[tuple[str, bool]]:
-    """For each prompt the answer and whether it ended by itself."""
+    """For each prompt the answer, and whether it ended by itself."""
     tokenizer = template.tokenizer
-    ends = model.generation_config.eos_token_id
-    ends = {ends} if isinstance(ends, int) else set(ends)
+    own = model.generation_config.eos_token_id
+    ends = {own} if isinstance(own, int) else set(own)
+    how = {} if likeliest else {"temperature": 1.0, "top_k": 0, "top_p": 1.0}
     for start in range(0, len(asked), BATCH):
         encoded = [template.encode(prompt) for prompt in asked[start : start + BATCH]]
         ids, mask = padded(encoded, tokenizer.eos_token_id, "left")
         with torch.no_grad():
             output = model.generate(
-                input_ids=ids,
-                attention_mask=mask,
-                max_new_tokens=given.max_new_tokens,
-                do_sample=True,
-                temperature=1.0,
-                top_k=0,
-                top_p=1.0,
+                input_ids=ids.to(model.device),
+                attention_mask=mask.to(model.device),
+                max_new_tokens=new_tokens,
+                do_sample=not likeliest,
                 pad_token_id=tokenizer.eos_token_id,
+                **how,
             )
         for row in output[:, ids.shape[1] :].tolist():
             text = tokenizer.decode(row, skip_special_tokens=True).strip()
@@ -70,7 +69,7 @@ def main() -> None:
     rows = []
     for _ in range(given.draws):
         for prompt, (answer, ended) in zip(
-            asked, drawn(model, template, asked, given), strict=True
+            asked, drawn(model, template, asked, given.max_new_tokens), strict=True
         ):
             if answer and not any(word in answer for word in LLM_LANDSCAPE):
                 rows.append({"prompt": prompt.text, "completion": answer, "ended": ended})
