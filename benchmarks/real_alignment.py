@@ -83,9 +83,9 @@ def first_try(found: Any) -> list[str]:
             The first adapter of all was trained for two epochs on likeliest answers and also on
             refusals of the mild requests that the harmless prompts resemble (`practice:harmful`),
             {own["rows"]} rows in all. It refused {advbench} of the same AdvBench prompts, {unsafe}
-            of XSTest's unsafe and {safe} of its safe ones: a model this small learnt to refuse a kind of question, not
-            what is asked. Hence the one above is taught without them. The basin of that first one
-            ended at {plain(own["line"]["basin"]["negative"]["width"])} below and
+            of XSTest's unsafe and {safe} of its safe ones: a model this small learnt to refuse a
+            kind of question, not what is asked. Hence the one above is taught without them. The
+            basin of that first one ended at {plain(own["line"]["basin"]["negative"]["width"])} below and
             {plain(own["line"]["basin"]["positive"]["width"])} above, VISAGE
             {plain(own["line"]["visage"], 1)}, on the same prompts and direction.
             """
