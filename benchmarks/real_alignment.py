@@ -69,6 +69,7 @@ def alignment(found: Any) -> list[str]:
 def first_try(found: Any) -> list[str]:
     """What rows with both halves of the pairs came to."""
     own = found["first"]
+    basin = own["line"]["basin"]
     unsafe, safe, advbench = (
         share(part[READER]["refused"])
         for part in (
@@ -85,8 +86,8 @@ def first_try(found: Any) -> list[str]:
             {own["rows"]} rows in all. It refused {advbench} of the same AdvBench prompts, {unsafe}
             of XSTest's unsafe and {safe} of its safe ones: a model this small learnt to refuse a
             kind of question, not what is asked. Hence the one above is taught without them. The
-            basin of that first one ended at {plain(own["line"]["basin"]["negative"]["width"])} below and
-            {plain(own["line"]["basin"]["positive"]["width"])} above, VISAGE
+            basin of that first one ended at {plain(basin["negative"]["width"])} below and
+            {plain(basin["positive"]["width"])} above, VISAGE
             {plain(own["line"]["visage"], 1)}, on the same prompts and direction.
             """
         )
