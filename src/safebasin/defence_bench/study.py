@@ -22,6 +22,7 @@ from safebasin.defence_bench.measuring import (
     under_attack,
 )
 from safebasin.defence_bench.methods import methods_named
+from safebasin.defence_bench.page import document
 from safebasin.defence_bench.settings import BenchConfig
 from safebasin.defence_bench.summary import summary
 from safebasin.defence_bench.tables import markdown, table
@@ -48,7 +49,7 @@ from safebasin.terminal import printable, shorten
 from safebasin.weights import Weights
 
 DESIGN = "design.json"
-BENCH, TABLE, PAGE = "bench.json", "bench.csv", "bench.md"
+BENCH, TABLE, TEXT, PAGE = "bench.json", "bench.csv", "bench.md", "bench.html"
 MADE, TUNED = "made", "tunes"
 """Folders of the bench: what methods made for all cells, and fine-tunes."""
 
@@ -122,7 +123,8 @@ def bench(
         if records:
             write_atomic(folder / BENCH, f"{dumps(whole, indent=1)}\n".encode())
             write_atomic(folder / TABLE, table(whole).encode())
-            write_atomic(folder / PAGE, markdown(whole).encode())
+            write_atomic(folder / TEXT, markdown(whole).encode())
+            write_atomic(folder / PAGE, document(whole).encode())
     return Found(folder, records, whole, elsewhere)
 
 

@@ -13,7 +13,7 @@ from safebasin.cli.console import duration, emit, say, tell
 from safebasin.cli.interruptions import interrupted
 from safebasin.defence_bench.cells import plan
 from safebasin.defence_bench.settings import BenchConfig
-from safebasin.defence_bench.study import BENCH, PAGE, TABLE, bench
+from safebasin.defence_bench.study import BENCH, PAGE, TABLE, TEXT, bench
 from safebasin.defence_bench.tables import lines
 
 
@@ -64,7 +64,7 @@ def run_bench(config: BenchConfig, *, as_json: bool, dry_run: bool = False) -> N
         for one in found.failed:
             where = f"{one['tune']}, seed {one['seed']}, {one['defence']}"
             say(f"not measured  {where}: {one['failed']}")
-        for name in (PAGE, TABLE, BENCH):
+        for name in (PAGE, TEXT, TABLE, BENCH):
             say(f"written       {found.folder / name}")
     if found.elsewhere:
         tell(f"{len(found.elsewhere)} cells are left to other processes, which write the table")
