@@ -209,7 +209,8 @@ def main() -> None:
             "base": measured(given.base, given),
             "tried": [json.loads(file.read_text(encoding="utf-8")) for file in files],
         }
-        given.out.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        text = json.dumps(value).replace("}}, {", "}},\n {")  # a line a training
+        given.out.write_text(f"{text}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
