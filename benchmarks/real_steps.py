@@ -241,14 +241,14 @@ def remaking(given: Sources) -> Iterator[Step]:
     yield Step(
         "drawn answers", "own.jsonl",
         ("benchmarks/real_own_answers.py", given.model, own, "practice:benign",
-         str(OWN / "requests_benign.jsonl")),
+         str(OWN / "requests_benign.jsonl"), "--draws", "1"),
     )  # fmt: skip
     harmful = OWN / "requests_harmful.jsonl"
     rows = (f"refused:{given.advbench}#101-220", f"refused:{harmful}", own)
     yield Step(
         "alignment", "align/recipe.json",
         ("finetune", given.model, "--recipe", "alignment", "--data", ",".join(rows), "--lora",
-         "--max-length", "112", "--rate", "3e-4", "--epochs", "2"),
+         "--max-length", "112"),
     )  # fmt: skip
     yield Step(
         "adapter", "adapter/adapter_config.json",
