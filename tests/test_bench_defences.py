@@ -638,6 +638,6 @@ class TestThePage:
             record("benign", 0, "none", 0.0), record("benign", 1, "none", 0.0),
             record("benign", 0, "x", 0.0),
         ]  # fmt: skip
-        kept = script("bench_defences_page").balanced({"cells": cells})["cells"]
+        kept = script("bench_defences_rows").balanced({"cells": cells})["cells"]
         assert {cell["tune"] for cell in kept} == {"harmful-10"}
         assert len(kept) == 4

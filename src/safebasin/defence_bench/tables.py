@@ -17,6 +17,7 @@ COLUMNS: dict[str, tuple[str, float, str]] = {
     "asr": ("ASR %", 100, ".0f"),
     "at_maximum": ("at maximum %", 100, ".0f"),
     "ablated_asr": ("ASR ablated %", 100, ".0f"),
+    "ablated_complied": ("complied ablated %", 100, ".0f"),
     "complied": ("complied %", 100, ".0f"),
     "incoherent": ("incoherent %", 100, ".0f"),
     "over_refusal": ("over-refusal %", 100, ".0f"),
