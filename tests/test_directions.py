@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 import math
@@ -24,6 +25,7 @@ from safebasin.directions import (
     Orthogonal,
     Resident,
     Toward,
+    base,
     cosine,
     digest,
     orthogonal,
@@ -120,6 +122,31 @@ def test_excluded_parameters_have_no_direction():
         p.name for p in weights.parameters
     }
     assert direction.tensor(next(p for p in every if p.name == "lm_head.weight")) is None
+
+
+@pytest.mark.parametrize("ahead", [0, 1 << 10, base.AHEAD_BYTES])
+def test_a_digest_is_over_the_tensors_in_order_however_many_are_drawn_at_once(ahead, monkeypatch):
+    monkeypatch.setattr(base, "AHEAD_BYTES", ahead)
+    weights = Weights(pico.model("llama", tied=True))
+    direction, total = Gaussian(5, weights), hashlib.sha256()
+    for view in sorted(weights.views(), key=lambda view: view.name):
+        tensor = Gaussian(5, weights).tensor(view)
+        total.update(f"{view.name}\0{tuple(tensor.shape)}\0".encode())
+        total.update(tensor.numpy().tobytes())
+    assert digest(direction, weights) == total.hexdigest()
+    assert digest(direction, weights) == total.hexdigest()  # by the factors that it keeps
+
+
+def test_a_mistake_in_a_tensor_drawn_ahead_is_raised():
+    class Broken(Gaussian):
+        def tensor(self, parameter):
+            if parameter is weights.views()[-1]:
+                raise DirectionError("No such tensor.", "Give another.")
+            return super().tensor(parameter)
+
+    weights = Weights(pico.model("llama"))
+    with pytest.raises(DirectionError, match="No such tensor"):
+        digest(Broken(5, weights), weights)
 
 
 def test_golden_digests():

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from safebasin import plan as planning
 from safebasin.config import EngineName, Mode, ScanConfig
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.errors import UsageError
@@ -202,3 +205,30 @@ def test_a_plan_says_how_the_answers_are_made(tmp_path: Path) -> None:
     pool = prepare(config_of(tmp_path, pico.save(tmp_path / "llama"), "fast", mode="pool")).plan()
     assert "rows of many points" in pool.way
     assert 0 < pool.seconds[0] <= pool.seconds[1]
+
+
+def test_a_slow_model_is_asked_fewer_prompts_for_its_plan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    timed = planning._timed
+
+    def noted(engine: Any, prompts: Any, sampling: Any) -> Any:
+        asked.append(len(prompts))
+        return timed(engine, prompts, sampling)
+
+    monkeypatch.setattr(planning, "_timed", noted)
+    monkeypatch.setattr(planning, "PROBE_SECONDS", math.inf)
+    monkeypatch.setattr(planning, "AGAIN_SECONDS", math.inf)
+    prepared = prepare(config_of(tmp_path, pico.save(tmp_path / "llama"), "fast"))
+    whole = min(planning.PROBE_PROMPTS, len(prepared.prompts))
+    quick = prepared.plan()
+    assert asked == [whole] * 2  # so quick that it is measured again
+    monkeypatch.setattr(planning, "PROBE_SECONDS", 0.0)
+    monkeypatch.setattr(planning, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(planning, "FEWEST_PROBED", 2)
+    slow = prepared.plan()
+    assert asked[2:] == [2]
+    assert slow.answers == quick.answers
+    assert slow.seconds is not None
+    assert 0 < slow.seconds[0] <= slow.seconds[1]

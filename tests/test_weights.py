@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import pytest
@@ -12,7 +13,7 @@ from torch import nn
 
 from safebasin.directions import Gaussian
 from safebasin.errors import CheckpointError, DirectionError, UsageError
-from safebasin.weights import Weights
+from safebasin.weights import Weights, sums
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import all_finite
 from support import pico
@@ -440,6 +441,22 @@ def test_norms_are_accumulated_in_float64():
     assert Weights(layer).norm("weight") == pytest.approx((16 + 2_999_999e-6) ** 0.5, rel=1e-7)
     with pytest.raises(UsageError, match="weight"):
         Weights(layer).norm("weigt")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("count", [0, 1, 7, sums.BLOCK, 2 * sums.BLOCK + 12345])
+def test_a_sum_on_the_cpu_adds_halves_to_halves(dtype, count):
+    x = torch.randn(count, generator=torch.Generator().manual_seed(3)).to(dtype)
+
+    def halved(block):
+        while len(block) > 1:
+            half = (len(block) + 1) // 2
+            added = block[: len(block) - half] + block[half:]
+            block = torch.cat([added, block[len(block) - half : half]])
+        return block.sum().item()
+
+    blocks = torch.split(x.double() * x.double(), sums.BLOCK) if count else ()
+    assert sums.norm(x) == math.fsum(map(halved, blocks)) ** 0.5
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

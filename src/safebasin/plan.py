@@ -10,6 +10,7 @@ from typing import Any
 
 from safebasin.engines import Engine, Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.fast.costs import Counter
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.memory import free_bytes, row_bytes
 from safebasin.engines.padding import WAYS
@@ -25,11 +26,14 @@ LOG = logging.getLogger(__name__)
 PROBE_TOKENS = 16
 """How many tokens the measured batch generates at most."""
 
-PROBE_SECONDS = 1.0
-"""A batch that took longer is not measured again: what its first call alone takes is little."""
+PROBE_PROMPTS, FEWEST_PROBED = 16, 4
+"""How many prompts it asks where the time of a pass is measured apart from it: no more than are
+expected to be answered in PROBE_SECONDS, but these fewest."""
 
-PROBE_PROMPTS = 16
-"""How many prompts it asks where the time of a pass is measured apart from it."""
+PROBE_SECONDS = 1.0
+
+AGAIN_SECONDS = 0.4
+"""A batch that took longer is not measured again: what its first call alone takes is little."""
 
 
 @dataclass(frozen=True)
@@ -174,16 +178,24 @@ def _fast(
         plan = _plain(engine.plain, prompts, sampling, points, missing)
         return replace(plan, way="\n".join([memory.text(), *plan.way.splitlines()[1:]]))
     probe = Sampling(min(PROBE_TOKENS, sampling.max_new_tokens))
-    asked = prompts[:PROBE_PROMPTS]
-    measured, exchanges = _timed(engine, asked, probe)
-    if measured < PROBE_SECONDS:  # what a first call alone takes would count
-        measured, exchanges = _timed(engine, asked, probe)
+    encoded = [engine.template.encode(prompt) for prompt in prompts]
+
+    count, tokens = min(PROBE_PROMPTS, len(prompts)), probe.max_new_tokens
+    while (
+        engine.planner.seconds(memory, [Point()], encoded[:count], tokens, tokens) > PROBE_SECONDS
+        and count > FEWEST_PROBED
+    ):
+        count = max(FEWEST_PROBED, count // 2)
+    measured, computed, exchanges = _counted(engine, prompts[:count], probe)
+    if measured < AGAIN_SECONDS:  # what a first call alone takes would count
+        measured, computed, exchanges = _counted(engine, prompts[:count], probe)
     lengths = [exchange.new_tokens for exchange in exchanges]
     longest, mean = max(lengths), sum(lengths) / len(lengths)
-    encoded = [engine.template.encode(prompt) for prompt in prompts]
-    expected = engine.planner.seconds(memory, [Point()], encoded[: len(asked)], longest, mean)
-    # What a pass costs besides the model's own work shows in a real batch only.
-    factor = max(1.0, measured / max(expected, 1e-9)) * missing / (len(points) * len(prompts))
+    # What a pass costs besides the model's own work shows in a real batch only, and so does what
+    # is computed besides prompts and answers, as when these are scored.
+    slower = measured / max(engine.planner.seconds_of(computed), 1e-9)
+    more = computed.tokens / max(sum(map(len, encoded[:count])) + sum(lengths), 1)
+    factor = max(1.0, slower * more) * missing / (len(points) * len(prompts))
     limit = sampling.max_new_tokens
     low, high = (
         factor * engine.planner.seconds(memory, points, encoded, length, each)
@@ -261,6 +273,18 @@ def _timed(
     start = time.perf_counter()
     [(_, exchanges)] = engine.answers([Point()], prompts, sampling)
     return time.perf_counter() - start, exchanges
+
+
+def _counted(
+    engine: FastEngine, prompts: Sequence[Prompt], sampling: Sampling
+) -> tuple[float, Counter, list[Exchange]]:
+    """The same, with the passes and tokens that it took."""
+    before = replace(engine.counter)
+    measured, exchanges = _timed(engine, prompts, sampling)
+    passes, tokens = (
+        getattr(engine.counter, name) - getattr(before, name) for name in ("passes", "tokens")
+    )
+    return measured, Counter(passes=passes, tokens=tokens), exchanges
 
 
 def _longest(exchanges: Sequence[Exchange]) -> int:

@@ -7,7 +7,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -152,7 +152,11 @@ class Checkpoint:
 
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the bytes of the configs and the weights, of base and adapter."""
-        return self._fingerprint
+        return self._hashed.result()
+
+    def begin_fingerprint(self) -> None:
+        """Have a thread take the fingerprint, for who will ask for it later."""
+        _ = self._hashed
 
     def spec(self) -> dict[str, Any]:
         """What the checkpoint is, for a manifest. Of a local folder only its name is recorded."""
@@ -327,7 +331,14 @@ class Checkpoint:
         return contents, None if adapter is None else vetting.vet_adapter(adapter)
 
     @cached_property
-    def _fingerprint(self) -> str:
+    def _hashed(self) -> Future[str]:
+        pool = ThreadPoolExecutor(max_workers=1)
+        try:
+            return pool.submit(self._hash)
+        finally:
+            pool.shutdown(wait=False)
+
+    def _hash(self) -> str:
         model, adapter = self._vet()
         base_folder, _ = self.folders
         # A GGUF file holds its settings itself; those beside the link to it are made from them.

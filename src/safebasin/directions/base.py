@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
@@ -13,6 +17,9 @@ from safebasin.errors import DirectionError
 from safebasin.weights import Direction, Weights
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import inner, raw
+
+AHEAD_BYTES = 256 * 2**20
+"""How much of a direction is drawn, in float32, beside the tensor that is worked on."""
 
 
 @runtime_checkable
@@ -53,17 +60,46 @@ def digest(direction: Direction, weights: Weights) -> str:
     Of noise drawn by a counter, over what the tensors are drawn from.
     """
     total = hashlib.sha256()
-    for view in sorted(weights.views(), key=lambda view: view.name):
-        essence = direction.essence(view) if isinstance(direction, Essential) else None
-        if essence is not None:
+    views = sorted(weights.views(), key=lambda view: view.name)
+    essences = {view.name: _essence(direction, view) for view in views}
+    drawn = _drawn_ahead(direction, [view for view in views if essences[view.name] is None])
+    for view in views:
+        if (essence := essences[view.name]) is not None:
             total.update(f"{view.name}\0{view.shape}\0".encode())
             total.update(essence)
             continue
-        tensor = direction.tensor(view)
+        tensor = next(drawn)
         if tensor is not None:
             total.update(f"{view.name}\0{tuple(tensor.shape)}\0".encode())
             total.update(raw(tensor))
     return total.hexdigest()
+
+
+def _essence(direction: Direction, view: Parameter) -> bytes | None:
+    return direction.essence(view) if isinstance(direction, Essential) else None
+
+
+def _drawn_ahead(direction: Direction, views: Sequence[Parameter]) -> Iterator[Tensor | None]:
+    """The direction's tensors in order, the next ones drawn by other threads meanwhile.
+
+    NumPy and torch release the interpreter lock while they draw, and so does who hashes.
+    """
+    if not views:
+        return
+    yield direction.tensor(views[0])  # with what a direction computes once
+    waiting = deque[tuple[int, Future[Tensor | None]]]()
+    ahead = 0
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        for view in views[1:]:
+            size = 4 * math.prod(view.shape)
+            while waiting and ahead + size > AHEAD_BYTES:
+                done, future = waiting.popleft()
+                yield future.result()
+                ahead -= done
+            waiting.append((size, pool.submit(direction.tensor, view)))
+            ahead += size
+        while waiting:
+            yield waiting.popleft()[1].result()
 
 
 def products(a: Direction, b: Direction, weights: Weights) -> tuple[float, float, float]:

@@ -76,9 +76,11 @@ class Gaussian:
         )
         if self._is_one_row(parameter):
             parts = parameter.split(noise)
-            factors = self._keep(parameter, [norm(part) for part in parts])
+            factors = self._factors.get(parameter.name)
+            if factors is None:
+                factors = self._keep(parameter, [norm(part) for part in parts])
             for part, factor in zip(parts, factors, strict=True):
-                part.mul_(factor)
+                part.numpy()[...] *= np.float32(factor)
             return noise
         one, pristine = parameter.matrix, self.weights.pristine(parameter.name)
         for part, own in zip(parameter.split(noise), parameter.split(pristine), strict=True):

@@ -92,6 +92,7 @@ def load_with(
     if on_host:
         require_vllm()
     model, tokenizer = checkpoint.load(scan.dtype, scan.device, keep_on_host=on_host)
+    checkpoint.begin_fingerprint()  # every identity has it
     weights = weights_of(model)
     template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     return Subject(checkpoint, model, tokenizer, weights, template)

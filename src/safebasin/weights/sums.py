@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 BLOCK = 1 << 16
@@ -35,12 +37,33 @@ def inner(a: Tensor, b: Tensor) -> float:
 
 
 def _block_sums(a: Tensor, b: Tensor) -> Iterator[float]:
+    if a.device.type == "cpu":
+        yield from _block_sums_on_cpu(a.detach(), b.detach())
+        return
     size = at_once(a)
     for x, y in zip(*(torch.split(t.reshape(-1), size) for t in (a, b)), strict=True):
         product = x.double() * y.double()
         whole = product.numel() // BLOCK * BLOCK
         yield from _halve(product[:whole].reshape(-1, BLOCK)).tolist()
         yield from _halve(product[whole:].reshape(1, -1)).tolist()
+
+
+def _block_sums_on_cpu(a: Tensor, b: Tensor) -> Iterator[float]:
+    """The same by NumPy, whose additions of a block's halves take a third of the time."""
+    products = np.empty(BLOCK)
+    for x, y in zip(*(torch.split(t.reshape(-1), BLOCK) for t in (a, b)), strict=True):
+        sums = np.multiply(_numbers(x), _numbers(y), out=products[: len(x)], dtype=np.float64)
+        while (length := len(sums)) > 1:
+            half = (length + 1) // 2
+            sums[: length - half] += sums[half:]
+            sums = sums[:half]
+        yield from sums.tolist()
+
+
+def _numbers(x: Tensor) -> NDArray[np.float32 | np.float64]:
+    found: NDArray[np.float32 | np.float64]
+    found = (x if x.dtype in (torch.float32, torch.float64) else x.double()).numpy()
+    return found
 
 
 def row_inner(a: Tensor, b: Tensor, output_dim: int = 0) -> Tensor:

@@ -188,6 +188,12 @@ class Planner:
             self._plain = min(self._plain, again, key=lambda cost: cost.of(ROWS))
         return pool_seconds(job, self._pooled, self._plain, plan.rows, plan.kept)
 
+    def seconds_of(self, computed: Counter) -> float:
+        """What so many passes and tokens at one point take by the passes that were measured."""
+        if self._plain is None:
+            raise RuntimeError("no pass has been measured")
+        return computed.passes * self._plain.overhead + computed.tokens * self._plain.each
+
     def _measured_plain(self, forward: Forward, context: int) -> Cost:
         if self._plain is None:
             LOG.info("timing its passes")
