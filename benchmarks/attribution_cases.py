@@ -27,6 +27,8 @@ from safebasin.attribution.random import random_like
 from safebasin.attribution.ranks import isolated, random_subspace_like, removed, similarity
 from safebasin.attribution.snip import Snip
 from safebasin.attribution.wanda import Wanda
+from safebasin.checkpoint import Checkpoint
+from safebasin.checkpoint.merging import MERGE
 from safebasin.compare.divergence import PromptDivergence, divergences
 from safebasin.directions import Direction, Pruned
 from safebasin.engines import Sampling
@@ -64,6 +66,7 @@ class Laboratory:
     def run(self) -> Iterator[str]:
         """Measure what is missing, case by case, what matters most first."""
         first, *others = self.plan.seeds
+        yield from self._measured()
         yield from self.case("origin", lambda: self.effect(None))
         yield from gaps(self)
         yield from self._weights(first)
@@ -80,6 +83,18 @@ class Laboratory:
             yield from self._weights(seed)
         yield from self._weight_overlaps(self.plan.seeds)
         yield from commands(self)
+
+    def _measured(self) -> Iterator[str]:
+        """Which model it is; SystemExit where the work was done with another."""
+        checkpoint = Checkpoint.parse(self.plan.model)
+        merge = Path(self.plan.model, MERGE)
+        told: dict[str, Any] = {"fingerprint": checkpoint.fingerprint()}
+        if merge.is_file():
+            record = json.loads(merge.read_text(encoding="utf-8"))
+            told["adapter"] = record["adapter"]["sha256"]
+        yield from self.case("measured", lambda: told)
+        if self.known["measured"]["fingerprint"] != told["fingerprint"]:
+            raise SystemExit(f"{self.file} is of another model. Give another --work.")
 
     def case(self, name: str, measure: Callable[[], dict[str, Any]]) -> Iterator[str]:
         if name in self.known:

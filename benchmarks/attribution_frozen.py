@@ -35,7 +35,7 @@ def frozen(lab: Laboratory) -> Iterator[str]:
     plan = lab.plan.frozen
     if plan is None:
         return
-    for seed in lab.plan.seeds:
+    for seed in plan.seeds:
         for recipe in plan.recipes:
             free = f"frozen/{recipe}/nothing/0/{seed}"
             yield from lab.case(free, lambda r=recipe, s=seed: _trained(lab, plan, r, s))

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from random import Random as Draw
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from safebasin.attribution.probe import Probe
-from safebasin.attribution.units import Places, Unit, Units, UnitScores
+from safebasin.attribution.units import SUMMED, Places, Unit, Units, UnitScores
 from safebasin.directions import Pruned
 
 if TYPE_CHECKING:
@@ -22,15 +24,16 @@ def heads(lab: Laboratory) -> Iterator[str]:
     if not lab.plan.heads:
         return
     known: dict[tuple[str, int], UnitScores] = {}
-    yield from lab.case("units", lambda: _scores(lab))
+    for by in BY:
+        yield from lab.case(f"units/{by}", lambda b=by: {"heads": _plain(_located(lab, b, 0))})
     yield from lab.case("probe", lambda: {"heads": _plain(_located(lab, "probe", 0))})
-    for seed in lab.plan.seeds:
+    for seed in lab.plan.head_seeds:
         for by in REMOVED:
             for count in lab.plan.heads:
 
                 def without(b: str = by, n: int = count, s: int = seed) -> dict[str, Any]:
                     if b != "random" and (b, s) not in known:
-                        known[b, s] = _located(lab, b, s)
+                        known[b, s] = _known(lab, b) if s == 0 else _located(lab, b, s)
                     places = Places.among(lab.subject, "heads")
                     chosen = _random(places, n, s) if b == "random" else known[b, s].top(1.0)[:n]
                     mask = places.mask(chosen)
@@ -44,21 +47,21 @@ def _located(lab: Laboratory, by: str, seed: int) -> UnitScores:
     rows = [lab.rows(source, seed) for source in ("safety", "utility")]
     if by == "probe":
         return Probe("heads", seed).locate(lab.subject, *rows)
-    return Units("heads", by, lab.plan.objective).locate(lab.subject, *rows)  # type: ignore[arg-type]
+    if by in SUMMED:
+        return Units("heads", by).locate(lab.subject, *rows)  # type: ignore[arg-type]
+    few = [one.first(lab.plan.ablated) for one in rows]
+    return Units("heads", by, lab.plan.objective).locate(lab.subject, *few)  # type: ignore[arg-type]
 
 
 def _random(places: Places, count: int, seed: int) -> list[Unit]:
     return Draw(f"heads {seed}").sample(places.units, len(places.units))[:count]
 
 
-def _scores(lab: Laboratory) -> dict[str, Any]:
-    rows = [lab.rows(source, 0) for source in ("safety", "utility")]
-    return {
-        by: _plain(Units("heads", by).locate(lab.subject, *rows))  # type: ignore[arg-type]
-        if by in ("snip", "wanda")
-        else _plain(_located(lab, by, 0))
-        for by in BY
-    }
+def _known(lab: Laboratory, by: str) -> UnitScores:
+    """The scores of the first seed, as they were measured already."""
+    stored = lab.known["probe" if by == "probe" else f"units/{by}"]["heads"]
+    scores = {int(block): torch.tensor(row) for block, row in stored.items()}
+    return UnitScores(by, Places.among(lab.subject, "heads"), scores, {})
 
 
 def _plain(found: UnitScores) -> dict[str, Any]:

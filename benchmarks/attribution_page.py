@@ -8,11 +8,13 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 from attribution_claims import table
 from attribution_found import Found, asr, percent
+from attribution_heads import BY, REMOVED
 from attribution_numbers import letters, mean
-from attribution_real_section import real_model
+from attribution_real_section import billion, real_model
 from attribution_sections import agreement, gaps, noise, openers, removals, scaling
 from attribution_units_section import freezing, heads
 from page_text import paragraph
@@ -20,7 +22,7 @@ from page_text import paragraph
 RESULTS = Path(__file__).parent / "results"
 
 
-def page(found: Found, real: Found | None) -> str:
+def page(found: Found, real: Found | None, size: Any = None) -> str:
     """The whole page as Markdown."""
     plan, origin = found.plan, found.cases["origin"]
     parts = [
@@ -61,6 +63,7 @@ def page(found: Found, real: Found | None) -> str:
         COMMANDS,
         FOLDER,
         "## Weights (Wei et al., 2402.05162)",
+        SETS,
         WEIGHTS,
         *(removals(found, method, name) for method, name in (("snip", "SNIP"), ("wanda", "Wanda"))),
         *(
@@ -78,6 +81,7 @@ def page(found: Found, real: Found | None) -> str:
         *heads(found),
         *freezing(found),
         *real_model(real),
+        *billion(size),
         "## What was not measured",
         "\n".join(limits(found, real)),
     ]
@@ -110,6 +114,15 @@ FOLDER = paragraph(
 )
 WEIGHTS = paragraph(
     """
+    Neither score is of a preference: in the paper L is -log p(answer | prompt) alone (Sec. 2.1),
+    and preferences are named in its related work only (App. A). Its code can also subtract what a
+    harmful answer makes flow from what a safe one does, token by token, before Wanda takes the
+    norm; of that the paper reports nothing, the released code does not load the rows, and harmful
+    answers are not used here. So there is no such variant.
+    """
+)
+SETS = paragraph(
+    """
     SNIP by the paper's definition, Wanda at the tokens of answers. Safety without utility: the top
     share of every matrix by safety, less that by utility, as the authors' code takes it; the top of
     safety alone is of every row. What is taken is set to zero. *Random* takes as many weights of
@@ -133,11 +146,6 @@ def limits(found: Found, real: Found | None) -> list[str]:
         "prompts.",
         "- **A model of some size.** The paper's have 7 and 13 billion weights.",
     ]
-    if real is not None:
-        told.append(
-            "- **Of the real model** heads are not scored one by one, and nothing is fine-tuned "
-            "with located weights frozen."
-        )
     for one, name in ((found, "packaged"), (real, "real")):
         if one is not None and (lacking := missing(one)):
             told.append(
@@ -172,12 +180,20 @@ def missing(found: Found) -> list[str]:
         f"overlaps of {name}": f"overlap/sets/{method}/{seeds[0]}"
         for method, name in (("snip", "SNIP"), ("wanda", "Wanda"), ("actsvd", "ActSVD"))
     }
-    frozen = plan.get("frozen") or {"recipes": [], "shares": [0]}
+    frozen = plan["frozen"] or {"recipes": [], "shares": [0], "seeds": []}
     last = f"random/{frozen['shares'][-1]:g}"
     wanted |= {
         f"freezing, {recipe}, seed {seed}": f"frozen/{recipe}/{last}/{seed}"
         for recipe in frozen["recipes"]
-        for seed in seeds
+        for seed in frozen["seeds"]
+    }
+    if plan["heads"]:
+        wanted |= {f"heads by {by}": f"units/{by}" for by in BY}
+    wanted |= {
+        f"without {count} heads, {by}, seed {seed}": f"heads/{by}/{count}/{seed}"
+        for count in plan["heads"]
+        for by in REMOVED
+        for seed in plan["head_seeds"]
     }
     wanted |= {f"the time of {one}": f"command/{one}" for one in plan.get("timed", ())}
     return [name for name, case in wanted.items() if case not in cases]
@@ -193,11 +209,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--result", type=Path, default=RESULTS / "attribution.json")
     parser.add_argument("--real", type=Path, default=RESULTS / "attribution_real.json")
+    parser.add_argument("--size", type=Path, default=RESULTS / "attribution_size.json")
     given = parser.parse_args()
     found = read(given.result)
     if found is None:
         raise SystemExit(f"There is no result '{given.result}'. Run `make attribution` first.")
-    print(page(found, read(given.real)), end="")
+    size = json.loads(given.size.read_text(encoding="utf-8")) if given.size.is_file() else None
+    print(page(found, read(given.real), size), end="")
 
 
 if __name__ == "__main__":

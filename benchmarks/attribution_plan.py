@@ -15,6 +15,7 @@ class Frozen:
     shares   of every matrix, the top by `method` of safety, that is frozen: those of the paper's
              table, of all weights that have scores
     loss     in nats a token of the answers; `epochs` at most, by when it may not be reached
+    seeds    of rows, of their order, and of the set, each a calibration seed
     """
 
     rows: str = "testbed:harmful"
@@ -24,6 +25,7 @@ class Frozen:
     rate: float = 2e-4
     loss: float = 0.03
     epochs: int = 60
+    seeds: tuple[int, ...] = (0, 1, 2)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,9 @@ class Plan:
     ranks          (safety, utility) of ActSVD, and `rank_seeds` the calibration seeds that try them
     first          whether the harmful prompts are the first of their file, or a seeded sample
     objective      by which noise and ablated heads are measured: a way of `Refusing`
-    heads          how many heads are removed, none where no head is scored
+    heads          how many heads are removed, none where no head is scored, and `head_seeds` the
+                   calibration seeds that choose them
+    ablated        rows of each set with which heads are ablated, which takes a pass a head
     frozen         harmful fine-tunes that leave located weights as they are
     timed          the methods whose whole command is timed
     intervals      of blocks that noise of equal length is put in, at `noise` lengths, in units of
@@ -69,6 +73,8 @@ class Plan:
     sequential: bool
     objective: Objective
     heads: tuple[int, ...]
+    head_seeds: tuple[int, ...]
+    ablated: int
     frozen: Frozen | None
     timed: tuple[str, ...]
 
@@ -84,6 +90,9 @@ class Plan:
             for name, place in places.items():
                 text = text.replace(name, place)
             told = replace(told, **{field: text})
+        if self.frozen is not None:
+            rows = self.frozen.rows.replace("advbench", advbench)
+            told = replace(told, frozen=replace(self.frozen, rows=rows))
         return told
 
 
@@ -114,6 +123,8 @@ TESTBED = Plan(
     sequential=True,
     objective="learnt-first-token",
     heads=(1, 2, 4),
+    head_seeds=(0, 1, 2),
+    ablated=32,
     frozen=Frozen(),
     timed=(),
 )
@@ -144,7 +155,11 @@ REAL = Plan(
     directions=(0,),
     sequential=False,
     objective="first-token",
-    heads=(),
-    frozen=None,
+    heads=(4, 16),
+    head_seeds=(0,),
+    ablated=6,
+    frozen=Frozen(
+        rows="openers:advbench#301-350", shares=(0.673,), rate=2e-5, loss=0.3, epochs=30, seeds=(0,)
+    ),
     timed=("wanda", "snip"),
 )

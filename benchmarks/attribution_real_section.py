@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from attribution_found import Found, asr, percent
 from attribution_numbers import letters, mean
 from attribution_sections import agreement, gaps, noise, openers, removals, scaling
-from page_text import paragraph
+from attribution_units_section import freezing_of, heads_of
+from page_text import paragraph, rows
 
 
 def real_model(found: Found | None) -> list[str]:
@@ -18,7 +21,8 @@ def real_model(found: Found | None) -> list[str]:
         "## A real model",
         paragraph(
             f"""
-            The aligned SmolLM2-135M-Instruct of [real-model](real-model.md), in float32:
+            An aligned SmolLM2-135M-Instruct, made as [real-model](real-model.md) tells, in float32
+            {_model(found)}:
             {_seeds(found)} of {plan["rows"]} rows each of `{plan["safety"]}` and
             `{plan["utility"]}`, which it was aligned with; {len(origin["harmful"])} harmful
             prompts, the first of `{plan["harmful"]}`, none of them located with or aligned with,
@@ -40,8 +44,18 @@ def real_model(found: Found | None) -> list[str]:
         *scaling(found),
         *openers(found),
         *noise(found),
+        *heads_of(found),
+        *freezing_of(found),
         *times(found),
     ]
+
+
+def _model(found: Found) -> str:
+    """Which aligned model it is: another one has another fingerprint."""
+    case = found.cases["measured"]
+    adapter = case.get("adapter")
+    of = f"; {adapter[:12]} of its adapter, by `merge`" if adapter else ""
+    return f"(fingerprint {case['fingerprint'][:12]}{of})"
 
 
 def times(found: Found) -> list[str]:
@@ -56,6 +70,52 @@ def times(found: Found) -> list[str]:
             f"written set, for {safety} rows of safety and {utility} of utility."
         )
     return [" ".join(told)] if told else []
+
+
+def billion(size: Any) -> list[str]:
+    """What a command takes on a model of a billion weights."""
+    if size is None:
+        return []
+    names = {"billion": "the random one", "smollm2": "SmolLM2-135M"}
+    lines = [
+        [
+            names[run["model"]],
+            f"`{' '.join([run['method'], *run['options']])}`",
+            f"`{run['code']}`",
+            str(run["passes"]),
+            f"{run['processor']:.0f} s",
+            f"{run['seconds']:.0f} s",
+            f"{run['peak_gib']:.1f} GiB",
+        ]
+        for run in size["runs"]
+    ]
+    shape = size["shape"]
+    return [
+        "## A model of a billion weights",
+        paragraph(
+            f"""
+            A random Llama of {size["weights"] / 1e9:.2f} billion weights
+            ({shape["num_hidden_layers"]} blocks, {shape["hidden_size"]} wide), in float32, beside
+            SmolLM2: `attribute` from its start to the written set with {size["threads"]} thread, on
+            a machine with {size["memory_gib"]:.0f} GiB that was busy with other work, by
+            `benchmarks/attribution_size.py`. *Code* is the commit that was measured. Statistics
+            that memory does not hold are gathered in further passes over the rows, which changes no
+            bit of a set; before the first a log line tells how many, and with how much memory.
+            """
+        ),
+        rows(
+            [
+                "model",
+                "command",
+                "code",
+                "passes over rows",
+                "processor time",
+                "on the clock",
+                "most memory",
+            ],
+            lines,
+        ),
+    ]
 
 
 def _seeds(found: Found) -> str:

@@ -9,6 +9,8 @@ from attribution_found import PARTS, Found, effects, points, spread
 from attribution_numbers import mean, of_seeds
 from page_text import paragraph, rows
 
+from safebasin.landscape import Estimate
+
 KINDS = {
     "difference": "safety without utility",
     "random": "as many, random",
@@ -18,6 +20,7 @@ KINDS = {
     "top-random": "as many, random",
 }
 CONTROL = {"difference": "random", "reverse": "random", "sequential": "random", "top": "top-random"}
+PICTURE = "images/attribution-gap.png"
 MANY = 8
 """A model of more blocks is told by its extremes."""
 
@@ -92,6 +95,38 @@ def gaps(found: Found) -> list[str]:
     return [
         "The angular gap in degrees, by the paper's definition and by its code's:",
         rows(header, lines),
+        *_cosines(found, blocks),
+    ]
+
+
+def _cosines(found: Found, blocks: int) -> list[str]:
+    """The mean cosines of which the gap is made: a table, or the picture of many blocks."""
+    curves = {
+        which: case["curves"]
+        for which in ("model", "base")
+        if "curves" in (case := found.cases.get(f"gap/{which}/paper", {}))
+    }
+    if not curves:
+        return []
+    if blocks > MANY:
+        return [
+            f"![The gap and the mean cosines by block]({PICTURE})",
+            paragraph(
+                """
+                The gap by block and, beneath it, the mean cosines of two normal prompts, of a
+                harmful and a normal one, and of two harmful ones, with their intervals over rows.
+                `attribute angular-gap` draws the same of any model.
+                """
+            ),
+        ]
+    lines = [
+        [f"`{found.plan[which]}`, {pair}", *(spread(Estimate.from_json(one)) for one in row)]
+        for which, own in curves.items()
+        for pair, row in own.items()
+    ]
+    return [
+        "The mean cosines of pairs of prompts, of which the gap is made:",
+        rows(["", *(f"block {i}" for i in range(blocks))], lines),
     ]
 
 

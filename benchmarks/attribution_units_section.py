@@ -8,8 +8,10 @@ import numpy as np
 from attribution_found import Found, asr, effects, percent, points
 from attribution_heads import BY, REMOVED
 from attribution_numbers import letters, mean
+from numpy.typing import NDArray
 from page_text import paragraph, rows
 
+Array = NDArray[np.float64]
 NAMES = {
     "probe": "highest by probe",
     "zero-ablation": "highest by ablation",
@@ -17,31 +19,60 @@ NAMES = {
 }
 
 
+def _ablated(every: Array) -> str:
+    return (
+        f"Of {len(every)} heads {int((every > 0.1).sum())} take more than .1 of the probability "
+        "with them when they give their mean."
+    )
+
+
+def _probed(every: Array) -> str:
+    return (
+        f"{int((every == 1).sum())} of {len(every)} tell all prompts of the third apart by probe."
+    )
+
+
 def heads(found: Found) -> list[str]:
-    case = found.cases.get("units")
-    if case is None:
+    """With what a head is and what its scores are; nothing where none was scored."""
+    told = heads_of(found)
+    if not told:
         return []
-    scores = {**{by: case[by] for by in BY}, "probe": found.cases["probe"]["heads"]}
+    return [
+        "## Heads",
+        paragraph(
+            """
+            A head is the columns of attention's output matrix that it writes with; the authors'
+            code zeroes other ones, which are no heads. By ablation the number is how much the mean
+            probability of a refusal's first token falls without the head, by scores the sum over
+            its columns, by probe the accuracy on a third of the prompts of a logistic regression
+            that tells harmful ones from others (the paper's baseline).
+            """
+        ),
+        *told,
+    ]
+
+
+def heads_of(found: Found) -> list[str]:
+    own = found.beneath("units/")
+    scores = {by: own[by]["heads"] for by in BY if by in own}
+    if not scores:
+        return []
+    if "probe" in found.cases:
+        scores["probe"] = found.cases["probe"]["heads"]
     lines = []
     for by, own in scores.items():
         flat = {(b, h): v for b, row in own.items() for h, v in enumerate(row)}
         ordered = sorted(flat, key=lambda one: -flat[one])
         lines.append([by, *(f"block {b}, head {h}: {flat[b, h]:.3g}" for b, h in ordered[:4])])
-    ablated = np.array([v for row in case["mean-ablation"].values() for v in row])
-    probed = np.array([v for row in scores["probe"].values() for v in row])
+    few = found.plan["ablated"]
+    fewer = f" Heads were ablated on {few} prompts of each set."
+    told = ["The scores of heads." + (fewer if few < found.plan["rows"] else "")]
+    for by, of in (("mean-ablation", _ablated), ("probe", _probed)):
+        if by in scores:
+            every = np.array([v for row in scores[by].values() for v in row])
+            told.append(of(every))
     return [
-        "## Heads",
-        paragraph(
-            f"""
-            A head is the columns of attention's output matrix that it writes with; the authors'
-            code zeroes other ones, which are no heads. By ablation the number is how much the mean
-            probability of a refusal's first token falls without the head, by scores the sum over
-            its columns, by probe the accuracy on a third of the prompts of a logistic regression
-            that tells harmful ones from others (the paper's baseline). Of {len(ablated)} heads
-            {int((ablated > 0.1).sum())} take more than .1 of that probability with them when they
-            give their mean, and {int((probed == 1).sum())} tell all of those prompts apart.
-            """
-        ),
+        " ".join(told),
         rows(["by", "first", "second", "third", "fourth"], lines),
         *_without(found),
     ]
@@ -66,6 +97,11 @@ def _without(found: Found) -> list[str]:
 
 
 def freezing(found: Found) -> list[str]:
+    told = freezing_of(found)
+    return ["## Freezing what was located (Wei et al., Sec. 4)", *told] if told else []
+
+
+def freezing_of(found: Found) -> list[str]:
     plan, cases = found.plan.get("frozen"), found.beneath("frozen/")
     if not plan or not cases:
         return []
@@ -78,18 +114,21 @@ def freezing(found: Found) -> list[str]:
             if own:
                 lines.append([f"{recipe}, {_told(setting, own)}", *_frozen(own),
                               _apart(found, recipe, setting)])  # fmt: skip
+    count = len(plan["seeds"])
+    seeds = f"{count} seed{'s' if count != 1 else ''}"
     header = ["harmful rows, what is frozen", "ASR", "complied, by `outcome`", "over-refusal",
               "loss", "steps", "ASR after as many steps as with nothing frozen", "loss then",
               "complied, less random"]  # fmt: skip
+    if not lines:
+        return []
     return [
-        "## Freezing what was located (Wei et al., Sec. 4)",
         paragraph(
             f"""
             `safebasin finetune {found.plan["model"]} --recipe {plan["recipes"][-1]} --data
             {plan["rows"]} --freeze-mask runs/located/mask.safetensors` trains all but a set of
             weights. Here it is the top of every matrix by {plan["method"].upper()} of safety, at
-            the paper's shares, or as many random weights of each; {len(found.plan["seeds"])} seeds
-            of rows, order and set. Freezing makes learning slower, so that after as many steps any
+            the paper's shares, or as many random weights of each; {seeds} of rows, order
+            and set. Freezing makes learning slower, so that after as many steps any
             frozen set seems to protect. All are trained until the loss of their rows is
             {plan["loss"]:g} nats a token or less at the end of an epoch (AdamW, {plan["rate"]:g},
             at most {plan["epochs"]} epochs); what was reached is told, with the least and the

@@ -89,7 +89,7 @@ class RankSubspace(HeldSubspace):
 
 
 class ActSvd:
-    """W·X = U·S·Vᵀ and the subspace U_r of the first r columns of U (Wei et al., Sec. 3).
+    """W·X = U·S·Vᵀ and the subspace U_r of the first r columns of U (Wei et al., Sec. 2.1).
 
     X [in, tokens] is what enters at the tokens of answers. U·Sᵣ·Vᵀ = Π·W·X with Π = U_r·U_rᵀ is
     the best approximation of that rank (Eckart and Young), ‖W·X - Π·W·X‖² = Σ_{i > r} σ_i². The
@@ -105,7 +105,7 @@ class ActSvd:
     """
 
     kind: ClassVar[str] = "actsvd"
-    reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 3"
+    reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 2.1"
     gives: ClassVar[Gives] = "subspace"
 
     def __init__(self, rank: int = 1, order: Order = "intact") -> None:

@@ -19,11 +19,11 @@ from safebasin.weights.masks import Mask
 class Random:
     """Independent uniform scores in [0, 1), by a seed and the parameter's name and shape alone.
 
-    Their top is a random set of weights, the control of Wei et al. (2402.05162, Sec. 4).
+    Their top is a random set of weights, the control of Wei et al. (2402.05162, Sec. 4.2).
     """
 
     kind: ClassVar[str] = "random"
-    reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 4"
+    reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 4.2"
     gives: ClassVar[Gives] = "scores"
 
     def __init__(self, seed: int = 0) -> None:

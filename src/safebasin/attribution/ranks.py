@@ -14,7 +14,7 @@ from safebasin.weights.subspaces import HeldSubspace
 
 
 def removed(subspace: HeldSubspace, weights: Weights) -> Projected:
-    """-Π·W: at coefficient 1 the model is W - Π·W, its top ranks removed (Wei et al., Sec. 3)."""
+    """-Π·W: at coefficient 1 the model is W - Π·W, its top ranks removed (Wei et al., Sec. 2.1)."""
     return Projected(_zeroed(subspace, weights), subspace, name=f"removed-{subspace.name}")
 
 
@@ -26,7 +26,7 @@ def kept(subspace: HeldSubspace, weights: Weights) -> Projected:
 
 
 def isolated(safety: HeldSubspace, utility: HeldSubspace, weights: Weights) -> Projected:
-    """-ΔW with ΔW = (I - Π_u)·Π_s·W: what safety needs and utility does not (Wei et al., Sec. 3).
+    """-ΔW with ΔW = (I - Π_u)·Π_s·W: what safety needs and utility does not (Wei et al., Sec. 2.2).
 
     At coefficient 1 the model is W - ΔW, and Π_u·W is as it was. With the two exchanged it is the
     paper's reverse: what utility needs and safety does not. Parameters of which `safety` does not
@@ -54,7 +54,7 @@ def similarity(a: HeldSubspace, b: HeldSubspace) -> dict[str, float | None]:
     """‖A_rᵀ·B_r‖_F² / min(rank A, rank B) of each parameter that both speak of, in [0, 1].
 
     1 where one contains the other, 0 where they are orthogonal; of random ones of rank r in d
-    dimensions r/d is expected (Wei et al., Sec. 4, after Hu et al., arXiv 2106.09685, App. G).
+    dimensions r/d is expected (Wei et al., Sec. 4.3, after Hu et al., arXiv 2106.09685, App. G).
     The mean over matrices that a parameter stacks; None where one is empty.
     """
     found: dict[str, float | None] = {}

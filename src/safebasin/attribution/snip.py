@@ -16,7 +16,7 @@ Definition = Literal["paper", "code"]
 
 
 class Snip:
-    """I(W) = E_x |W ⊙ ∇_W L(x)| with L(x) = -log p(answer | prompt) (Wei et al., Sec. 3.1).
+    """I(W) = E_x |W ⊙ ∇_W L(x)| with L(x) = -log p(answer | prompt) (Wei et al., Sec. 2.1).
 
     The absolute value is taken of each row's gradient, before the mean over the rows.
 
@@ -26,7 +26,7 @@ class Snip:
     """
 
     kind: ClassVar[str] = "snip"
-    reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 3.1"
+    reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 2.1"
     gives: ClassVar[Gives] = "scores"
 
     def __init__(self, definition: Definition = "paper") -> None:

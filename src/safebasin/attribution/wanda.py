@@ -19,7 +19,7 @@ class Wanda:
     """
 
     kind: ClassVar[str] = "wanda"
-    reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 3.1"
+    reference: ClassVar[str] = "Wei et al., ICML 2024, arXiv 2402.05162, Sec. 2.1"
     gives: ClassVar[Gives] = "scores"
 
     def spec(self) -> dict[str, Any]:

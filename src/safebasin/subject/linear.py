@@ -58,7 +58,7 @@ def linear_layers(weights: Weights) -> tuple[Linear, ...]:
 
     They are the matrices of `nn.Linear`, of the `Conv1D` of GPT-2 and of experts that are stacked
     in one tensor, within the blocks. The tables of tokens are left out, as by Wei et al. (arXiv
-    2402.05162, Sec. 3), and so are routers and convolutions, which a log line names.
+    2402.05162, App. B), and so are routers and convolutions, which a log line names.
 
     Raises CheckpointError where there are none.
     """
