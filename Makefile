@@ -88,8 +88,13 @@ attribution-real: $(VENV)/installed
 bench-defences: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/safebasin bench-defences --rate 5e-3 --epochs 5 --limit 30 \
 	  --line-limit 12 --out runs/bench-defences
+	OMP_NUM_THREADS=1 $(BIN)/safebasin bench-defences --tunes over-refusing --rate 1e-3 --epochs 4 \
+	  --settings 1 --line-limit 8 --path-steps 3 --out runs/bench-over-refusing --defences \
+	  system-prompt,random-restoration,safe-lora,safe-merge,resta,scans,scans-random,scans-opposite
 	$(BIN)/python benchmarks/bench_defences.py runs/bench-defences \
 	  --out benchmarks/results/bench_defences.json
+	$(BIN)/python benchmarks/bench_defences.py runs/bench-over-refusing \
+	  --out benchmarks/results/bench_defences_over_refusing.json
 	$(BIN)/python benchmarks/bench_defences_page.py > docs/bench-defences.md
 
 # The same on the aligned model of `make real`, which comes first.

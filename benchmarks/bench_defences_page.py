@@ -24,6 +24,7 @@ SMALL = "safebasin bench-defences --tunes harmful-10 --defences safe-lora,sppft 
 RESULTS = Path(__file__).parent / "results"
 RESULT, REAL = RESULTS / "bench_defences.json", RESULTS / "bench_defences_real.json"
 DEPTH = RESULTS / "derta_depth.json"
+OVER = RESULTS / "bench_defences_over_refusing.json"
 
 MAIN = {
     "asr": ("ASR %", 100, ".0f"),
@@ -33,6 +34,16 @@ MAIN = {
     "incoherent": ("incoherent %", 100, ".0f"),
     "ablated_asr": ("ASR after ablation %", 100, ".0f"),
     "loss": ("loss of its rows", 1, ".2f"),
+}
+STEERED = {
+    "over_refusal": ("over-refusal %", 100, ".0f"),
+    "asr": ("ASR %", 100, ".0f"),
+    "complied": ("complied %", 100, ".0f"),
+    "incoherent": ("incoherent %", 100, ".0f"),
+    "contrast": ("contrast", 1, ".2f"),
+    "kl": ("KL, nats", 1, ".3f"),
+    "capability": ("capability %", 100, ".0f"),
+    "parameters": ("numbers", 1, ".0f"),
 }
 REST = {
     "over_refusal": ("over-refusal %", 100, ".0f"),
@@ -47,8 +58,12 @@ REST = {
 }
 
 
-def page(result: Any, real: Any = None, deep: Any = None) -> str:
-    """The whole page as Markdown; `real` is that of a real model, `deep` of prefilled answers."""
+def page(result: Any, real: Any = None, deep: Any = None, over: Any = None) -> str:
+    """The whole page as Markdown.
+
+    real, deep, over  the results of a real model, of prefilled answers, and of a fine-tune that
+                      over-refuses; a section is left out where there is none
+    """
     cells = result["cells"]
     result = balanced(result)
     whole = _summary(result)
@@ -109,6 +124,7 @@ def page(result: Any, real: Any = None, deep: Any = None) -> str:
         ),
         by_tune(whole, "loss", 1, ".2f"),
         *failures(whole),
+        *over_refusal(over),
         *depth(deep),
         *on_a_real_model(real),
         *limits(result),
@@ -160,6 +176,8 @@ def command(result: Any) -> str:
     """What was typed, by the settings that are not the defaults."""
     default = BenchConfig().settled()
     own = {k: v for k, v in result["settings"].items() if default.get(k) != v and k != "first"}
+    if (tunes := {cell["tune"] for cell in result["cells"]}) == {"over-refusing"}:
+        own["tunes"] = list(tunes)
     options = " ".join(f"--{key.replace('_', '-')} {_typed(value)}" for key, value in own.items())
     return f"safebasin bench-defences {result['model']['name']} {options}".strip()
 
@@ -179,6 +197,7 @@ def claims(result: Any) -> list[str]:
         measured = [
             f"{points(difference(cells, name, other, HARM, is_harmful))} against `{other}`"
             for other in ("none", *claim.controls)
+            if other in names or other == "none"
         ]
         effects = side_effects(cells, name, is_harmful)
         lines.append(
@@ -296,6 +315,42 @@ def failures(whole: Any) -> list[str]:
     return ["## Not measured", "\n".join(lines)]
 
 
+def over_refusal(over: Any) -> list[str]:
+    """What SCANS is for: a fine-tune after which benign requests are refused."""
+    if over is None:
+        return []
+    over = balanced(over)
+    whole, cells, claim = _summary(over), over["cells"], CLAIMS["scans"]
+
+    def less(other: str, key: str = "over_refusal") -> str:
+        return points(difference(cells, "scans", other, key, lambda tune: True))
+
+    against = ", ".join(f"{less(other)} against `{other}`" for other in ("none", *claim.controls))
+    return [
+        "## Over-refusal",
+        paragraph(
+            f"""
+            The fine-tune `over-refusing` is the one that made the packaged model
+            `testbed:over-refusing`, here with {counted(whole["seeds"], "seed")}: it learns refusals
+            of harmful requests, and of benign ones of every other category. It attacks nothing;
+            what is asked is which defence takes over-refusal away again.
+            {over["settings"]["limit"]} prompts of each kind.
+            """
+        ),
+        f"```text\n{command(over)}\n```",
+        paragraph(
+            f"""
+            The claim of `scans`: {claim.text} Measured, over-refusal in points: {against}; ASR
+            {less("none", "asr")} against `none`. Vectors of the same length in a drawn direction,
+            or the same vectors the other way, could have refuted it by doing as well.
+            So: **{verdict(cells, "scans", lambda tune: True)}**.
+            """
+        ),
+        table(whole["rows"], "over-refusing", STEERED),
+        *failures(whole),
+    ]
+
+
 def depth(deep: Any) -> list[str]:
     """What DeRTa is for: answers that have begun to comply, at displaced weights."""
     if deep is None:
@@ -404,7 +459,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--result", type=Path, default=RESULT)
     given = parser.parse_args()
-    print(page(read(given.result), read(REAL), read(DEPTH)), end="")
+    print(page(read(given.result), read(REAL), read(DEPTH), read(OVER)), end="")
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
     python benchmarks/bench_defences_real.py
     python benchmarks/bench_defences_real.py --model DIR --base DIR --advbench FILE --xstest FILE
+    python benchmarks/bench_defences_real.py --seeds 3 --processes 16 --device cuda
 
 Fine-tunes are made of published first words of complying answers, with nothing after them. The same
-command resumes. In float32: rounded to bfloat16 the refusal direction is not gone once it is taken
-out. `make real` makes both models.
+command resumes; `--processes` share the cells of one folder, be it on one GPU. In float32: rounded
+to bfloat16 the refusal direction is not gone once it is taken out. `make real` makes both models.
 """
 
 from __future__ import annotations
@@ -17,7 +18,10 @@ from pathlib import Path
 
 RUNS, OWN = Path("runs/real"), Path("benchmarks/real")
 OUT = "runs/bench-defences-real"
-DEFENCES = "random-restoration,safe-lora,sppft,sppft-last,lox,scans"
+DEFENCES = (
+    "random-restoration,safe-lora,sppft,sppft-first,sppft-15-22,sppft-last,lox,scans,"
+    "scans-random,scans-opposite"
+)
 
 
 def arguments(given: argparse.Namespace) -> list[str]:
@@ -27,7 +31,7 @@ def arguments(given: argparse.Namespace) -> list[str]:
         for name, path in (("advbench", given.advbench), ("xstest-safe", given.xstest))
     )
     return [
-        "bench-defences", given.model, "--unaligned", given.base, "--defences", DEFENCES,
+        "bench-defences", given.model, "--unaligned", given.base, "--defences", given.defences,
         "--tunes", given.tunes, "--seeds", str(given.seeds), "--settings", "1", "--epochs", "3",
         "--rank", "4", "--data", f"openers:{advbench}#301-400",
         "--safe", f"refused:{advbench}#401-430", "--harmless", str(OWN / "benign.jsonl"),
@@ -35,6 +39,7 @@ def arguments(given: argparse.Namespace) -> list[str]:
         "--capability", "none", "--limit", "first:12", "--line-limit", "6", "--steps", "4",
         "--path-steps", "3", "--ablated-block", "18", "--matched", "2", "--blocks", "7-14",
         "--max-new-tokens", "24", "--out", given.out,
+        *(["--device", given.device] if given.device else []),
     ]  # fmt: skip
 
 
@@ -44,11 +49,16 @@ def main() -> None:
     parser.add_argument("--base", default=str(RUNS / "smollm2"), help="that before its alignment")
     parser.add_argument("--advbench", help="AdvBench's file, where the hub has it not")
     parser.add_argument("--xstest", help="XSTest's file, where the hub has it not")
+    parser.add_argument("--defences", default=DEFENCES)
     parser.add_argument("--tunes", default="harmful-10,harmful-50")
     parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--processes", type=int, default=1, help="that share the cells")
+    parser.add_argument("--device", help="cpu, cuda or mps")
     parser.add_argument("--out", default=OUT)
-    command = [sys.executable, "-m", "safebasin", *arguments(parser.parse_args())]
-    raise SystemExit(subprocess.run(command, check=False).returncode)
+    given = parser.parse_args()
+    command = [sys.executable, "-m", "safebasin", *arguments(given)]
+    started = [subprocess.Popen(command) for _ in range(given.processes)]
+    raise SystemExit(max(one.wait() for one in started))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.memory_plan import Mode
 from safebasin.engines.fast.slots import CacheShape
 from safebasin.engines.memory import free_model
+from safebasin.engines.padding import padded
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.judges.keywords import LLM_LANDSCAPE
@@ -234,10 +235,10 @@ def reference(
     def work(new_tokens: int = given.max_new_tokens) -> None:
         nonlocal tokens
         for start in range(0, len(encoded), 4):
-            batch = torch.tensor(encoded[start : start + 4], device=model.device)
+            batch, mask = padded(encoded[start : start + 4], 0, "left")
             output = model.generate(
-                input_ids=batch,
-                attention_mask=torch.ones_like(batch),
+                input_ids=batch.to(model.device),
+                attention_mask=mask.to(model.device),
                 max_new_tokens=new_tokens,
                 do_sample=True,
                 top_p=0.0,

@@ -6,6 +6,7 @@ from typing import Any
 
 from page_text import paragraph, rows
 from real_found import KEYWORDS, READER, has, plain, share
+from real_search_section import search
 from real_steps import REST
 
 
@@ -14,10 +15,11 @@ def alignment(found: Any) -> list[str]:
         "## The alignment",
         paragraph(
             """
-            LoRA of rank 8 on every linear layer, one epoch over 246 rows: AdvBench's prompts 101 to
-            220, each with one of 16 short refusals of ours, and the model's own answers of up to 64
-            tokens to 126 harmless prompts of ours, half of them such as sound like a harmful one.
-            The adapter is [shipped](../benchmarks/real/aligned/README.md), 4.9 MB in bfloat16;
+            LoRA of rank 8 on every linear layer, two epochs over 762 rows at a rate of 3e-4:
+            AdvBench's prompts 101 to 220 and 92 requests of ours, each with one of 16 short
+            refusals of ours, and two answers of the model to each of 278 harmless prompts of ours,
+            drawn at temperature 1, of up to 64 tokens; many of those prompts sound like a harmful
+            one. The adapter is [shipped](../benchmarks/real/aligned/README.md), 4.9 MB in bfloat16;
             `make real-adapter` makes it anew.
             """
         ),
@@ -51,7 +53,6 @@ def alignment(found: Any) -> list[str]:
             )
         )
     parts += rest(found)
-    parts += first_try(found)
     if has(found, "compare base"):
         result = found["steps"]["compare base"]["result"]
         divergence = result["divergence"]
@@ -62,12 +63,13 @@ def alignment(found: Any) -> list[str]:
                 f"{plain(divergence['first_token'])} at its first token. The adapter moves the "
                 f"weights by {100 * result['distances'][0]['relative']:.2f} % of their norm."
             )
-    return parts
+    return [*parts, *search(), *first_try(found)]
 
 
 def first_try(found: Any) -> list[str]:
     """What rows with both halves of the pairs came to."""
     own = found["first"]
+    basin = own["line"]["basin"]
     unsafe, safe, advbench = (
         share(part[READER]["refused"])
         for part in (
@@ -79,13 +81,13 @@ def first_try(found: Any) -> list[str]:
     return [
         paragraph(
             f"""
-            An adapter before it was trained for two epochs and also on refusals of the mild
-            requests that the harmless prompts resemble (`practice:harmful`), {own["rows"]} rows in
-            all. It refused {advbench} of the same AdvBench prompts, {unsafe} of XSTest's unsafe and
-            {safe} of its safe ones: a model this small learnt to refuse a kind of question, not
-            what is asked. Hence the one above is taught without them. The basin of that
-            first one ended at {plain(own["line"]["basin"]["negative"]["width"])} below and
-            {plain(own["line"]["basin"]["positive"]["width"])} above, VISAGE
+            The first adapter of all was trained for two epochs on likeliest answers and also on
+            refusals of the mild requests that the harmless prompts resemble (`practice:harmful`),
+            {own["rows"]} rows in all. It refused {advbench} of the same AdvBench prompts, {unsafe}
+            of XSTest's unsafe and {safe} of its safe ones: a model this small learnt to refuse a
+            kind of question, not what is asked. Hence the one above is taught without them. The
+            basin of that first one ended at {plain(basin["negative"]["width"])} below and
+            {plain(basin["positive"]["width"])} above, VISAGE
             {plain(own["line"]["visage"], 1)}, on the same prompts and direction.
             """
         )

@@ -191,7 +191,8 @@ def steps(given: Sources) -> Iterator[Step]:
     for name, model in models.items():
         yield Step(
             f"score {name}", f"score/{name}/scout.json",
-            ("scan", model, *LINE, *many, "--seeds", "1", "--score", "first-token"),
+            ("scan", model, "--radius", "0.3", "--steps", "2", *many, "--seeds", "1", "--score",
+             "first-token"),
         )  # fmt: skip
     for words in DEPTHS:
         yield Step(
@@ -225,7 +226,10 @@ def steps(given: Sources) -> Iterator[Step]:
 
 
 def remaking(given: Sources) -> Iterator[Step]:
-    """What made the shipped adapter: the model's own answers, the training, and its rounding."""
+    """What made the shipped adapter: the model's own answers, the training, and its rounding.
+
+    The step `own answers`, its likeliest ones, is for `make attribution-real` alone.
+    """
     yield Step("model", "smollm2/config.json", ("benchmarks/real_model.py", given.model))
     yield Step(
         "own answers", "own/landscape.json",
@@ -233,11 +237,18 @@ def remaking(given: Sources) -> Iterator[Step]:
          "--steps", "2", "--radius", "0.02", "--full-responses", "--max-new-tokens", "64",
          "--judge", "refusal"),
     )  # fmt: skip
-    rows = (f"refused:{given.advbench}#101-220", f"answers:{RUNS}/own")
+    own = str(RUNS / "own.jsonl")
+    yield Step(
+        "drawn answers", "own.jsonl",
+        ("benchmarks/real_own_answers.py", given.model, own, "practice:benign",
+         str(OWN / "requests_benign.jsonl")),
+    )  # fmt: skip
+    harmful = OWN / "requests_harmful.jsonl"
+    rows = (f"refused:{given.advbench}#101-220", f"refused:{harmful}", own)
     yield Step(
         "alignment", "align/recipe.json",
         ("finetune", given.model, "--recipe", "alignment", "--data", ",".join(rows), "--lora",
-         "--max-length", "112", "--epochs", "1"),
+         "--max-length", "112", "--rate", "3e-4", "--epochs", "2"),
     )  # fmt: skip
     yield Step(
         "adapter", "adapter/adapter_config.json",

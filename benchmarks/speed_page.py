@@ -11,6 +11,7 @@ from statistics import median
 from typing import Any
 
 from gpu_page import gpu
+from gpu_real_page import real as real_on_gpu
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -67,6 +68,7 @@ def page() -> str:
         *memory(read("engine_memory")),
         *scaling(read("engine_scaling")),
         *gpu(read("gpu")),
+        *real_on_gpu(read("gpu_real")),
         SPREAD,
     ]
     return "\n\n".join(parts) + "\n"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from itertools import product
+from itertools import combinations, product
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from safebasin.attribution import angles
-from safebasin.attribution.angles import AngularGap, gap
+from safebasin.attribution.angles import PAIRS, AngularGap, gap
 from safebasin.errors import DataError, EngineError, UsageError
 from safebasin.subject.hooks import hooked
 from safebasin.subject.rows import Rows
@@ -91,6 +91,23 @@ def test_the_gap_is_that_of_all_pairs(
     assert located.spec()["others"]["sha256"] == UTILITY.sha256
 
 
+def test_the_mean_cosines_are_those_of_all_pairs(subject: Subject) -> None:
+    located = AngularGap().locate(subject, SAFETY, UTILITY)
+    whole = last_states(subject, ROWS).numpy()
+    harmful, normal = whole[:2], whole[2:]
+    assert list(located.curves) == list(PAIRS)
+    for block in range(2):
+        pairs = {
+            "two normal": combinations(normal[:, block], 2),
+            "harmful, normal": product(harmful[:, block], normal[:, block]),
+            "two harmful": combinations(harmful[:, block], 2),
+        }
+        for name, own in pairs.items():
+            one = located.curves[name][block]
+            assert one.value == pytest.approx(np.mean([cosine(*pair) for pair in own]), abs=1e-9)
+            assert one.low <= one.value <= one.high <= 1
+
+
 def test_the_definitions_differ_and_agree_where_all_pairs_are_alike() -> None:
     drawn = np.random.default_rng(0).normal(size=(9, 5))
     assert abs(gap(drawn[:5], drawn[5:]).value - gap(drawn[:5], drawn[5:], "code").value) > 0.1
@@ -105,12 +122,11 @@ def test_a_row_drawn_twice_is_no_pair_with_itself() -> None:
     n, m = np.random.default_rng(1).normal(size=(2, 3, 4))
     units = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (n, m)]
     within, between = (np.degrees(np.arccos(np.clip(units[0] @ o.T, -1, 1))) for o in units)
-    np.fill_diagonal(within, 0)
     counts = np.array([[2.0, 1.0, 0.0]]), np.array([[0.0, 1.0, 2.0]])
-    [found] = angles._gap(*counts, within, between, "paper")
+    [found] = angles._apart(*counts, between) - angles._among(counts[0], within)
     apart = [degrees(n[i], m[j]) for i in (0, 0, 1) for j in (1, 2, 2)]
     assert found == pytest.approx(np.mean(apart) - degrees(n[0], n[1]))
-    [none] = angles._gap(np.array([[3.0, 0, 0]]), counts[1], within, between, "paper")
+    [none] = angles._among(np.array([[3.0, 0, 0]]), within)
     assert math.isnan(none)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,8 @@ from safetensors.numpy import load_file
 
 from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.angles import AngularGap
-from safebasin.attribution.base import HeldScores
-from safebasin.attribution.found import UnitSet, WeightSet
+from safebasin.attribution.base import HeldScores, LayerScores
+from safebasin.attribution.found import UnitSet, WeightSet, read_located
 from safebasin.attribution.kinds import named
 from safebasin.attribution.random import Random
 from safebasin.attribution.settings import AttributeConfig
@@ -84,6 +85,36 @@ def test_the_set_is_what_safety_needs_and_utility_does_not(folder: Path) -> None
     assert record["identity"]["safety"]["sha256"] == load_rows("testbed:refusing").first(4).sha256
     assert record["sessions"][0]["command"][1] == "attribute"
     assert (folder / "figures" / "located.png").stat().st_size > 5000
+
+
+def test_the_scores_of_safety_are_given_back_before_utility_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, made, alive = Wanda.locate, [], []
+
+    def locate(self: Wanda, *given: Any) -> HeldScores:
+        alive.append([one() is not None for one in made])
+        scores = own(self, *given)
+        made.append(weakref.ref(scores))
+        return scores
+
+    monkeypatch.setattr(Wanda, "locate", locate)
+    attribute(AttributeConfig(**ASKED, out=str(tmp_path / "out")))
+    assert alive == [[], [False]]
+
+
+def test_a_model_may_be_scored_in_16_bits(folder: Path, tmp_path: Path) -> None:
+    found = attribute(AttributeConfig(**ASKED, dtype="bfloat16", out=str(tmp_path / "out")))
+    assert found.record["identity"]["dtype"] == "bfloat16"
+    scores, whole = (load_file(one / "safety.safetensors") for one in (found.folder, folder))
+    subject = Subject.load("testbed:aligned", dtype="bfloat16")
+    expected = Wanda().locate(subject, load_rows("testbed:refusing").first(4))
+    for name, values in scores.items():
+        assert np.array_equal(values, expected.tensors[name].numpy())
+        assert not np.array_equal(values, whole[name])
+        assert np.allclose(values, whole[name], rtol=0.1, atol=0.05 * whole[name].max())
+    with pytest.raises(RunMismatch):
+        attribute(AttributeConfig(**ASKED, out=str(tmp_path / "out")))
 
 
 def test_the_shares_of_safety_and_of_utility_may_differ(folder: Path, tmp_path: Path) -> None:
@@ -191,6 +222,15 @@ def test_layer_scores_are_printed_drawn_and_recorded(
     record = json.loads((tmp_path / "attribution.json").read_text(encoding="utf-8"))
     assert record["layers"] == [one.to_json() for one in expected.values]
     assert (record["unit"], record["identity"]["utility"]["n"]) == ("degrees", 4)
+    known = read_located(tmp_path)
+    assert known is not None
+    assert isinstance(known.found, LayerScores)
+    assert known.found.curves == expected.curves
+    earlier = {key: one for key, one in record.items() if key != "curves"}
+    (tmp_path / "attribution.json").write_text(json.dumps(earlier), encoding="utf-8")
+    known = read_located(tmp_path)
+    assert known is not None
+    assert known.to_json()["layers"] == record["layers"]
     assert (tmp_path / "figures" / "located.png").stat().st_size > 5000
     assert not list(tmp_path.glob("*.safetensors"))
 
@@ -222,6 +262,23 @@ def test_the_picture_of_blocks_has_each_with_its_interval() -> None:
         assert (bar, point) == ([0.5, 2.0], [-3.0, -3.0])
 
 
+def test_what_the_blocks_values_are_made_of_is_drawn_beneath_them() -> None:
+    values = [Estimate(1.0, 0.5, 2.0), Estimate(2.0, 1.0, 3.0)]
+    curves = {
+        "two normal": (Estimate(0.9, 0.8, 1.0), Estimate(0.7, 0.6, 0.8)),
+        "harmful, normal": (Estimate(0.5, 0.4, 0.6), Estimate(None)),
+    }
+    with styled():
+        above, below = blocks_figure(values, "gap", "degrees", curves, "mean cosine").axes
+    assert (above.get_xlabel(), below.get_xlabel()) == ("", "block")
+    assert below.get_ylabel() == "mean cosine"
+    drawn = [[*map(float, line.get_ydata())] for line in below.lines]
+    assert drawn == [[0.9, 0.7], [0.5]]
+    assert [text.get_text() for text in below.get_legend().get_texts()] == list(curves)
+    band = below.collections[0].get_paths()[0].vertices[:, 1]
+    assert (band.min(), band.max()) == (0.6, 1.0)
+
+
 def test_methods_are_named_with_their_setting() -> None:
     assert isinstance(named("wanda"), Wanda)
     code, seeded = named("snip:code"), named("random:7")
@@ -239,7 +296,8 @@ def test_a_name_that_stands_for_no_method(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "changed", [{"share": 0.0}, {"rows": 0}, {"by": "head"}, {"utility_share": 1.1}]
+    "changed",
+    [{"share": 0.0}, {"rows": 0}, {"by": "head"}, {"utility_share": 1.1}, {"dtype": "int8"}],
 )
 def test_settings_that_cannot_be_meant(changed: dict[str, Any]) -> None:
     with pytest.raises(UsageError):

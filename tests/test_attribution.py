@@ -14,11 +14,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from safebasin.attribution.base import HeldScores
-from safebasin.attribution.masks import count_of, jaccard, least_share, overlap, top
+from safebasin.attribution.masks import (
+    count_of,
+    jaccard,
+    largest,
+    largest_of,
+    least_share,
+    overlap,
+    top,
+)
 from safebasin.attribution.random import Random, random_like, uniform
 from safebasin.attribution.snip import Snip
 from safebasin.attribution.wanda import Wanda
 from safebasin.errors import DataError, DirectionError, UsageError
+from safebasin.subject import gathering
 from safebasin.subject.encoding import IGNORED
 from safebasin.subject.rows import Rows
 from safebasin.subject.subject import Subject
@@ -155,6 +164,41 @@ def test_the_top_of_several_tensors_is_of_the_model() -> None:
     assert {name: int(tensor.sum()) for name, tensor in mask.tensors.items()} == {"a": 1, "b": 2}
     assert mask.count == 3
     assert mask.numel == 10
+
+
+VALUES = st.sampled_from([-2.5, -1e-38, -0.0, 0.0, 1e-45, 1.0, 1.0000001, 3e38])
+
+
+@given(st.lists(st.lists(VALUES, min_size=1, max_size=6), min_size=1, max_size=4), st.data())
+@settings(max_examples=60, deadline=None)
+def test_the_largest_of_several_tensors_are_those_of_them_put_together(
+    drawn: list[list[float]], data: st.DataObject
+) -> None:
+    tensors = [torch.tensor(one) for one in drawn]
+    whole = torch.cat(tensors)
+    count = data.draw(st.integers(1, len(whole)))
+    found = largest_of([one.reshape(1, -1) for one in tensors], count)
+    assert torch.equal(torch.cat([one[0] for one in found]), largest(whole[None], count)[0])
+
+
+@pytest.mark.parametrize("share", [0.05, 0.5])
+def test_passes_over_few_layers_find_the_same_set(
+    subject: Subject, share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    methods = (Snip("paper"), Snip("code"), Wanda())
+    masks = [top(one.locate(subject, EVERY), share, "model") for one in methods]
+    own, taken = gathering.that_fit, []
+
+    def three(subject: Subject, layers: Any, make: Any, at_once: Any) -> Any:
+        taken.append(own(subject, layers, make, 3))
+        return taken[-1]
+
+    monkeypatch.setattr(gathering, "that_fit", three)
+    for method, mask in zip(methods, masks, strict=True):
+        other = top(method.locate(subject, EVERY), share, "model")
+        assert all(torch.equal(other.tensors[name], one) for name, one in mask.tensors.items())
+    assert {len(one) for one in taken} == {3, len(subject.linear) % 3 or 3}
+    assert len(taken) == 3 * -(-len(subject.linear) // 3)
 
 
 class TestMasks:

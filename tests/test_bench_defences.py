@@ -6,7 +6,11 @@ import csv
 import importlib
 import io
 import json
+import os
+import shutil
+import threading
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,21 +18,27 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.cli.application import run
 from safebasin.config import ScanConfig
 from safebasin.defence_bench import methods
-from safebasin.defence_bench.base import Method
+from safebasin.defence_bench.base import Method, Setting
+from safebasin.defence_bench.cells import CELLS, Cell, Sharing, alone, path_of, plan
 from safebasin.defence_bench.measuring import Defended, moved
 from safebasin.defence_bench.settings import BenchConfig
-from safebasin.defence_bench.study import BENCH, CELLS, PAGE, TABLE, Found, _Work, bench, plan
+from safebasin.defence_bench.steered import controlled
+from safebasin.defence_bench.study import BENCH, TABLE, TEXT, Found, _Work, bench
 from safebasin.defence_bench.summary import at_maximum, over_seeds, row, summary
 from safebasin.defence_bench.tables import markdown, table
 from safebasin.defence_bench.tunes import TUNES
+from safebasin.defence_bench.tunes import plain as tune_of
 from safebasin.defence_bench.yardstick import Yardstick
 from safebasin.defences.restoration import RandomRestoration
+from safebasin.defences.scans import Scans
 from safebasin.errors import DirectionError, RunError, RunMismatch, UsageError
+from safebasin.finetune.settings import FinetuneConfig
 from safebasin.plane import Point
 from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
@@ -88,7 +98,8 @@ class TestThePlan:
         config = replace(small(tmp_path, "all"), tunes=("all",), seeds=3)
         cells = plan(config)
         names = list(methods.methods())
-        assert len(cells) == len(set(cells)) == len(names) * len(TUNES) * 3
+        attacks = [name for name, one in TUNES.items() if one.attack]
+        assert len(cells) == len(set(cells)) == len(names) * len(attacks) * 3
         assert [cell.defence for cell in cells[: len(names)]] == names
         assert cells[0].defence == "none"
 
@@ -178,7 +189,7 @@ class TestTheCells:
         assert (found.summary["cells"], found.summary["measured"]) == (4, 2)
         [lost] = [one for one in found.summary["rows"] if one["defence"] == "failing"]
         assert lost["asr"]["value"] is None
-        assert "It cannot be made" in (found.folder / PAGE).read_text(encoding="utf-8")
+        assert "It cannot be made" in (found.folder / TEXT).read_text(encoding="utf-8")
 
     def test_a_record_holds_what_the_table_is_made_of(
         self, measured: tuple[Found, list[str], bytes]
@@ -236,6 +247,136 @@ class TestTheCells:
         (folder / CELLS / "harmful-10-0-none.json").write_text("{}")
         with pytest.raises(RunError, match="no record of a cell"):
             bench(small(folder))
+
+
+class TestSeveralProcesses:
+    """Each is an own `Sharing`: locks are of the open file, so that two in one process differ."""
+
+    cells = tuple(Cell(tune, 0, name) for tune in ("benign", "identity") for name in ("none", "x"))
+
+    @staticmethod
+    def tried(folder: Path, cell: Cell, failed: str | None = None) -> None:
+        path = path_of(folder, cell)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps({"failed": failed, "defence": cell.defence}))
+
+    def test_each_takes_a_fine_tune_and_then_helps_with_the_other(self, tmp_path: Path) -> None:
+        first, second = (Sharing(tmp_path, self.cells) for _ in range(2))
+        with closing(first.turns()) as ours, closing(second.turns()) as theirs:
+            assert next(ours) == self.cells[0]
+            assert next(theirs) == self.cells[2]
+            self.tried(tmp_path, self.cells[2])
+            assert next(theirs) == self.cells[3]
+            self.tried(tmp_path, self.cells[3])
+            assert next(theirs) == self.cells[1]  # that beside what the first one is still at
+            self.tried(tmp_path, self.cells[1])
+            assert next(theirs, None) is None
+            assert (first.done, second.done) == (3, 3)
+            self.tried(tmp_path, self.cells[0])
+            assert next(ours, None) is None
+        assert all(map(first.recorded, self.cells))
+
+    def test_what_one_failed_at_is_not_tried_by_the_others_but_by_the_next_call(
+        self, tmp_path: Path
+    ) -> None:
+        self.tried(tmp_path, self.cells[0], "no")
+        one, another = (Sharing(tmp_path, self.cells[:1]) for _ in range(2))
+        with closing(one.turns()) as turns:
+            assert next(turns) == self.cells[0]
+            os.utime(path_of(tmp_path, self.cells[0]), ns=(1, 1))
+        assert list(another.turns()) == []
+        with closing(Sharing(tmp_path, self.cells[:1]).turns()) as turns:
+            assert next(turns) == self.cells[0]
+
+    def test_what_is_made_for_all_is_made_by_one_at_a_time(self, tmp_path: Path) -> None:
+        seen: list[str] = []
+
+        def other() -> None:
+            with alone(tmp_path, "lox"):
+                seen.append("other")
+
+        thread = threading.Thread(target=other)
+        with alone(tmp_path, "lox"):
+            thread.start()
+            thread.join(0.2)
+            seen.append("one")
+        thread.join()
+        assert seen == ["one", "other"]
+
+    def test_a_cell_that_another_process_is_at_is_left_to_it(
+        self, tmp_path: Path, measured: tuple[Found, list[str], bytes]
+    ) -> None:
+        folder = tmp_path / "copy"
+        shutil.copytree(measured[0].folder, folder, ignore=shutil.ignore_patterns(".lock*"))
+        gone = Cell("harmful-10", 0, "random-restoration")
+        path_of(folder, gone).unlink()
+        with alone(folder, gone.name):
+            found = bench(small(folder, "random-restoration"))
+        assert found.elsewhere == (gone,)
+        assert [one["defence"] for one in found.records] == ["none"]
+        assert json.loads((folder / BENCH).read_text())["cells"] == 1
+
+
+def test_what_a_method_moved_before_its_fine_tune_is_counted(
+    tmp_path: Path, yard: Yardstick
+) -> None:
+    """Against the files of both models."""
+    config = small(tmp_path)
+    given = Setting(config, tmp_path)
+    lox = methods.methods()["lox"]
+    tuning = FinetuneConfig(lox.base(given), "explicit-10", "testbed:harmful")
+    work = _Work(config, tmp_path, yard)
+    ours, theirs = (
+        load_file(Checkpoint.parse(one).folders[0] / "model.safetensors")
+        for one in (config.scan.model, tuning.base)
+    )
+    assert work._before(tuning) == sum(int((ours[name] != theirs[name]).sum()) for name in ours)
+    assert work._before(tuning) > 0
+    assert work._before(replace(tuning, base=config.scan.model)) == work._before(None) == 0
+
+
+class TestSteering:
+    """SCANS and its controls, without a fit."""
+
+    own = Scans(
+        {"name": "m", "fingerprint": "0a1b2c3d"}, (1,), {1: torch.tensor([3.0, 4.0, 0.0])},
+        {1: torch.ones(3)}, 0.5, 0.25, {},
+    )  # fmt: skip
+
+    def test_a_drawn_vector_is_as_long_and_of_another_direction(self) -> None:
+        drawn = controlled(self.own, "random")
+        assert float(drawn.vectors[1].norm()) == pytest.approx(5.0)
+        cosine = float(drawn.vectors[1] @ self.own.vectors[1]) / 25
+        assert abs(cosine) < 0.99
+        assert torch.equal(drawn.vectors[1], controlled(self.own, "random").vectors[1])
+        other = replace(self.own, model={"name": "m", "fingerprint": "ffffffff"})
+        assert not torch.equal(drawn.vectors[1], controlled(other, "random").vectors[1])
+        assert drawn.transitions is self.own.transitions
+
+    def test_the_opposite_adds_what_it_subtracts(self) -> None:
+        assert controlled(self.own, "opposite").share == -0.25
+        assert controlled(self.own, "") is self.own
+
+
+def test_blocks_of_any_interval_are_frozen_by_their_name(tmp_path: Path) -> None:
+    config = small(tmp_path, "sppft-1-2")
+    method = methods.methods_named(config.defences, config)["sppft-1-2"]
+    tuning = FinetuneConfig("testbed:aligned", "explicit-10", "testbed:harmful")
+    given = Setting(config, tmp_path, loss=0.1, epochs=2)
+    made = method.training(tuning, given)
+    assert (made.freeze_blocks, made.until_loss, made.epochs) == ("1-2", 0.1, 6)
+    assert method.reference == "the control of sppft"
+
+
+def test_over_refusing_is_a_fine_tune_by_its_name_alone(tmp_path: Path) -> None:
+    every = {cell.tune for cell in plan(replace(small(tmp_path), tunes=("all",)))}
+    assert every == {"harmful-10", "harmful-50", "harmful-100", "mixture", "benign", "identity"}
+    config = replace(small(tmp_path), tunes=("over-refusing",))
+    assert {cell.tune for cell in plan(config)} == {"over-refusing"}
+    tuning = tune_of(config, "over-refusing", 1, "testbed:aligned", tmp_path)
+    assert (tuning.recipe, tuning.data, tuning.seed) == ("alignment", "testbed:over-refusing", 1)
+    assert "over_refusing" not in small(tmp_path).settled()
+    assert replace(config, over_refusing="own.jsonl").settled()["over_refusing"] == "own.jsonl"
 
 
 def test_an_attack_that_cannot_be_made_costs_no_other_number(
@@ -450,6 +591,42 @@ class TestThePage:
             *three("safe-lora", *asr, **plain | effects),
         ]
         assert so in claims.verdict(cells, "safe-lora", is_harmful)
+
+    @pytest.mark.parametrize(
+        ("none", "scans", "random", "asr", "so"),
+        [
+            (0.9, 0.1, 0.8, 0.0, "holds"),
+            (0.9, 0.1, 0.1, 0.0, "falls, but not surely more than under `scans-random`"),
+            (0.9, 0.1, 0.8, 0.5, "over-refusal falls, and refusals of harm with it"),
+            (0.9, 0.9, 0.8, 0.0, "does not hold"),
+            (0.05, 0.0, 0.0, 0.0, "nothing to take away: these models do not over-refuse"),
+        ],
+    )  # fmt: skip
+    def test_steering_is_held_against_vectors_as_long(
+        self, claims: Any, none: float, scans: float, random: float, asr: float, so: str
+    ) -> None:
+        refusing = {
+            "none": (none, 0.0), "scans": (scans, asr), "scans-random": (random, 0.0),
+            "scans-opposite": (none, 0.0),
+        }  # fmt: skip
+        cells = [
+            record("over-refusing", seed, name, own_asr) | {"over_refusal": share + 0.01 * seed}
+            for name, (share, own_asr) in refusing.items()
+            for seed in range(3)
+        ]
+        found = claims.verdict(cells, "scans", is_harmful)
+        assert found.removeprefix("over-refusal ") == so.removeprefix("over-refusal ")
+        page = script("bench_defences_page")
+        result = {
+            "cells": cells,
+            "settings": {"limit": 40, "tolerance": 0.1},
+            "model": {"name": "m"},
+        }
+        [title, *_, told, shown] = page.over_refusal(result)
+        assert title == "## Over-refusal"
+        assert f"So: **{found}**." in " ".join(told.split())
+        assert "| `scans-random` |" in shown
+        assert page.over_refusal(None) == []
 
     def test_one_seed_decides_nothing(self, claims: Any) -> None:
         cells = [*three("none", 1.0), *three("mixture", 0.0)]

@@ -67,6 +67,7 @@ def test_both_formats_are_read(tmp_path: Path) -> None:
         (turns("a", "b", "c"), "line 2 ends without an answer"),
         (turns("a", ""), "line 2: message 2 has no text"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "message 1 has the role 'tool'"),
+        ({"prompt": "x", "completion": "y", "ended": "no"}, "line 2: 'ended' is 'no'"),
         ({"messages": [{"role": "assistant", "content": "x"}]}, "does not alternate"),
         ({"messages": [*turns("a", "b")["messages"], {"role": "system", "content": "s"}]},
          "system message after the first"),
@@ -163,6 +164,15 @@ def test_an_answer_without_end_token_gets_one() -> None:
     found = encode(row("a", "b"), Template.of(tokenizer, "raw"), 512, [pico.EOS])
     assert tokenizer.decode(found.ids) == "ab</s>"
     assert found.labels[0] == IGNORED
+
+
+def test_of_an_answer_that_was_cut_off_no_end_is_learnt(tmp_path: Path) -> None:
+    whole = {"prompt": "a", "completion": "b"}
+    rows = load_rows(write(tmp_path / "rows.jsonl", whole, whole | {"ended": False})).rows
+    template = Template.of(pico.tokenizer())
+    ended, cut = (encode(row, template, 64, [pico.EOS]) for row in rows)
+    assert list(ended.ids) == [*cut.ids, pico.EOS]
+    assert pico.EOS not in cut.labels
 
 
 def test_long_rows_are_cut_and_rows_without_an_answer_refused() -> None:

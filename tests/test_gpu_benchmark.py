@@ -71,3 +71,21 @@ def test_directions_are_timed_by_how_they_come_to_the_device(found: dict[str, An
     times = [way["seconds_there_and_back"] for way in displacing.values() if isinstance(way, dict)]
     assert times
     assert all(seconds > 0 for seconds in times)
+
+
+def test_a_real_models_verdicts_are_held_against_those_of_float32(tmp_path: Path) -> None:
+    out = tmp_path / "gpu_real.json"
+    given = (
+        "testbed:aligned --prompts testbed:harmful --limit 4 --steps 2 --max-new-tokens 8 "
+        f"--reference-prompts 4 --device cpu --out {out}"
+    )
+    command = [sys.executable, str(SCRIPT.with_name("gpu_real.py")), *given.split()]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(out.read_text(encoding="utf-8"))
+    assert result["left_out"] == []
+    for name in ("plain, float32", "fast, float32"):
+        assert result[name]["verdicts_that_differ"] == 0
+        assert set(result[name]["refused"]) == {"d=-0.3", "origin", "d=+0.3"}
+    assert result["fast, bfloat16"]["verdicts_that_differ"] <= 1
+    assert result["reference, bfloat16"]["answer_tokens"] > 0

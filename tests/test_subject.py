@@ -13,10 +13,12 @@ from safebasin.checkpoint import Checkpoint
 from safebasin.engines.template import Template
 from safebasin.errors import CheckpointError, DataError, EngineError, UsageError
 from safebasin.subject import gathering
+from safebasin.subject import passes as module_of_passes
 from safebasin.subject.encoding import IGNORED
 from safebasin.subject.gathering import gather
 from safebasin.subject.hooks import hooked
 from safebasin.subject.linear import assembled
+from safebasin.subject.passes import Passes
 from safebasin.subject.rows import Message, Row, Rows
 from safebasin.subject.statistics import InputGram, InputNorm, MeanState, WeightGradient
 from safebasin.subject.subject import Subject
@@ -190,12 +192,52 @@ def test_passes_and_batches_change_nothing(llama: Subject) -> None:
             torch.testing.assert_close(one, two, rtol=1e-3, atol=2e-5)
 
 
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_the_number_of_passes_does_not_change_a_bit(llama: Subject, at_once: int) -> None:
+    def found(make: Any, **how: Any) -> list[Tensor]:
+        return [one.result() for _, one in gather(llama, ROWS, make, where="all", **how)]
+
+    for make, how in ((WeightGradient, {"gradients": "sum"}), (InputGram, {}), (InputNorm, {})):
+        whole = found(make, **how)
+        assert all(map(torch.equal, whole, found(make, at_once=at_once, **how)))
+
+
+def test_what_passes_take_is_told_before_the_first(
+    llama: Subject, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level("INFO", "safebasin.subject.gathering")
+    monkeypatch.setattr(module_of_passes, "free_bytes", lambda device: 2**40)
+    next(gather(llama, ROWS, InputGram, where="answer", at_once=7))
+    told = [one.getMessage() for one in caplog.records]
+    assert told[0].startswith(
+        f"14 layers over {len(ROWS)} rows: 2 passes of up to 8 rows at a time"
+    )
+    assert told[1] == f"a pass over {len(ROWS)} rows for 7 layers"
+    plan = Passes.of(llama, llama.linear, WeightGradient, 10, True)
+    assert (plan.number, plan.batch) == (1, 8)
+    assert plan.held == 4 * sum(one.inputs * one.outputs for one in llama.linear)
+    flow = sum(one.inputs + one.outputs for one in llama.linear)
+    assert plan.flowing == 8 * 10 * 4 * (2 * flow + 4 * llama.model.config.vocab_size)
+
+
+def test_no_logits_are_computed_that_nothing_asks_for(llama: Subject) -> None:
+    seen: list[torch.Size] = []
+    head = [(llama.model.lm_head, lambda module, given, out: seen.append(given[0].shape))]
+    with hooked(head):
+        list(gather(llama, ROWS, InputNorm, where="answer", batch=1))
+    assert {shape[:2] for shape in seen[-len(ROWS) :]} == {(1, 1)}
+    with hooked(head):
+        list(gather(llama, ROWS, WeightGradient, where="all", gradients="sum", batch=1))
+    lengths = {len(one.ids) for one in llama.encode(ROWS)}
+    assert {shape[1] for shape in seen[-len(ROWS) :]} == lengths
+
+
 def test_layers_wait_for_another_pass_where_memory_is_short(
     llama: Subject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     passes = []
     own = gathering._Pass.run
-    monkeypatch.setattr(gathering, "free_bytes", lambda device: 40_000)
+    monkeypatch.setattr(module_of_passes, "free_bytes", lambda device: 40_000)
     monkeypatch.setattr(
         gathering._Pass, "run", lambda self, *a: passes.append(len(self.layers)) or own(self, *a)
     )

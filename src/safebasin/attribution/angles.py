@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -21,6 +22,8 @@ Definition = Literal["paper", "code"]
 LEVEL = 0.95
 REPLICATES = 2000
 SEED = 0
+PAIRS = ("two normal", "harmful, normal", "two harmful")
+"""The pairs of prompts whose mean cosines are kept."""
 METHOD = f"t interval over rows, widened to the percentiles of {REPLICATES} resamples, seed {SEED}"
 
 
@@ -37,7 +40,9 @@ class AngularGap:
     500 of each kind: that is the mean of its draws. The answers play no part. The last block's
     output is taken before the final norm, as that of all others.
 
-    The interval holds other prompts: rows are resampled, with all of their pairs at once. A gap is
+    Beside it are kept, per block, the mean cosines of two normal prompts, of a harmful and a normal
+    one, and of two harmful ones, which the paper draws. The intervals hold other prompts: rows are
+    resampled, with all of their pairs at once. A gap is
     no sign of alignment by itself: models that never were aligned have one, too, so hold it
     against the base's.
     """
@@ -70,43 +75,81 @@ class AngularGap:
             gap(normal[:, block], harmful[:, block], self.definition)
             for block in range(normal.shape[1])
         )
+        each = [cosines(normal[:, b], harmful[:, b]) for b in range(normal.shape[1])]
+        curves = {pair: tuple(one[pair] for one in each) for pair in PAIRS}
         others = {"name": utility.name, "sha256": utility.sha256, "n": len(utility)}
         found_by = {**made_of(self, subject, safety), "others": others}
-        return LayerScores(self.kind, values, "degrees", found_by)
+        return LayerScores(self.kind, values, "degrees", found_by, curves)
 
 
 def gap(normal: Array, harmful: Array, definition: Definition = "paper") -> Estimate:
     """The angular gap of states [rows, width] of two rows or more each, in degrees."""
-    units = [one / np.linalg.norm(one, axis=1, keepdims=True) for one in (normal, harmful)]
+    units = [_units(one) for one in (normal, harmful)]
     within, between = (units[0] @ other.T for other in units)
     if definition == "paper":
         within, between = (_degrees(one) for one in (within, between))
-    np.fill_diagonal(within, 0.0)
+
+    def of(n: Array, m: Array) -> Array:
+        apart, among = _apart(n, m, between), _among(n, within)
+        return apart - among if definition == "paper" else _degrees(apart) - _degrees(among)
+
+    return _estimated(of, len(normal), len(harmful), (-180.0, 180.0))
+
+
+def cosines(normal: Array, harmful: Array) -> dict[str, Estimate]:
+    """The mean cosine of each kind of pair, of states [rows, width] of two rows or more each."""
+    n, m = (_units(one) for one in (normal, harmful))
+    means: dict[str, Callable[[Array, Array], Array]] = dict(
+        zip(
+            PAIRS,
+            (
+                lambda i, _: _among(i, n @ n.T),
+                lambda i, j: _apart(i, j, n @ m.T),
+                lambda _, j: _among(j, m @ m.T),
+            ),
+            strict=True,
+        )
+    )
+    return {
+        pair: _estimated(of, len(normal), len(harmful), (-1.0, 1.0)) for pair, of in means.items()
+    }
+
+
+def _estimated(
+    of: Callable[[Array, Array], Array], normal: int, harmful: int, limits: tuple[float, float]
+) -> Estimate:
+    """Of `of` [B], given how many copies of each row there are: n (B, normal), m (B, harmful)."""
     generator = np.random.default_rng(SEED)
     n, m = (
-        generator.multinomial(len(one), np.full(len(one), 1 / len(one)), REPLICATES).astype(float)
-        for one in units
+        generator.multinomial(rows, np.full(rows, 1 / rows), REPLICATES).astype(float)
+        for rows in (normal, harmful)
     )
-    once = [np.ones((1, len(one))) for one in units]
-    value = _gap(once[0], once[1], within, between, definition)
-    replicates = _gap(n, m, within, between, definition)
-    rows = min(map(len, units))
-    low, high = clustered(value, replicates[:, None], rows, (-180.0, 180.0), LEVEL)
+    value, replicates = of(np.ones((1, normal)), np.ones((1, harmful))), of(n, m)
+    low, high = clustered(value, replicates[:, None], min(normal, harmful), limits, LEVEL)
     return Estimate(float(value[0]), low, high, LEVEL, METHOD)
 
 
-def _gap(n: Array, m: Array, within: Array, between: Array, definition: Definition) -> Array:
-    """(B,): the gap with n (B, normal) and m (B, harmful) copies of each row.
+def _apart(n: Array, m: Array, between: Array) -> Array:
+    """(B,): the mean over pairs of one of n and one of m."""
+    found: Array = ((n @ between) * m).sum(1) / (n.sum(1) * m.sum(1))
+    return found
+
+
+def _among(n: Array, within: Array) -> Array:
+    """(B,): the mean over pairs of two of n.
 
     Pairs of a row with its own copy do not count, or resampling would bring prompts together; nan
     where there are no others.
     """
-    total = n.sum(1) * m.sum(1)
-    apart = ((n @ between) * m).sum(1) / total
+    others = within - np.diag(np.diag(within))
     pairs = n.sum(1) ** 2 - (n**2).sum(1)
-    among = ((n @ within) * n).sum(1)
-    among = np.where(pairs > 0, among / np.maximum(pairs, 1), np.nan)
-    return apart - among if definition == "paper" else _degrees(apart) - _degrees(among)
+    among = ((n @ others) * n).sum(1)
+    return np.where(pairs > 0, among / np.maximum(pairs, 1), np.nan)
+
+
+def _units(states: Array) -> Array:
+    found: Array = states / np.linalg.norm(states, axis=1, keepdims=True)
+    return found
 
 
 def _degrees(cosine: Array) -> Array:

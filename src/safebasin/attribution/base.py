@@ -75,18 +75,23 @@ class LayerScores:
     """How much each block matters: one estimate with its interval a block, from the first on.
 
     `unit` is what the values are in, and `found_by` are JSON values of where they come from.
+    `curves` are by their name what the values were made of, if that is kept: as many of each.
     """
 
     name: str
     values: tuple[Estimate, ...]
     unit: str = ""
     found_by: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, tuple[Estimate, ...]] = field(default_factory=dict)
 
     def spec(self) -> dict[str, Any]:
         return dict(self.found_by)
 
     def to_json(self) -> dict[str, Any]:
-        return {"unit": self.unit, "layers": [one.to_json() for one in self.values]}
+        told = {"unit": self.unit, "layers": [one.to_json() for one in self.values]}
+        if not self.curves:
+            return told
+        return {**told, "curves": {k: [e.to_json() for e in row] for k, row in self.curves.items()}}
 
 
 class Attribution(Protocol):

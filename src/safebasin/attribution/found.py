@@ -175,7 +175,11 @@ def _found(record: Mapping[str, Any]) -> Found | None:
     if "layers" in record:
         values = tuple(Estimate.from_json(one) for one in record["layers"])
         method = record["identity"]["method"]
-        return LayerScores(str(method["kind"]), values, str(record["unit"]), method)
+        curves = {
+            str(name): tuple(Estimate.from_json(one) for one in row)
+            for name, row in record.get("curves", {}).items()
+        }
+        return LayerScores(str(method["kind"]), values, str(record["unit"]), method, curves)
     if "sweeps" in record:
         return Interval.from_json(record)
     if "units" in record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
@@ -38,11 +39,9 @@ def top(scores: Scores, share: float, by: By = "tensor") -> Mask:
     found = {one: _scores(scores, one) for one in scores.parameters}
     name = f"{scores.name}-top-{share:g}-{by}"
     if by == "model":
-        whole = torch.cat([one.flatten() for one in found.values()])
-        chosen = _largest(whole[None], share, "the model")[0]
-        parts = torch.split(chosen, [one.numel() for one in found.values()])
-        pairs = zip(found.items(), parts, strict=True)
-        return Mask({p.name: part.reshape(one.shape) for (p, one), part in pairs}, name=name)
+        count = _count(sum(one.numel() for one in found.values()), share, "the model")
+        chosen = largest_of(list(found.values()), count)
+        return Mask({p.name: one for p, one in zip(found, chosen, strict=True)}, name=name)
     masks = {}
     for parameter, values in found.items():
         rows = _rows(parameter, values)
@@ -106,16 +105,19 @@ def _whole(parameter: Parameter, rows: Tensor) -> Tensor:
 
 def _largest(values: Tensor, share: float, where: str) -> Tensor:
     """bool [rows, n]: the ⌊share·n⌋ largest of each row."""
-    n = values.shape[1]
+    count = _count(values.shape[1], share, where)
+    return largest(values, count) if count else torch.zeros_like(values, dtype=torch.bool)
+
+
+def _count(n: int, share: float, where: str) -> int:
+    """⌊share·n⌋; UsageError where that is none though a share was given."""
     count = count_of(share, n)
-    if not count:
-        if share:
-            raise UsageError(
-                f"A share of {share:g} is less than one of {n} weights in {where}.",
-                f"Give {least_share(n)} or more, or take the top by tensor or by model.",
-            )
-        return torch.zeros_like(values, dtype=torch.bool)
-    return largest(values, count)
+    if share and not count:
+        raise UsageError(
+            f"A share of {share:g} is less than one of {n} weights in {where}.",
+            f"Give {least_share(n)} or more, or take the top by tensor or by model.",
+        )
+    return count
 
 
 def largest(values: Tensor, count: int) -> Tensor:
@@ -127,6 +129,52 @@ def largest(values: Tensor, count: int) -> Tensor:
     if bool((equal.sum(1, keepdim=True) > missing).any()):
         equal &= equal.cumsum(1) <= missing
     return above | equal
+
+
+def largest_of(tensors: Sequence[Tensor], count: int) -> list[Tensor]:
+    """bool of each shape: the `count` largest of all of them together, of equal ones the first.
+
+    As `largest` of the whole, one float32 tensor after another: the whole, and what sorting it
+    takes, would be several times as large as the model. The count-th largest value is found
+    exactly, by counting the upper 16 bits of each and then the lower ones.
+    """
+    upper = _histogram(tensors, lambda keys: (keys >> 16) + 2**15)
+    bin_of, below = _reached(upper, count)
+    lower = _histogram(
+        tensors, lambda keys: keys[(keys >> 16) + 2**15 == bin_of].bitwise_and(2**16 - 1)
+    )
+    rest, missing = _reached(lower, below)
+    least = ((bin_of - 2**15) << 16) + rest
+    found = []
+    for tensor in tensors:
+        keys = _ordered(tensor)
+        equal = keys == least
+        here = int(equal.sum())
+        if here > missing:
+            equal &= equal.flatten().cumsum(0).reshape(equal.shape) <= missing
+        missing -= min(here, missing)
+        found.append((keys > least) | equal)
+    return found
+
+
+def _histogram(tensors: Sequence[Tensor], bins: Callable[[Tensor], Tensor]) -> Tensor:
+    """int64 [2¹⁶]: how many values of the tensors fall into each bin of their ordered keys."""
+    counts = [bins(_ordered(one).flatten()).bincount(minlength=2**16).cpu() for one in tensors]
+    return torch.stack(counts).sum(0)
+
+
+def _reached(counts: Tensor, count: int) -> tuple[int, int]:
+    """The bin that holds the count-th from the top, and which of that bin's own it is."""
+    from_top = counts.flip(0).cumsum(0)
+    place = int((from_top < count).sum())
+    before = int(from_top[place - 1]) if place else 0
+    return len(counts) - 1 - place, count - before
+
+
+def _ordered(tensor: Tensor) -> Tensor:
+    """int32 that are ordered as the float32 values are: their bits, of negative ones flipped."""
+    bits = (tensor.float() + 0.0).contiguous().view(torch.int32)  # -0 and 0 are equal
+    return bits ^ ((bits >> 31) & (2**31 - 1))
 
 
 def count_of(share: float, n: int) -> int:

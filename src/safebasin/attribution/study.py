@@ -75,6 +75,8 @@ def attribute(config: AttributeConfig) -> Located:
     }
     if config.utility_share is not None:
         identity["utility_share"] = config.utility_share
+    if config.dtype not in (None, "float32"):
+        identity["dtype"] = config.dtype
     name = f"{checkpoint.name}-{method.spec()['kind']}"
     folder = Path(config.out) if config.out else default_folder(name, identity)
     sessions = _own_sessions(folder, identity)
@@ -82,7 +84,11 @@ def attribute(config: AttributeConfig) -> Located:
         return known
     sessions = [*sessions, session(sys.argv)]
     subject = Subject.load(
-        checkpoint, device=config.device, template=config.template, system=config.system
+        checkpoint,
+        dtype=config.dtype or "float32",
+        device=config.device,
+        template=config.template,
+        system=config.system,
     )
     begun = {"identity": identity, "sessions": sessions}
     found, files = _located(method, (safety, utility), subject, config, folder, begun)
@@ -134,6 +140,7 @@ def _located(
         parameters = one.parameters
         if isinstance(method, Random):  # the same scores for any rows, of which none would be left
             break
+        del one  # the scores of utility take as much memory again
     if units:
         return _units(units, config.taken, model_of(subject.checkpoint), folder, files)
     if spaces:

@@ -16,8 +16,8 @@ from safebasin.weights import Direction
 class Setting:
     """Where a method is used: the settings of the bench, and a folder that it may write to.
 
-    loss   of all rows at the end of the plain fine-tune, nats an answer token
-    steps  that it took, in epochs
+    loss    of all rows at the end of the plain fine-tune, nats an answer token
+    epochs  that it took
     """
 
     config: BenchConfig
@@ -44,11 +44,11 @@ class Method:
     system: str | None = None
 
     def base(self, given: Setting) -> str:
-        """The model that is tuned."""
+        """The model that is tuned; one process at a time makes it."""
         return given.config.scan.model
 
     def training(self, plain: FinetuneConfig, given: Setting) -> FinetuneConfig:
-        """The fine-tune that it takes part in."""
+        """The fine-tune that it takes part in; called by one process at a time."""
         return plain
 
     def direction(self, subject: Subject, given: Setting) -> Direction | None:

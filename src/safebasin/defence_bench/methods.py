@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import entry_points
 from typing import Any, cast
 
-from safebasin import prompts as prompt_sets
 from safebasin.attribution.masks import top
 from safebasin.attribution.random import random_like
 from safebasin.attribution.snip import Snip
@@ -17,13 +17,12 @@ from safebasin.checkpoint.merging import merge
 from safebasin.conditions.system_prompts import SYSTEM_PROMPTS
 from safebasin.defence_bench.base import Method, Setting
 from safebasin.defence_bench.settings import BenchConfig
-from safebasin.defences.base import Steering, WeightDefence
+from safebasin.defence_bench.steered import Steered
+from safebasin.defences.base import WeightDefence
 from safebasin.defences.derta import Derta
 from safebasin.defences.frozen_weights import FrozenWeights
 from safebasin.defences.kinds import DEFENCES
 from safebasin.defences.making import defend
-from safebasin.defences.scans import Scans
-from safebasin.defences.scans_fit import MOST, fit
 from safebasin.defences.settings import DefendConfig
 from safebasin.defences.sppft import Sppft
 from safebasin.errors import UsageError
@@ -37,6 +36,9 @@ from safebasin.weights import Direction
 
 GROUP = "safebasin.defences"
 """The entry point of other packages: name -> a `Method` class, made without arguments."""
+
+INTERVAL = re.compile(rf"{Sppft.kind}-(\d+-\d+)")
+"""The name of blocks that are frozen, any first and last one."""
 
 FROZEN_SHARE = 0.1
 """Of each matrix: the weights that safety needs most, less those that other answers need most."""
@@ -134,7 +136,7 @@ class FrozenBlocks(Method):
     """Blocks that stay as they are, at the training loss of the plain fine-tune.
 
     sppft freezes an interval in the middle; `first` and `last` are its controls, as many blocks at
-    the beginning and at the end.
+    the beginning and at the end, and so is any other interval, as `sppft-2-5`.
     """
 
     own = True
@@ -153,6 +155,8 @@ class FrozenBlocks(Method):
         first, _, last = asked.partition("-")
         if not self.place:
             return asked
+        if self.place not in ("first", "last"):
+            return self.place
         if not (first.isdigit() and (last or first).isdigit()):
             raise UsageError(
                 f"The blocks '{shorten(printable(asked))}' are no interval.", "Give one, as 2-5."
@@ -193,18 +197,6 @@ class FrozenSingly(Method):
         return at_that_loss(whole, given)
 
 
-class Steered(Method):
-    """SCANS, found in the fine-tune itself."""
-
-    name, reference, needs = Scans.kind, Scans.reference, ("anchors",)
-
-    def steering(self, subject: Subject, given: Setting) -> Steering:
-        harmful, _, benign = given.config.need("anchors").partition(",")
-        bad = prompt_sets.load(harmful, unstated="harmful").take(MOST, 0)
-        good = prompt_sets.load(benign, unstated="benign").take(MOST, 0)
-        return cast(Steering, fit(subject, bad, good))
-
-
 def at_that_loss(config: FinetuneConfig, given: Setting) -> FinetuneConfig:
     """The training until it has learnt its rows as well as the plain fine-tune had."""
     epochs = given.epochs * given.config.matched
@@ -231,7 +223,7 @@ def _ours() -> list[Method]:
         *(Lox(), DertaBefore()),
         *map(FrozenBlocks, ("", "first", "last")),
         *(FrozenSingly(), FrozenSingly(random=True)),
-        Steered(),
+        *map(Steered, ("", "random", "opposite")),
     ]
 
 
@@ -268,10 +260,12 @@ def methods_named(names: Sequence[str], config: BenchConfig) -> dict[str, Method
             if all(config.given(need) is not None for need in one.needs)
         }
     for name in names:
+        if interval := INTERVAL.fullmatch(name):
+            known.setdefault(name, FrozenBlocks(interval[1]))
         if name not in known:
             raise UsageError(
                 f"There is no defence '{shorten(printable(name))}' in the bench.",
-                f"Give some of {', '.join(known)}, or all.",
+                f"Give some of {', '.join(known)}, sppft-FIRST-LAST, or all.",
             )
         for need in known[name].needs:
             config.need(need)

@@ -18,6 +18,7 @@ PACKAGED = {
     "data": "testbed:harmful",
     "safe": "testbed:refusing",
     "harmless": "testbed:benign",
+    "over_refusing": "testbed:over-refusing",
     "refusals": "testbed:refused",
     "preferences": "testbed:preferences",
     "anchors": "testbed:harmful-dev,testbed:benign-dev",
@@ -26,6 +27,10 @@ PACKAGED = {
     "refusal_word": "This",
 }
 """What a packaged model is given where nothing else is said."""
+
+
+LATER = ("over_refusing",)
+"""Settings that benches of earlier versions were begun without: told only where they are given."""
 
 
 @described
@@ -45,7 +50,8 @@ class BenchConfig:
     )
     tunes: tuple[str, ...] = setting(
         ALL,
-        "Which fine-tunes: harmful-10, harmful-50, harmful-100, mixture, benign, identity, or all.",
+        "Which fine-tunes: harmful-10, harmful-50, harmful-100, mixture, benign, identity, or all "
+        "of these; and over-refusing, to see that taken away.",
         parse=parse_names,
     )
     seeds: int = setting(3, "How many seeds of each fine-tune; they count from 0.")
@@ -55,6 +61,9 @@ class BenchConfig:
     harmless: str | None = setting(None, "Rows of the benign fine-tune.")
     identity: str | None = setting(
         None, "Rows of identity shifting. [default: made of 10 of the benign ones]", path=True
+    )
+    over_refusing: str | None = setting(
+        None, "Rows that refuse harmful and harmless requests, which a model over-refuses after."
     )
     refusals: str | None = setting(None, "Refusals of the prompts of --data, for derta.")
     refusal_word: str | None = setting(None, "The first token of refusals, for derta.")
@@ -127,4 +136,7 @@ class BenchConfig:
             "model", "prompts", "column", "prompts_kind", "limit", "first", "sample_seed", "judges",
             "template", "max_new_tokens", "dtype", "radius", "steps", "tolerance",
         )  # fmt: skip
-        return {**own, **{key: scan[key] for key in kept}}
+        return {
+            **{key: value for key, value in own.items() if key not in LATER or value is not None},
+            **{key: scan[key] for key in kept},
+        }

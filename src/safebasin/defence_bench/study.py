@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.defence_bench.base import Method, Setting
+from safebasin.defence_bench.cells import CELLS, Cell, Sharing, alone, path_of, plan, read
 from safebasin.defence_bench.measuring import (
     Defended,
     ablated,
@@ -20,10 +22,11 @@ from safebasin.defence_bench.measuring import (
     under_attack,
 )
 from safebasin.defence_bench.methods import methods_named
+from safebasin.defence_bench.page import document
 from safebasin.defence_bench.settings import BenchConfig
 from safebasin.defence_bench.summary import summary
 from safebasin.defence_bench.tables import markdown, table
-from safebasin.defence_bench.tunes import plain, tunes_named
+from safebasin.defence_bench.tunes import plain
 from safebasin.defence_bench.yardstick import Yardstick
 from safebasin.engines.template import Template
 from safebasin.errors import RunError, SafebasinError
@@ -32,7 +35,7 @@ from safebasin.finetune.freezing import Freezing
 from safebasin.finetune.settings import FinetuneConfig
 from safebasin.finetune.study import Tuned, finetune, require_packages
 from safebasin.run.atomic import read_plain, write_atomic
-from safebasin.run.lock import lock_folder, refuse_foreign, unlock_folder
+from safebasin.run.lock import SHARDS_WAIT, lock_folder, refuse_foreign, unlock_folder
 from safebasin.run.manifest import require_same
 from safebasin.run.names import default_folder
 from safebasin.run.provenance import plain_json, session
@@ -46,47 +49,25 @@ from safebasin.terminal import printable, shorten
 from safebasin.weights import Weights
 
 DESIGN = "design.json"
-BENCH, TABLE, PAGE = "bench.json", "bench.csv", "bench.md"
-CELLS, MADE, TUNED = "cells", "made", "tunes"
-"""Folders of the bench: a record each cell, what methods made for all cells, and fine-tunes."""
+BENCH, TABLE, TEXT, PAGE = "bench.json", "bench.csv", "bench.md", "bench.html"
+MADE, TUNED = "made", "tunes"
+"""Folders of the bench: what methods made for all cells, and fine-tunes."""
 
 Progress = Callable[[int, int, str, float], None]
 """Called when a cell is finished: how many are done, of how many, which, and seconds it took."""
 
 
-@dataclass(frozen=True, order=True)
-class Cell:
-    """One defence on one fine-tune, by one seed of the fine-tune."""
-
-    tune: str
-    seed: int
-    defence: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.tune}-{self.seed}-{self.defence}"
-
-
-def plan(config: BenchConfig) -> list[Cell]:
-    """All cells: those of one fine-tune stand together, the undefended one first.
-
-    Raises UsageError for a defence or a fine-tune that nobody has, and for settings that are
-    missing.
-    """
-    names = list(methods_named(config.defences, config))
-    tunes = tunes_named(config.tunes, config)
-    return [
-        Cell(tune, seed, name) for seed in range(config.seeds) for tune in tunes for name in names
-    ]
-
-
 @dataclass(frozen=True)
 class Found:
-    """What was measured: the records of the cells, and the summary that was written."""
+    """What was measured: the records of the cells, and the summary that was written.
+
+    elsewhere  cells that other processes are still at, which the summary is without
+    """
 
     folder: Path
     records: tuple[Mapping[str, Any], ...]
     summary: Mapping[str, Any]
+    elsewhere: tuple[Cell, ...] = ()
 
     @property
     def failed(self) -> tuple[Mapping[str, Any], ...]:
@@ -99,8 +80,9 @@ def bench(
     """Measure the cells that the folder has no record of yet, and write the summary.
 
     A cell that cannot be measured is recorded with its sentence, and the others go on; it is tried
-    again by the next call. Raises UsageError as `plan` does, RunMismatch where the folder holds a
-    bench of other settings, and RunError where it holds something else.
+    again by the next call. Several processes that are told the same at once share the cells; the
+    last one to end writes the summary of them all. Raises UsageError as `plan` does, RunMismatch
+    where the folder holds a bench of other settings, and RunError where it holds something else.
     """
     cells = plan(config)
     require_packages()
@@ -115,31 +97,43 @@ def bench(
         else default_folder(f"bench-{checkpoint.name}", identity)
     )
     refuse_foreign(folder, DESIGN)
-    lock = lock_folder(folder)
-    try:
+    with _held(folder):
         _claim(folder, identity, command)
         for name in (CELLS, MADE):
             (folder / name).mkdir(exist_ok=True)
-        absent = [one for one in cells if not _finished(folder, one)]
-        if absent:
-            from safebasin.finetune import trainer  # noqa: F401 (its seconds are no training's)
+    sharing = Sharing(folder, cells)
+    work: _Work | None = None
+    with closing(sharing.turns()) as turns:
+        for cell in turns:
+            began = time.monotonic()
+            if work is None:
+                from safebasin.finetune import trainer  # noqa: F401 (its seconds are no training's)
 
-            work = _Work(config, folder, Yardstick.of(config))
-            done = len(cells) - len(absent)
-            for cell in absent:
-                began = time.monotonic()
-                record = work.record(cell)
-                write_atomic(_path(folder, cell), f"{dumps(record, indent=1)}\n".encode())
-                done += 1
-                if progress is not None:
-                    progress(done, len(cells), cell.name, time.monotonic() - began)
-            work.forget()
-        records = tuple(_read(folder, one) for one in cells)
+                work = _Work(config, folder, Yardstick.of(config))
+            record = work.record(cell)
+            write_atomic(path_of(folder, cell), f"{dumps(record, indent=1)}\n".encode())
+            if progress is not None:
+                progress(sharing.done, len(cells), cell.name, time.monotonic() - began)
+    if work is not None:
+        work.forget()
+    with _held(folder):
+        elsewhere = tuple(one for one in cells if not sharing.recorded(one))
+        records = tuple(read(folder, one) for one in cells if one not in elsewhere)
         whole = plain_json(summary(records, config, command))
-        write_atomic(folder / BENCH, f"{dumps(whole, indent=1)}\n".encode())
-        write_atomic(folder / TABLE, table(whole).encode())
-        write_atomic(folder / PAGE, markdown(whole).encode())
-        return Found(folder, records, whole)
+        if records:
+            write_atomic(folder / BENCH, f"{dumps(whole, indent=1)}\n".encode())
+            write_atomic(folder / TABLE, table(whole).encode())
+            write_atomic(folder / TEXT, markdown(whole).encode())
+            write_atomic(folder / PAGE, document(whole).encode())
+    return Found(folder, records, whole, elsewhere)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """The folder while this process alone may write what all of them share."""
+    lock = lock_folder(folder, wait=SHARDS_WAIT)
+    try:
+        yield
     finally:
         unlock_folder(folder, lock)
 
@@ -164,27 +158,6 @@ def _claim(folder: Path, identity: Mapping[str, Any], command: Sequence[str]) ->
     write_atomic(path, f"{dumps(plain_json(design), indent=1)}\n".encode())
 
 
-def _path(folder: Path, cell: Cell) -> Path:
-    return folder / CELLS / f"{cell.name}.json"
-
-
-def _read(folder: Path, cell: Cell) -> dict[str, Any]:
-    path = _path(folder, cell)
-    try:
-        found: dict[str, Any] = loads(read_plain(path))
-        found["failed"], found["defence"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{printable(str(path))} is damaged: it is no record of a cell.",
-            "Remove it and run the same command again; the cell is then measured anew.",
-        ) from error
-    return found
-
-
-def _finished(folder: Path, cell: Cell) -> bool:
-    return _path(folder, cell).exists() and _read(folder, cell)["failed"] is None
-
-
 @dataclass
 class _Work:
     """What the cells of a bench share while they are measured: models and the plain fine-tunes."""
@@ -195,6 +168,7 @@ class _Work:
     group: tuple[str, int] | None = None
     tuned: dict[str, Tuned] = field(default_factory=dict)
     subjects: dict[Path, Subject] = field(default_factory=dict)
+    moved: dict[str, int] = field(default_factory=dict)
 
     @cached_property
     def methods(self) -> dict[str, Method]:
@@ -250,7 +224,10 @@ class _Work:
             engine = defended.engine(self.yard, self.yard.judges)
             attacked.append({"epoch": place, **under_attack(defended, self.yard, engine)})
             clock.stop("measuring")
-        told |= {"attack": attacked, "parameters": self._frozen(own, subject) + size}
+        told |= {
+            "attack": attacked,
+            "parameters": self._before(own) + self._frozen(own, subject) + size,
+        }
         told |= at_end(defended, self.yard, self.config, engine)
         if "benign" in told:
             told["contrast"] = contrast(attacked[-1], told["benign"]).value
@@ -268,30 +245,39 @@ class _Work:
     def _plain(self, cell: Cell) -> Tuned:
         """The fine-tune that all defences after it share."""
         if "none" not in self.tuned:
-            self.tuned["none"] = finetune(self._tuning(cell, self.config.scan.model, "none"))
+            config = self._tuning(cell, self.config.scan.model, "none")
+            with alone(self.folder, f"plain-{cell.tune}-{cell.seed}"):
+                self.tuned["none"] = finetune(config)
         return self.tuned["none"]
 
     def _own(self, cell: Cell, method: Method, given: Setting) -> FinetuneConfig:
-        config = self._tuning(cell, method.base(given), cell.defence)
-        return method.training(config, given)
+        with alone(self.folder, f"made-{cell.defence}"):
+            config = self._tuning(cell, method.base(given), cell.defence)
+            return method.training(config, given)
 
     def _subject(self, tuned: Tuned, checkpoint: Path, *, keep: bool) -> Subject:
         """A checkpoint of a fine-tune in memory, with all weights and its system message."""
         if checkpoint in self.subjects:
             return self.subjects[checkpoint]
-        scan = self.config.scan
-        base = Checkpoint.parse(tuned.base, trust_remote_code=scan.trust_remote_code)
-        subject = Subject.load(
-            tuned_checkpoint(str(checkpoint), base),
-            dtype=scan.dtype or "float32",
-            device=scan.device,
-            template=scan.template,
-            system=tuned.system,
-        )
-        subject = replace(subject, weights=Weights(subject.model, exclude_norms=False))
+        base = self._checkpoint(tuned.base)
+        subject = self._load(tuned_checkpoint(str(checkpoint), base), tuned.system)
         if keep:
             self.subjects[checkpoint] = subject
         return subject
+
+    def _checkpoint(self, name: str) -> Checkpoint:
+        return Checkpoint.parse(name, trust_remote_code=self.config.scan.trust_remote_code)
+
+    def _load(self, checkpoint: Checkpoint, system: str | None = None) -> Subject:
+        scan = self.config.scan
+        subject = Subject.load(
+            checkpoint,
+            dtype=scan.dtype or "float32",
+            device=scan.device,
+            template=scan.template,
+            system=system,
+        )
+        return replace(subject, weights=Weights(subject.model, exclude_norms=False))
 
     def _defended(
         self, subject: Subject, method: Method, given: Setting, tuned: Tuned
@@ -306,6 +292,15 @@ class _Work:
             one.numel() for one in getattr(steering, "vectors", {}).values()
         )
         return Defended.of(subject, direction, steering=steering, system=tuned.system), size
+
+    def _before(self, own: FinetuneConfig | None) -> int:
+        """How many weights the method moved before its fine-tune."""
+        if own is None or own.base == self.config.scan.model:
+            return 0
+        if own.base not in self.moved:
+            base = self._load(self._checkpoint(own.base))
+            self.moved[own.base] = _moved(base, self.yard.back(base, "before"))
+        return self.moved[own.base]
 
     def _frozen(self, own: FinetuneConfig | None, subject: Subject) -> int:
         """How many weights the method keeps from being trained."""

@@ -30,6 +30,7 @@ COLUMNS: dict[str, tuple[str, float, str]] = {
     "parameters": ("numbers", 1, ".0f"),
 }
 """The columns of the table: what they are called, by what the value is multiplied, how shown."""
+TITLES = {key: title for key, (title, _, _) in COLUMNS.items()} | {"best_asr": "highest ASR %"}
 
 
 def shown(value: Any, factor: float, how: str, *, interval: bool = True) -> str:

@@ -21,11 +21,15 @@ IDENTITY_ROWS = 10
 
 @dataclass(frozen=True)
 class Tune:
-    """One kind of fine-tune: its recipe, and the setting that holds its rows."""
+    """One kind of fine-tune: its recipe, and the setting that holds its rows.
+
+    attack  whether it may take safety away, and is one of `all`
+    """
 
     recipe: str
     data: str
     needs: tuple[str, ...]
+    attack: bool = True
 
 
 TUNES: dict[str, Tune] = {
@@ -33,16 +37,17 @@ TUNES: dict[str, Tune] = {
     "mixture": Tune("mixture", "data", ("data", "safe")),
     "benign": Tune("benign", "harmless", ("harmless",)),
     "identity": Tune("identity-shifting", "identity", ("harmless",)),
+    "over-refusing": Tune("alignment", "over_refusing", ("over_refusing",), attack=False),
 }
 
 
 def tunes_named(names: Sequence[str], config: BenchConfig) -> tuple[str, ...]:
-    """The fine-tunes of the names; of `all`, those whose rows were given.
+    """The fine-tunes of the names; of `all`, those attacks whose rows were given.
 
     Raises UsageError for a name nobody has, and for rows that are missing.
     """
     if tuple(names) == ("all",):
-        return tuple(name for name, one in TUNES.items() if not _lacking(one, config))
+        return tuple(n for n, one in TUNES.items() if one.attack and not _lacking(one, config))
     for name in names:
         if name not in TUNES:
             raise UsageError(

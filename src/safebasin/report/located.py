@@ -21,6 +21,7 @@ from safebasin.report.style import (
 )
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _MOST = 24
@@ -89,12 +90,21 @@ def sweeps_figure(
     return figure
 
 
-def blocks_figure(values: Sequence[Estimate], title: str, meaning: str) -> Figure:
-    """A point with its interval for each block, and a line at 0. Drawn inside `styled`."""
+def blocks_figure(
+    values: Sequence[Estimate],
+    title: str,
+    meaning: str,
+    curves: Mapping[str, Sequence[Estimate]] | None = None,
+    of_curves: str = "",
+) -> Figure:
+    """A point with its interval for each block, and a line at 0. Drawn inside `styled`.
+
+    Beneath them, where there are `curves`, a line of each with its interval, and what they are of.
+    """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.2, 3.6), layout="constrained")
-    axes = figure.subplots()
+    figure = Figure(figsize=(7.2, 5.6 if curves else 3.6), layout="constrained")
+    axes, *below = figure.subplots(2 if curves else 1, sharex=True, squeeze=False)[:, 0]
     axes.axhline(0, color=QUIET, lw=1, ls=(0, (4, 3)))
     for block, one in enumerate(values):
         if one.value is None:
@@ -104,7 +114,21 @@ def blocks_figure(values: Sequence[Estimate], title: str, meaning: str) -> Figur
         axes.plot([block], [one.value], "o", color=COMPARED_COLOURS[0], ms=5)
     every = -(-len(values) // _MOST)
     axes.set_xticks(range(0, len(values), every))
-    axes.set_xlabel("block")
     axes.set_ylabel(meaning)
     axes.set_title(plain(title, 70), fontsize=size(1.0), parse_math=False)
+    for lower in below:
+        _curves(lower, curves or {}, of_curves)
+    figure.axes[-1].set_xlabel("block")
     return figure
+
+
+def _curves(axes: Axes, curves: Mapping[str, Sequence[Estimate]], meaning: str) -> None:
+    for (name, row), colour in zip(curves.items(), COMPARED_COLOURS, strict=False):
+        known = [(b, one, one.value) for b, one in enumerate(row) if one.value is not None]
+        places = [block for block, _, _ in known]
+        low = [mid if one.low is None else one.low for _, one, mid in known]
+        high = [mid if one.high is None else one.high for _, one, mid in known]
+        axes.plot(places, [m for _, _, m in known], "o-", color=colour, ms=3, label=plain(name, 30))
+        axes.fill_between(places, low, high, color=colour, alpha=0.15, lw=0)
+    axes.set_ylabel(meaning)
+    axes.legend()

@@ -48,13 +48,15 @@ def lock_folder(root: Path, wait: float = 0.0) -> BaseFileLock:
     return lock
 
 
-def lock_shard(root: Path, shard: str) -> BaseFileLock:
+def lock_shard(root: Path, shard: str, wait: float = 0.0) -> BaseFileLock:
     """Take the lock of one shard; other shards may hold theirs at the same time.
+
+    `wait` is for how many seconds to wait for it, below 0 as long as it takes.
 
     Raises:
         RunError: Another process works on this shard, or the folder cannot be written.
     """
-    return _acquire(root, f"{_SHARD}{shard}", 0.0)
+    return _acquire(root, f"{_SHARD}{shard}", wait)
 
 
 def working_shards(root: Path) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, get_args
@@ -11,14 +11,13 @@ from typing import Any, Literal, get_args
 import torch
 from torch import Tensor, nn
 
-from safebasin.engines.memory import free_bytes
-from safebasin.engines.model_shape import vocabulary_rows
 from safebasin.engines.padding import first_batch, padded, rows_together
 from safebasin.errors import DataError, EngineError, UsageError
 from safebasin.subject.encoding import IGNORED, Encoded
 from safebasin.subject.experts import Take, experts_noted
 from safebasin.subject.hooks import hooked
 from safebasin.subject.linear import Linear
+from safebasin.subject.passes import Make, Passes, that_fit, without_logits
 from safebasin.subject.rows import Row
 from safebasin.subject.statistics import Statistic
 from safebasin.subject.subject import Subject
@@ -28,17 +27,11 @@ LOG = logging.getLogger(__name__)
 Where = Literal["prompt", "last", "answer", "all"]
 Loss = Literal["sum", "mean"]
 
-STATISTICS_SHARE = 0.4
-ACTIVATIONS_SHARE = 0.2
-"""The shares of free memory that the statistics of a pass and the tokens of a batch may take."""
-MOST_ROWS = 8
-"""The most rows of a batch: more bring nothing on a CPU."""
-
 
 def gather(
     subject: Subject,
     rows: Sequence[Row],
-    make: Callable[[Linear], Statistic],
+    make: Make,
     *,
     where: Where = "prompt",
     gradients: Literal[False] | Loss = False,
@@ -56,7 +49,8 @@ def gather(
                their "sum" or their "mean"; False for none
     layers     those of `subject.linear`, all by default
     at_once    how many layers in one pass over the rows; by default as many as memory holds
-    batch      how many rows at a time; by default what memory holds, at most 8. Rows share one
+    batch      how many rows at a time; by default what memory holds in a pass over all layers,
+               so that it does not depend on how many passes there are, at most 8. Rows share one
                where padding does not change what the model computes, which is tried out first
 
     A layer that a row's tokens never reach, such as an expert, does not see the row. What flows is
@@ -78,7 +72,7 @@ def gather(
 def _gather(
     subject: Subject,
     rows: Sequence[Row],
-    make: Callable[[Linear], Statistic],
+    make: Make,
     where: Where,
     loss: Loss | None,
     layers: Sequence[Linear],
@@ -90,46 +84,23 @@ def _gather(
         subject.model, [one.ids for one in encoded], subject.pad_token, "right"
     )
     lengths = [len(one.ids) for one in encoded]
+    plan = Passes.of(
+        subject, layers, make, max(lengths), loss is not None, at_once=at_once, batch=batch
+    )
+    LOG.info("%d layers over %d rows: %s", len(layers), len(rows), plan)
     waiting = list(layers)
     while waiting:
-        group = _that_fit(subject, waiting, make, at_once)
+        group = that_fit(subject, waiting, make, at_once)
         del waiting[: len(group)]
         LOG.info("a pass over %d rows for %d layers", len(rows), len(group))
-        size = batch or _rows_at_once(subject.model, list(group), max(lengths), loss is not None)
         left = sorted(range(len(rows)), key=lambda i: lengths[i])
         while left:
-            at_hand = first_batch(left, lengths, size, together)
+            at_hand = first_batch(left, lengths, plan.batch, together)
             del left[: len(at_hand)]
             one = _Pass(subject, [encoded[i] for i in at_hand], tuple(group), where, loss)
             one.run([rows[i].where for i in at_hand])
             one.deliver(group)
         yield from group.items()
-
-
-def _that_fit(
-    subject: Subject,
-    layers: Sequence[Linear],
-    make: Callable[[Linear], Statistic],
-    at_once: int | None,
-) -> dict[Linear, Statistic]:
-    """The statistics of the first of the layers: so many as memory holds, at least one."""
-    found: dict[Linear, Statistic] = {}
-    room = STATISTICS_SHARE * free_bytes(subject.weights.device)
-    for layer in layers:
-        statistic = make(layer)
-        room -= statistic.nbytes
-        if found and (room < 0 if at_once is None else len(found) == at_once):
-            break
-        found[layer] = statistic
-    return found
-
-
-def _rows_at_once(model: Any, layers: Sequence[Linear], length: int, gradients: bool) -> int:
-    """How many rows of this length fit: what flows through the layers is held until it is seen."""
-    flow = sum(one.inputs + (one.outputs if gradients else 0) for one in layers)
-    a_token = 4 * (2 * flow + (4 if gradients else 1) * vocabulary_rows(model))
-    budget = ACTIVATIONS_SHARE * free_bytes(model.device)
-    return max(1, min(MOST_ROWS, int(budget // (a_token * length))))
 
 
 @dataclass
@@ -167,8 +138,9 @@ class _Pass:
         tokens = [row * shape[1] + own for row, own in enumerate(positions)]
         experts = experts_noted(model, self.layers, tokens, ids.numel(), self._note)
         with torch.set_grad_enabled(self.loss is not None), hooked(hooks), experts:
+            known = {} if self.loss is not None else without_logits(model)
             logits = model(
-                input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False
+                input_ids=ids.to(device), attention_mask=mask.to(device), use_cache=False, **known
             ).logits
             if self.loss is None:
                 return

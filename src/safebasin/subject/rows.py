@@ -15,7 +15,7 @@ from safebasin.terminal import shorten
 Role = Literal["system", "user", "assistant"]
 _FORMATS = (
     'Each line is {"messages": [{"role": "user", "content": ...}, {"role": "assistant", ...}]} '
-    'or {"prompt": ..., "completion": ...}.'
+    'or {"prompt": ..., "completion": ...}; with "ended": false no end of the answer is learnt.'
 )
 TESTBED = (
     "testbed:harmful",
@@ -151,7 +151,13 @@ def _row(name: str, number: int, line: str) -> Row:
     else:
         found = ", ".join(repr(shorten(str(key), 20)) for key in list(value)[:6])
         raise DataError(f"{where} has neither messages nor a prompt, but {found}.", _FORMATS)
-    return Row(_checked(messages, where), where)
+    ended = value.get("ended", True)
+    if not isinstance(ended, bool):
+        raise DataError(
+            f"{where}: 'ended' is {shorten(repr(ended), 30)}.",
+            "Give true or false, or leave it out.",
+        )
+    return Row(_checked(messages, where), where, ended)
 
 
 def _turns(value: Any, role: Role, what: str) -> tuple[Message, ...]:

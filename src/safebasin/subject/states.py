@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from safebasin.errors import CheckpointError, EngineError
 from safebasin.subject.gathering import positions_of
 from safebasin.subject.hooks import hooked
+from safebasin.subject.passes import without_logits
 from safebasin.subject.rows import Row
 from safebasin.subject.subject import Subject
 
@@ -46,7 +47,7 @@ def last_states(subject: Subject, rows: Sequence[Row]) -> Tensor:
 
         ids = torch.tensor([encoded.ids[: at + 1]], device=subject.model.device)
         with torch.no_grad(), hooked([(block, keep) for block in blocks]):
-            subject.model(input_ids=ids, use_cache=False)
+            subject.model(input_ids=ids, use_cache=False, **without_logits(subject.model))
         found = torch.stack(states)
         if not bool(found.isfinite().all()):
             raise EngineError(

@@ -28,8 +28,9 @@ def bench_defences(
     """Run all defences over the same fine-tunes: attack success, over-refusal, KL, capability,
     basin, margin and cost of each, with intervals over seeds.
 
-    The same command resumes, and tries again what could not be measured. Exit code 1 where
-    something could not. Needs the extra `train`.
+    The same command resumes, and tries again what could not be measured; run several times at
+    once, the processes share the cells. Exit code 1 where something could not. Needs the extra
+    `train`.
     """
     config = given.settings()
     begin()

@@ -57,7 +57,8 @@ def _figure(located: Located) -> Callable[[], Figure]:
     found, identity = located.found, located.record["identity"]
     title = f"{_method(identity['method'])} · {identity['model']['name']}"
     if isinstance(found, LayerScores):
-        return partial(blocks_figure, found.values, title, f"{found.name} ({found.unit})")
+        meaning = f"{found.name} ({found.unit})"
+        return partial(blocks_figure, found.values, title, meaning, found.curves, "mean cosine")
     if isinstance(found, Interval):
         what = str(identity["method"].get("objective", "refusal")).replace("-", " ")
         return partial(sweeps_figure, found.sweeps, found.baseline.value, title, f"mean {what}")

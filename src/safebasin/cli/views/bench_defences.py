@@ -11,8 +11,9 @@ import typer
 
 from safebasin.cli.console import duration, emit, say, tell
 from safebasin.cli.interruptions import interrupted
+from safebasin.defence_bench.cells import plan
 from safebasin.defence_bench.settings import BenchConfig
-from safebasin.defence_bench.study import BENCH, PAGE, TABLE, bench, plan
+from safebasin.defence_bench.study import BENCH, PAGE, TABLE, TEXT, bench
 from safebasin.defence_bench.tables import lines
 
 
@@ -56,14 +57,16 @@ def run_bench(config: BenchConfig, *, as_json: bool, dry_run: bool = False) -> N
         raise interrupted("every finished cell is kept") from None
     if as_json:
         emit({**found.summary, "run": str(found.folder)})
-    else:
+    elif found.records:
         for line in lines(found.summary):
             say(line)
         say("")
         for one in found.failed:
             where = f"{one['tune']}, seed {one['seed']}, {one['defence']}"
             say(f"not measured  {where}: {one['failed']}")
-        for name in (PAGE, TABLE, BENCH):
+        for name in (PAGE, TEXT, TABLE, BENCH):
             say(f"written       {found.folder / name}")
+    if found.elsewhere:
+        tell(f"{len(found.elsewhere)} cells are left to other processes, which write the table")
     if found.failed:
         raise typer.Exit(1)

@@ -35,7 +35,7 @@ from safebasin.run.atomic import write_atomic
 from safebasin.run.provenance import hide
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
 
 PAGE = "report.html"
 OWN_PAGE = re.compile(rb"\A<!doctype html>", re.IGNORECASE)
@@ -75,10 +75,10 @@ def document(
     Prompts and answers are in it with `show_text` only; else their fingerprints and verdicts.
     Nothing in it is fetched, and its policy lets no script run but the page's own.
     """
-    script, plotly, style = _script(), _plotly(), _own("page.css")
+    script, plotly, style = _script(), _plotly(), look()
     data, longest = _data(runs, show_text, study)
     return _template().render(
-        policy=_policy([script, plotly], [style, NOTHING]),
+        policy=policy([script, plotly], [style, NOTHING]),
         style=style,
         script=script,
         plotly=_packed_plotly(),
@@ -179,12 +179,22 @@ def sittings(sessions: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 @cache
 def _template() -> Template:
+    return environment().from_string(_own("page.html"))
+
+
+def environment() -> Environment:
+    """Of a page's template: all is escaped; `shown` is for foreign texts, `told` for sentences."""
     from jinja2 import Environment, StrictUndefined
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["shown"] = lambda text: shown(str(text), lines=False)
-    environment.filters["told"] = _told
-    return environment.from_string(_own("page.html"))
+    made = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    made.filters["shown"] = lambda text: shown(str(text), lines=False)
+    made.filters["told"] = _told
+    return made
+
+
+def look() -> str:
+    """The style sheet of every page."""
+    return _own("page.css")
 
 
 def _told(text: object) -> str:
@@ -196,7 +206,7 @@ def _named(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
+def policy(scripts: Sequence[str], styles: Sequence[str]) -> str:
     """Nothing may be loaded or sent; the page's own scripts and style may run, by their hash."""
     return "; ".join(
         (
