@@ -67,6 +67,27 @@ as always. The other engines keep a model on one GPU, and refuse the option.
 
 Tests hold all of that against a stand-in for vLLM and for the cluster. No machine with several GPUs was at
 hand: nothing of it was run on one.
+
+The library, not yet the commands, also takes a model that transformers itself has divided among processes
+(`DistributedConfig(tp_size=N)`, by the model's own plan). Each process runs the same program and holds its
+part of each matrix; `Weights` displaces the part, and the plain and the fast engine give every process all
+answers, of which one writes. [divided_landscape.py](examples/divided_landscape.py) is such a program:
+
+```bash
+torchrun --nproc-per-node 4 divided_landscape.py MODEL PROMPTS landscape.json
+```
+
+| | |
+|---|---|
+| displaced weights | those of the undivided model bit for bit, as are a direction's digest and what is restored |
+| logits, answers | sums over parts round otherwise: within 1e-6 of the undivided model's in float32, with equal answers |
+| memory a process | its part of the weights and of their copy. A direction by `law="counter"` is drawn for the part alone where that is whole rows; else one whole tensor is held at a time |
+| the fast engine | one point after another, without drafts and recorded graphs, by the model's own modules: what is faster is measured, and all processes have to do the same |
+| refused | matrices that a plan packs before it divides them, such as fused gates: `--engine vllm` takes these |
+| not there | the commands, and with them resuming, plans and reports: they stay with `--engine vllm` |
+
+Tests do that with two processes on the CPU, tied and untied, in float32 and bfloat16, and run the example. It
+was run on no GPU.
 """.strip()
 
 FILES = """

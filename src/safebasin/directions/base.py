@@ -62,7 +62,9 @@ def digest(direction: Direction, weights: Weights) -> str:
     total = hashlib.sha256()
     views = sorted(weights.views(), key=lambda view: view.name)
     essences = {view.name: _essence(direction, view) for view in views}
-    drawn = _drawn_ahead(direction, [view for view in views if essences[view.name] is None])
+    whole = [view for view in views if essences[view.name] is None]
+    # Parts of divided weights are put together by all processes in one order.
+    drawn = map(direction.tensor, whole) if weights.divided else _drawn_ahead(direction, whole)
     for view in views:
         if (essence := essences[view.name]) is not None:
             total.update(f"{view.name}\0{view.shape}\0".encode())

@@ -10,6 +10,7 @@ import psutil
 import torch
 
 from safebasin.engines.model_shape import key_value_shape, state_values, vocabulary_rows, width
+from safebasin.weights.divided import least
 
 SHARE_OF_FREE = 0.5
 """The share of free memory that the rows of a batch may take."""
@@ -52,7 +53,7 @@ def row_bytes(model: Any, length: int) -> int:
 
 def batch_size_for(model: Any, length: int, rows: int) -> int:
     """The largest batch of at most `rows` rows of `length` tokens that fits in the free memory."""
-    budget = SHARE_OF_FREE * free_bytes(model.device)
+    budget = SHARE_OF_FREE * least(model, free_bytes(model.device))
     return max(1, min(rows, int(budget // row_bytes(model, length))))
 
 

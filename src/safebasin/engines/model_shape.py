@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from fractions import Fraction
 from typing import Any
+
+from safebasin.weights.divided import own
 
 _LAYERS = ("num_hidden_layers", "n_layers", "n_layer", "num_layers", "num_blocks")
 _HEADS = ("num_attention_heads", "n_heads", "n_head")
@@ -47,7 +50,7 @@ def key_value_shape(model: Any) -> tuple[int, int, int] | None:
     """(layers, heads, size of a head) of the keys and values that a model keeps of each token.
 
     None where it keeps none, as a recurrent model, or where its configuration does not tell. Of
-    what differs from layer to layer the greatest.
+    what differs from layer to layer the greatest; of a divided model the heads of this process.
     """
     config = text_config(model)
     layers, heads = _number(config, _LAYERS), _number(config, _KEY_VALUE_HEADS)
@@ -55,7 +58,15 @@ def key_value_shape(model: Any) -> tuple[int, int, int] | None:
     if not (layers and heads and queries):
         return None
     size = _number(config, ("head_dim",)) or width(model) // queries
-    return layers, heads, size
+    return layers, int(heads * _held(model)), size
+
+
+def _held(model: Any) -> Fraction:
+    """The share of the key-value heads whose keys this process computes."""
+    for name, tensor in model.named_parameters():
+        if name.rsplit(".", 2)[-2:] == ["k_proj", "weight"]:
+            return Fraction(own(tensor).shape[0], tensor.shape[0])
+    return Fraction(1)
 
 
 def state_values(model: Any) -> int:

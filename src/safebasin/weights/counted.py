@@ -68,17 +68,20 @@ def counted(
     return Drawn(found[0][1], [term for term in terms if term is not None])
 
 
-def add_counted(target: Tensor, origin: Tensor, parameter: Parameter, drawn: Drawn) -> Tensor:
+def add_counted(
+    target: Tensor, origin: Tensor, parameter: Parameter, drawn: Drawn, offset: int = 0
+) -> Tensor:
     """target = cast(fp32(origin) + Σ fp32(c·fp32(s·z))), drawn on the target's device.
 
-    Returns whether all of it is finite, bool [] on the target's device.
+    Both are the parameter's elements offset, offset + 1, ..., all of them or some. Returns whether
+    all of it is finite, bool [] on the target's device.
     """
     direction, terms = drawn
     if origin.device == target.device:
-        return direction.displace_(target, origin, terms, parameter, 0)
+        return direction.displace_(target, origin, terms, parameter, offset)
     finite = torch.ones((), dtype=torch.bool, device=target.device)
     parts = zip(*(torch.split(tensor.view(-1), PIECE) for tensor in (target, origin)), strict=True)
     for number, (to, start) in enumerate(parts):
         near = start.to(to.device, non_blocking=True)
-        finite &= direction.displace_(to, near, terms, parameter, number * PIECE)
+        finite &= direction.displace_(to, near, terms, parameter, offset + number * PIECE)
     return finite

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from safebasin.errors import CheckpointError, DirectionError, UsageError
 from safebasin.weights.counted import add_counted, counted
 from safebasin.weights.direction import Direction
+from safebasin.weights.divided import first_element, has_parts, own, own_of, whole
 from safebasin.weights.parameters import Parameter, Survey, layer_set
 from safebasin.weights.streaming import add_pieces, streams
 from safebasin.weights.sums import all_finite, fp32, norm, raw
@@ -45,6 +46,10 @@ class _Store:
     displaced: bool = False
 
     @cached_property
+    def divided(self) -> bool:
+        return has_parts(self.model)
+
+    @cached_property
     def first_name(self) -> dict[str, str]:
         """The first name of the tensor, for every name."""
         return {name: p.name for p in self.survey.parameters.values() for name in p.names}
@@ -62,6 +67,9 @@ class Weights:
                       the direction of each of its names, as the authors' code does
     pristine          where the copy of the undisplaced tensors is kept: on the `"same"` device, or
                       on the `"cpu"` (pinned where there is a GPU) to save memory
+
+    Of a model that transformers has divided among processes each of them displaces its own part;
+    all have to do the same in the same order.
 
     The copy is made at the first displacement. Weights must not be changed by anything else from
     then on; where that is seen, the next displacement raises DirectionError.
@@ -144,7 +152,13 @@ class Weights:
     @property
     def pristine_bytes(self) -> int:
         """The size of the pristine copy of the selection, made already or not."""
-        return sum(math.prod(p.shape) * self._tensor(p.name).itemsize for p in self.parameters)
+        parts = (own(self._tensor(p.name)) for p in self.parameters)
+        return sum(part.numel() * part.itemsize for part in parts)
+
+    @property
+    def divided(self) -> bool:
+        """Whether processes hold parts of the model, which they put together at the same time."""
+        return self._store.divided
 
     def forget_pristine(self) -> None:
         """Give back the memory of the pristine copy; the next displacement makes a new one.
@@ -163,7 +177,9 @@ class Weights:
     def pristine(self, name: str) -> Tensor:
         """The undisplaced tensor of a parameter, in its own dtype. Not to be written to."""
         first = self._first(name)
-        return self._store.pristine.get(first, self._store.survey.tensors[first].detach())
+        tensor = self._store.survey.tensors[first].detach()
+        kept = self._store.pristine.get(first)
+        return whole(own(tensor) if kept is None else kept, tensor)
 
     def norm(self, name: str) -> float:
         """The Frobenius norm of an undisplaced parameter, accumulated in float64."""
@@ -200,7 +216,7 @@ class Weights:
         total = hashlib.sha256()
         for name, tensor in sorted([*model.named_parameters(), *model.named_buffers()]):
             total.update(f"{name}\0{tensor.dtype}\0{tuple(tensor.shape)}\0".encode())
-            total.update(raw(tensor))
+            total.update(raw(whole(own(tensor), tensor)))
         return total.hexdigest()
 
     @contextmanager
@@ -253,15 +269,18 @@ class Weights:
     def _write(self, moves: Sequence[tuple[float, Direction]], written: list[str]) -> None:
         overflow: dict[torch.device, Tensor] = {}
         for parameter in self.parameters:
-            target = self._store.survey.tensors[parameter.name]
-            origin = self._store.pristine[parameter.name]
-            drawn = counted(moves, self._views(parameter), target)
-            if drawn is not None:
+            tensor = self._store.survey.tensors[parameter.name]
+            target, origin = own(tensor), self._store.pristine[parameter.name]
+            offset = first_element(tensor)
+            drawn = None if offset is None else counted(moves, self._views(parameter), target)
+            if drawn is not None and offset is not None:
                 if drawn.terms:
                     written.append(parameter.name)
-                    self._note(overflow, add_counted(target, origin, parameter, drawn))
+                    self._note(overflow, add_counted(target, origin, parameter, drawn, offset))
                 continue
-            pieces = None if self.tied != "once" else streams(moves, parameter, target)
+            pieces = None
+            if self.tied == "once" and target.shape == parameter.shape:
+                pieces = streams(moves, parameter, target)
             if pieces is not None:
                 written.append(parameter.name)
                 rounded = [(fp32(coefficient), each) for coefficient, each in pieces]
@@ -273,14 +292,15 @@ class Weights:
                     step = direction.tensor(view)
                     if step is not None:
                         _require_fit(step, parameter, direction)
-                        steps.append((fp32(coefficient), step))
+                        steps.append((fp32(coefficient), own_of(step, tensor)))
             if not steps:
                 continue
             written.append(parameter.name)
             self._note(overflow, _add(target, origin, steps))
             del steps, step
         if not all(bool(finite) for finite in overflow.values()):
-            bad = next(n for n in written if not all_finite(self._store.survey.tensors[n]))
+            tensors = self._store.survey.tensors
+            bad = next(n for n in written if not all_finite(own(tensors[n])))
             raise DirectionError(
                 f"The displaced '{bad}' is too large for {self._tensor(bad).dtype}.",
                 "Give a smaller radius, or run in float32 or bfloat16.",
@@ -295,21 +315,21 @@ class Weights:
         store = self._store
         with torch.no_grad():
             for name in written:
-                store.survey.tensors[name].copy_(store.pristine[name])
-                store.versions[name] = _version(store.survey.tensors[name])
+                own(store.survey.tensors[name]).copy_(store.pristine[name])
+                store.versions[name] = _version(own(store.survey.tensors[name]))
 
     def _keep_pristine(self) -> None:
         store = self._store
         for name, tensor in store.survey.tensors.items():
             if name in store.pristine:
-                if store.versions[name] != _version(tensor):
+                if store.versions[name] != _version(own(tensor)):
                     raise DirectionError(
                         f"'{name}' was changed by something else since it was first displaced.",
                         "Make a new Weights of the changed model.",
                     )
             elif name in self._selected:
-                store.pristine[name] = _copy(tensor.detach(), store.pristine_device)
-                store.versions[name] = _version(tensor)
+                store.pristine[name] = _copy(own(tensor.detach()), store.pristine_device)
+                store.versions[name] = _version(own(tensor))
 
     def _choose(
         self,
@@ -356,7 +376,7 @@ class Weights:
     def _require_finite(self) -> None:
         # Of all parameters: one that does not move spoils every answer just as well.
         for name, tensor in self._store.survey.tensors.items():
-            if not all_finite(tensor.detach()):
+            if not all_finite(own(tensor.detach())):
                 raise CheckpointError(
                     f"'{name}' holds values that are not finite.", "Give an undamaged checkpoint."
                 )

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from safebasin.blocks import blocks_named, require_blocks
 from safebasin.errors import CheckpointError
+from safebasin.weights.divided import own, require_known_parts
 from safebasin.weights.layouts import layout
 
 _DTYPES = (torch.float32, torch.bfloat16, torch.float16)
@@ -84,6 +85,7 @@ class Survey:
         for names, tensor in parameter_groups(model):
             first = names[0]
             _require_plain(first, tensor)
+            require_known_parts(first, tensor)
             classes = [type(owners[name][0]).__name__ for name in names]
             # An output layer that is tied to a table of tokens is laid out as that is.
             output_dim, stacked = max(
@@ -113,8 +115,9 @@ def parameter_groups(model: nn.Module) -> list[tuple[tuple[str, ...], nn.Paramet
     groups: dict[tuple[Any, ...], tuple[list[str], nn.Parameter]] = {}
     for name, tensor in model.named_parameters(remove_duplicate=False):
         key: tuple[Any, ...] = (id(tensor),)
-        if tensor.device.type != "meta" and tensor.data_ptr() != 0:
-            key = (tensor.device, tensor.data_ptr(), tensor.shape, tensor.stride())
+        part = own(tensor)
+        if part.device.type != "meta" and part.data_ptr() != 0:
+            key = (part.device, part.data_ptr(), tensor.shape, tensor.stride())
         groups.setdefault(key, ([], tensor))[0].append(name)
     return [(tuple(names), tensor) for names, tensor in groups.values()]
 

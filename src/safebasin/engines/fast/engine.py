@@ -43,6 +43,9 @@ class FastEngine:
     rows      how many rows are answered at a time; None takes what is useful and fits
     drafts    whether answers are drafted and verified; None drafts where it is measured to pay
     scores    whether answers are scored under the undisplaced model
+
+    Of a model that transformers has divided among processes each process makes such an engine, and
+    asks it the same; all get the same answers.
     """
 
     name = "fast"
@@ -66,6 +69,15 @@ class FastEngine:
             raise UsageError(f"Unknown mode '{mode}'.", "Give auto, in-place, pool or plain.")
         if rows is not None and rows < 1:
             raise UsageError(f"A batch of {rows} rows was asked for.", "Give at least 1.")
+        if weights.divided:
+            # What is measured to be faster differs from process to process, and all have to do
+            # the same.
+            if mode == "pool" or drafts:
+                raise UsageError(
+                    "A model that is divided among processes is asked in place and without drafts.",
+                    "Give the mode in-place, and leave out the drafts.",
+                )
+            mode, drafts = ("plain" if mode == "plain" else "in-place"), False
         self.plain = PlainEngine(model, weights, directions, template, rows)
         self.model = model
         self.weights = weights

@@ -20,6 +20,7 @@ from safebasin.engines.fast.pooled import Pool
 from safebasin.engines.fast.products import faster_forwards, replaced
 from safebasin.engines.fast.slots import SlotStorage
 from safebasin.engines.memory import keep_freed_memory
+from safebasin.weights.divided import has_parts
 
 
 class Forward:
@@ -36,14 +37,17 @@ class Forward:
         self.counter = Counter()
         self.meter = Meter(knee=200.0 if self.device.type == "cuda" else 32.0)
         self._pool: Pool | None = None
-        self.record: Record | None = record_on_gpu if self.device.type == "cuda" else None
+        # Each process of a divided model goes by the model's own modules, which put parts together.
+        divided = has_parts(model)
+        records = self.device.type == "cuda" and not divided
+        self.record: Record | None = record_on_gpu if records else None
         self._graphs: Graphs | None = None
         self._wanted: Tensor | None = None
         # A mask of four dimensions is passed on as it is; attention takes its own from the layout.
         self._no_mask = torch.zeros((1, 1, 1, 1), dtype=model.dtype, device=self.device)
         self._configs = _attention_configs(model)
-        self._products = faster_forwards(model)
-        self.decoder = Decoder.of(model)
+        self._products = [] if divided else faster_forwards(model)
+        self.decoder = None if divided else Decoder.of(model)
         if self.decoder is not None and self.device.type == "cpu":
             keep_freed_memory()
         self._pooled: Decoder | None = None

@@ -32,6 +32,7 @@ from safebasin.engines.memory import free_bytes
 from safebasin.engines.model_shape import vocabulary_rows
 from safebasin.plane import Point
 from safebasin.weights import Weights
+from safebasin.weights.divided import least
 
 LOG = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Planner:
     ) -> MemoryPlan:
         """How these points will be answered, what memory it takes, and why."""
         longest = max(map(len, encoded)) + sampling.max_new_tokens
-        free = free_bytes(self.model.device)
+        free = least(self.model, free_bytes(self.model.device))
         reason = "it was asked for" if self.mode == "plain" else self._cannot(encoded, longest)
         if reason is not None:
             return MemoryPlan("plain", 0, longest, 0, 0, 0, 0, free, (reason,))
