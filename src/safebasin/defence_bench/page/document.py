@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from safebasin.defence_bench.page.marks import mark_of, panels
 from safebasin.defence_bench.summary import GROUPS
 from safebasin.defence_bench.tables import COLUMNS, TITLES, Row, groups, shown
+from safebasin.defence_bench.tunes import TUNES
 from safebasin.landscape.intervals import Estimate
 from safebasin.report.page.document import environment, look, policy, sittings
 from safebasin.run.provenance import hide
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 SEEN = ("best_asr", "at_maximum", "complied", "incoherent", "over_refusal", "capability")
 """Measures that are drawn, beside their numbers: what an attacker gets, and at whose cost."""
 NOTICED = 0.1
-"""The share of broken text, or of refused benign prompts, that is told beside a low ASR."""
+"""A share of broken text, or of what else it cost, that is told beside a low one."""
 NAMES = {
     "harmful": "The harmful fine-tunes, a mean",
     "all": "All fine-tunes, a mean",
-    "over-refusing": "A fine-tune that over-refuses",
+    "over-refusing": "The fine-tune that over-refuses",
 }
 
 
@@ -53,38 +54,45 @@ def document(found: Mapping[str, Any]) -> str:
 
 
 def headline(found: Mapping[str, Any]) -> list[str]:
-    """What the first table says: the attack without a defence, and the defences surely below it."""
+    """What the first table says: the fine-tune without a defence, and those surely below it."""
     name, own = next(iter(groups(found)))
-    by = {row["defence"]: Estimate.from_json(row["best_asr"]) for row in own}
+    attacked = name not in TUNES or TUNES[name].attack
+    key = "best_asr" if attacked else "over_refusal"
+    by = {row["defence"]: Estimate.from_json(row[key]) for row in own}
     bare = by.pop("none", Estimate(None))
-    where = NAMES.get(name, f"The fine-tune {name}").partition(",")[0].lower()
+    where = NAMES.get(name, f"The fine-tune {name}").partition(",")[0]
+    where = f"{where[0].lower()}{where[1:]}"
     if bare.value is None:
-        return [f"The attack by {where} was not measured without a defence."]
+        return [f"What {where} does was not measured without a defence."]
     told = [
         f"Without a defence {_percent(bare)} of harmful prompts are answered after {where}, at the "
         "best of the attack's settings."
+        if attacked
+        else f"Without a defence {_percent(bare)} of benign prompts are refused after {where}."
     ]
     if bare.low is None:
         return [*told, "With one seed there is no interval, and none is said to be surely below."]
     below = {name: one for name, one in by.items() if one.high is not None and one.high < bare.low}
-    costs = {row["defence"]: _costs(row) for row in own}
+    costs = {row["defence"]: _costs(row, attacked=attacked) for row in own}
     named = [
         f"{name} {_percent(below[name])}{costs[name]}"
         for name in sorted(below, key=lambda one: below[one].value or 0.0)
     ]
     told.append(
-        f"Of {len(by)} defences {len(below)} {'is' if len(below) == 1 else 'are'} surely below"
+        f"Of {len(by)} method{'s' * (len(by) != 1)} {len(below)} "
+        f"{'is' if len(below) == 1 else 'are'} surely below"
         f"{': ' if named else ''}{', '.join(named)}."
     )
     return told
 
 
-def _costs(row: Row) -> str:
-    """In which cheaper ways a row's attack success may be low, in brackets."""
-    told = {
-        "broken text": row["incoherent"]["value"],
-        "of benign prompts refused": row["over_refusal"]["value"],
-    }
+def _costs(row: Row, *, attacked: bool) -> str:
+    """In which cheaper ways a row may be low, in brackets."""
+    told = {"broken text": row["incoherent"]["value"]}
+    if attacked:
+        told["of benign prompts refused"] = row["over_refusal"]["value"]
+    else:
+        told["of harmful prompts answered"] = row["asr"]["value"]
     named = [f"{100 * v:.0f} % {what}" for what, v in told.items() if v is not None and v > NOTICED]
     return f" ({', '.join(named)})" if named else ""
 
