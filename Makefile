@@ -82,6 +82,7 @@ attribution-real: $(VENV)/installed
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/attribution.py --model runs/real/aligned \
 	  --base runs/real/smollm2 --own runs/real/own $(if $(ADVBENCH),--advbench $(ADVBENCH)) \
 	  $(if $(XSTEST),--xstest $(XSTEST)) --out benchmarks/results/attribution_real.json
+	$(BIN)/python benchmarks/attribution_picture.py
 	$(BIN)/python benchmarks/attribution_page.py > docs/attribution.md
 
 # The study of docs/bench-defences.md: about an hour on one core; stopped, it goes on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -76,8 +77,10 @@ def agreement(found: Found) -> list[str]:
 
 def gaps(found: Found) -> list[str]:
     lines, short = [], []
-    for name, case in found.beneath("gap/").items():
-        which, _, definition = name.partition("/")
+    cases = found.beneath("gap/")
+    for which, definition in product(("model", "base"), ("paper", "code")):
+        if (case := cases.get(f"{which}/{definition}")) is None:
+            continue
         label = f"`{found.plan['model' if which == 'model' else 'base']}`, {definition}"
         cells = [f"{one['value']:+.1f} ({one['low']:+.1f} to {one['high']:+.1f})" for one in
                  case["layers"]]  # fmt: skip
