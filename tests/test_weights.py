@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import warnings
 
 import pytest
@@ -13,7 +14,7 @@ from torch import nn
 
 from safebasin.directions import Gaussian
 from safebasin.errors import CheckpointError, DirectionError, UsageError
-from safebasin.weights import Weights, sums
+from safebasin.weights import Weights, displacement, sums
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import all_finite
 from support import pico
@@ -441,6 +442,58 @@ def test_norms_are_accumulated_in_float64():
     assert Weights(layer).norm("weight") == pytest.approx((16 + 2_999_999e-6) ** 0.5, rel=1e-7)
     with pytest.raises(UsageError, match="weight"):
         Weights(layer).norm("weigt")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tied", ["once", "reference"])
+def test_several_threads_displace_to_the_same_bits(dtype, tied, monkeypatch):
+    model = pico.model("llama", tied=True, dtype=dtype)
+    weights = Weights(model, tied=tied)
+    a, b = Gaussian(0, weights), Gaussian(1, weights, "row")
+    terms = [(0.3, a), (-0.2, b)]
+    asked = set()
+    monkeypatch.setattr(weights, "_move", noting(weights._move, asked))
+    with weights.displaced(terms):
+        expected = weights.checksum()
+    assert asked == {threading.get_ident()}
+    asked.clear()
+    before = weights.checksum()
+    monkeypatch.setattr(displacement, "LARGE", 0)
+    with weights.displaced(terms):
+        assert weights.checksum() == expected
+    assert weights.checksum() == before
+    assert threading.get_ident() not in asked
+    asked.clear()
+    with weights.displaced([(0.3, a), (1.0, Fixed("ones", ones))]):  # which does not say so
+        pass
+    assert asked == {threading.get_ident()}
+
+
+def noting(move, threads):
+    def noted(*given):
+        threads.add(threading.get_ident())
+        return move(*given)
+
+    return noted
+
+
+def test_a_mistake_in_one_thread_restores_what_all_have_written(monkeypatch):
+    monkeypatch.setattr(displacement, "LARGE", 0)
+    weights = Weights(pico.model("llama"))
+    before = weights.checksum()
+
+    class Odd(Gaussian):
+        def tensor(self, parameter):
+            if parameter.name == weights.parameters[2].name:
+                return torch.ones(3)
+            return super().tensor(parameter)
+
+    with pytest.raises(DirectionError, match="of shape"):  # noqa: SIM117
+        with weights.displaced([(0.3, Odd(1, weights))]):
+            pass
+    assert weights.checksum() == before
+    with weights.displaced([(0.3, Gaussian(1, weights))]):
+        assert weights.checksum() != before
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -15,6 +15,7 @@ from torch import Tensor
 from safebasin.config import Normalise
 from safebasin.errors import DirectionError
 from safebasin.weights import Direction, Weights
+from safebasin.weights.direction import Concurrent
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import inner, raw
 
@@ -63,8 +64,10 @@ def digest(direction: Direction, weights: Weights) -> str:
     views = sorted(weights.views(), key=lambda view: view.name)
     essences = {view.name: _essence(direction, view) for view in views}
     whole = [view for view in views if essences[view.name] is None]
+    several = isinstance(direction, Concurrent) and direction.concurrent
     # Parts of divided weights are put together by all processes in one order.
-    drawn = map(direction.tensor, whole) if weights.divided else _drawn_ahead(direction, whole)
+    ahead = several and not weights.divided
+    drawn = _drawn_ahead(direction, whole) if ahead else map(direction.tensor, whole)
     for view in views:
         if (essence := essences[view.name]) is not None:
             total.update(f"{view.name}\0{view.shape}\0".encode())
@@ -86,13 +89,10 @@ def _drawn_ahead(direction: Direction, views: Sequence[Parameter]) -> Iterator[T
 
     NumPy and torch release the interpreter lock while they draw, and so does who hashes.
     """
-    if not views:
-        return
-    yield direction.tensor(views[0])  # with what a direction computes once
     waiting = deque[tuple[int, Future[Tensor | None]]]()
     ahead = 0
     with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-        for view in views[1:]:
+        for view in views:
             size = 4 * math.prod(view.shape)
             while waiting and ahead + size > AHEAD_BYTES:
                 done, future = waiting.popleft()

@@ -32,6 +32,8 @@ class CounterGaussian(Gaussian):
     the direction is stored. The noise of a seed is another than that of `Gaussian`.
     """
 
+    concurrent = False  # torch's own threads draw
+
     def __init__(
         self,
         seed: int,

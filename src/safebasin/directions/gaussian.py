@@ -37,6 +37,7 @@ class Gaussian:
 
     kind: ClassVar[str] = "gaussian"
     random: ClassVar[bool] = True
+    concurrent: bool = True
 
     def __init__(
         self,
@@ -80,7 +81,7 @@ class Gaussian:
             if factors is None:
                 factors = self._keep(parameter, [norm(part) for part in parts])
             for part, factor in zip(parts, factors, strict=True):
-                part.numpy()[...] *= np.float32(factor)
+                _scaled(part, factor)
             return noise
         one, pristine = parameter.matrix, self.weights.pristine(parameter.name)
         for part, own in zip(parameter.split(noise), parameter.split(pristine), strict=True):
@@ -100,7 +101,7 @@ class Gaussian:
         if factors is None:  # the noise is drawn once more, for its norm
             factors = self._keep(parameter, [norm_of_pieces(self._noise(parameter))])
         [factor] = factors
-        return (noise.mul_(factor) for noise in self._noise(parameter))
+        return (_scaled(noise, factor) for noise in self._noise(parameter))
 
     def _stacked_pieces(self, parameter: Parameter) -> Iterator[Tensor]:
         """The same of stacked matrices, of which a piece may hold parts of several."""
@@ -156,6 +157,12 @@ def random_direction(
             f"There is no law '{law}' of random directions.", "Give stream or counter, or update."
         )
     return LAWS[law](seed, weights, normalise, name=name)
+
+
+def _scaled(noise: Tensor, factor: float) -> Tensor:
+    """The same tensor, multiplied in place by the thread that asks: several may draw."""
+    noise.numpy()[...] *= np.float32(factor)
+    return noise
 
 
 def _regrouped(pieces: Iterator[Tensor], size: int) -> Iterator[Tensor]:

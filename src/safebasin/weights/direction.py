@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -27,3 +27,10 @@ class Direction(Protocol):
         None where the direction leaves the parameter alone.
         """
         ...
+
+
+@runtime_checkable
+class Concurrent(Protocol):
+    """A direction that says whether several threads may ask it for tensors at the same time."""
+
+    concurrent: bool

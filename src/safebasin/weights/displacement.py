@@ -6,7 +6,9 @@ import difflib
 import hashlib
 import logging
 import math
+import os
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,19 +19,18 @@ from torch import Tensor, nn
 
 from safebasin.errors import CheckpointError, DirectionError, UsageError
 from safebasin.weights.counted import add_counted, counted
-from safebasin.weights.direction import Direction
+from safebasin.weights.direction import Concurrent, Direction
 from safebasin.weights.divided import first_element, has_parts, own, own_of, whole
 from safebasin.weights.parameters import Parameter, Survey, layer_set
-from safebasin.weights.streaming import add_pieces, streams
+from safebasin.weights.streaming import add, add_pieces, streams
 from safebasin.weights.sums import all_finite, fp32, norm, raw
 
 LOG = logging.getLogger(__name__)
 
 Tied = Literal["once", "reference"]
 
-AT_ONCE, AT_ONCE_ON_CPU = 4 * 2**20, 2**17
-"""About how many elements of a tensor are displaced at a time: on a CPU as many as stay in a core's
-cache from one operation to the next."""
+LARGE = 2**24
+"""Fewer weights are displaced before several threads would have begun."""
 
 
 @dataclass
@@ -268,36 +269,17 @@ class Weights:
 
     def _write(self, moves: Sequence[tuple[float, Direction]], written: list[str]) -> None:
         overflow: dict[torch.device, Tensor] = {}
-        for parameter in self.parameters:
-            tensor = self._store.survey.tensors[parameter.name]
-            target, origin = own(tensor), self._store.pristine[parameter.name]
-            offset = first_element(tensor)
-            drawn = None if offset is None else counted(moves, self._views(parameter), target)
-            if drawn is not None and offset is not None:
-                if drawn.terms:
-                    written.append(parameter.name)
-                    self._note(overflow, add_counted(target, origin, parameter, drawn, offset))
-                continue
-            pieces = None
-            if self.tied == "once" and target.shape == parameter.shape:
-                pieces = streams(moves, parameter, target)
-            if pieces is not None:
-                written.append(parameter.name)
-                rounded = [(fp32(coefficient), each) for coefficient, each in pieces]
-                self._note(overflow, add_pieces(target, origin, rounded))
-                continue
-            steps = []
-            for coefficient, direction in moves:
-                for view in self._views(parameter):
-                    step = direction.tensor(view)
-                    if step is not None:
-                        _require_fit(step, parameter, direction)
-                        steps.append((fp32(coefficient), own_of(step, tensor)))
-            if not steps:
-                continue
-            written.append(parameter.name)
-            self._note(overflow, _add(target, origin, steps))
-            del steps, step
+
+        def move(parameter: Parameter) -> Tensor | None:
+            with torch.no_grad():  # which holds for a thread
+                return self._move(parameter, moves, written)
+
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            each = pool.map if self._by_threads(moves) else map
+            for finite in each(move, self.parameters):
+                if finite is not None:
+                    seen = overflow.get(finite.device)
+                    overflow[finite.device] = finite if seen is None else seen & finite
         if not all(bool(finite) for finite in overflow.values()):
             tensors = self._store.survey.tensors
             bad = next(n for n in written if not all_finite(own(tensors[n])))
@@ -306,10 +288,41 @@ class Weights:
                 "Give a smaller radius, or run in float32 or bfloat16.",
             )
 
-    @staticmethod
-    def _note(overflow: dict[torch.device, Tensor], finite: Tensor) -> None:
-        seen = overflow.get(finite.device)
-        overflow[finite.device] = finite if seen is None else seen & finite
+    def _by_threads(self, moves: Sequence[tuple[float, Direction]]) -> bool:
+        """Whether several threads draw and add: on a CPU most of the time is spent with one."""
+        alike = all(isinstance(d, Concurrent) and d.concurrent for _, d in moves)
+        return alike and self.device.type == "cpu" and self.numel >= LARGE and not self.divided
+
+    def _move(
+        self, parameter: Parameter, moves: Sequence[tuple[float, Direction]], written: list[str]
+    ) -> Tensor | None:
+        """Displace one parameter: whether it is finite, bool [], or None where it is not moved."""
+        tensor = self._store.survey.tensors[parameter.name]
+        target, origin = own(tensor), self._store.pristine[parameter.name]
+        offset = first_element(tensor)
+        drawn = None if offset is None else counted(moves, self._views(parameter), target)
+        if drawn is not None and offset is not None:
+            if not drawn.terms:
+                return None
+            written.append(parameter.name)
+            return add_counted(target, origin, parameter, drawn, offset)
+        pieces = None
+        if self.tied == "once" and target.shape == parameter.shape:
+            pieces = streams(moves, parameter, target)
+        if pieces is not None:
+            written.append(parameter.name)
+            return add_pieces(target, origin, [(fp32(c), each) for c, each in pieces])
+        steps = []
+        for coefficient, direction in moves:
+            for view in self._views(parameter):
+                step = direction.tensor(view)
+                if step is not None:
+                    _require_fit(step, parameter, direction)
+                    steps.append((fp32(coefficient), own_of(step, tensor)))
+        if not steps:
+            return None
+        written.append(parameter.name)
+        return add(target, origin, steps)
 
     def _restore(self, written: Sequence[str]) -> None:
         store = self._store
@@ -395,25 +408,6 @@ class Weights:
 
     def _tensor(self, name: str) -> nn.Parameter:
         return self._store.survey.tensors[name]
-
-
-def _add(target: Tensor, origin: Tensor, steps: Sequence[tuple[float, Tensor]]) -> Tensor:
-    """target = cast(fp32(origin) + Σ fp32(c·step)), a few rows at a time to keep memory low.
-
-    Returns whether all of it is finite, bool [] on the target's device.
-    """
-    finite = torch.ones((), dtype=torch.bool, device=target.device)
-    whole = [t if t.dim() else t[None] for t in (target, origin, *(step for _, step in steps))]
-    at_once = AT_ONCE_ON_CPU if target.device.type == "cpu" else AT_ONCE
-    rows = max(1, at_once // max(1, target.numel() // max(1, len(whole[0]))))
-    for to, start, *moves in zip(*(torch.split(t, rows) for t in whole), strict=True):
-        total = start.to(to.device, torch.float32, copy=True)
-        for (coefficient, _), step in zip(steps, moves, strict=True):
-            # Two operations: a fused multiply-add would round differently on a GPU.
-            total.add_(step.to(to.device).mul(coefficient))
-        to.copy_(total)
-        finite &= all_finite(to)
-    return finite
 
 
 def _require_fit(step: Tensor, parameter: Parameter, direction: Direction) -> None:
