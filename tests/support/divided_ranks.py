@@ -104,7 +104,7 @@ def example(home: Path, processes: int) -> None:
     model = str(testbed.model_path("aligned"))
     made = runpy.run_path(str(EXAMPLE))
     small = made["main"]
-    small.__globals__.update(STEPS=1, LIMIT=6, TOKENS=16)
+    small.__globals__.update(STEPS=1, LIMIT=4, TOKENS=40)
     small(model, "testbed:harmful", str(home / f"landscape-{processes}.json"))
 
 
