@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from support import warm_command
 from support.exit_codes import exit_code
@@ -24,6 +25,10 @@ os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray reads it so)
 # The tests' own runs are nothing that a step of GitHub Actions should show.
 for _name in ("GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS"):
     os.environ.pop(_name, None)
+
+# On a busy machine an example takes as long as it takes.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 LONGEST = (
     "docs", "spread", "figures", "compare", "fast_engine", "scan", "pipelines", "run_kill",
