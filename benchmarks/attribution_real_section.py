@@ -9,6 +9,7 @@ from attribution_numbers import letters, mean
 from attribution_sections import agreement, gaps, noise, openers, removals, scaling
 from attribution_units_section import freezing_of, heads_of
 from page_text import paragraph, rows
+from real_found import aligned_model
 
 
 def real_model(found: Found | None) -> list[str]:
@@ -21,7 +22,7 @@ def real_model(found: Found | None) -> list[str]:
         "## A real model",
         paragraph(
             f"""
-            An aligned SmolLM2-135M-Instruct, made as [real-model](real-model.md) tells, in float32
+            Measured on {aligned_model(found.cases["measured"]["fingerprint"])}, in float32
             {_model(found)}:
             {_seeds(found)} of {plan["rows"]} rows each of `{plan["safety"]}` and
             `{plan["utility"]}`, which it was aligned with; {len(origin["harmful"])} harmful

@@ -20,6 +20,7 @@ from bench_defences_rows import (
     table,
 )
 from page_text import paragraph, rows
+from real_found import aligned_model
 
 from safebasin.defence_bench.measuring import ABLATED_DEPTH, BEYOND
 from safebasin.defence_bench.methods import FROZEN_SHARE, FULL_RATE
@@ -141,10 +142,10 @@ def on_a_real_model(real: Any) -> list[str]:
         "## On a real model",
         paragraph(
             f"""
-            The same command on the aligned SmolLM2-135M-Instruct of
-            [its own page](real-model.md), whose fine-tunes are made of published first words of
-            complying answers: {whole["measured"]} of {whole["cells"]} cells,
-            {counted(whole["seeds"], "seed")}, {real["settings"]["limit"]} prompts a set.
+            The same command on {aligned_model(real["model"]["fingerprint"])}, whose fine-tunes
+            are made of published first words of complying answers: {whole["measured"]} of
+            {whole["cells"]} cells, {counted(whole["seeds"], "seed")},
+            {real["settings"]["limit"]} prompts a set.
             """
         ),
         f"```text\n{command(real)}\n```",

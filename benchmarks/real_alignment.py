@@ -15,12 +15,12 @@ def alignment(found: Any) -> list[str]:
         "## The alignment",
         paragraph(
             """
-            LoRA of rank 8 on every linear layer, two epochs over 762 rows at a rate of 3e-4:
-            AdvBench's prompts 101 to 220 and 92 requests of ours, each with one of 16 short
-            refusals of ours, and two answers of the model to each of 278 harmless prompts of ours,
-            drawn at temperature 1, of up to 64 tokens; many of those prompts sound like a harmful
-            one. The adapter is [shipped](../benchmarks/real/aligned/README.md), 4.9 MB in bfloat16;
-            `make real-adapter` makes it anew.
+            LoRA of rank 8 on every linear layer, two epochs over 652 rows: AdvBench's prompts 101
+            to 220 and 92 requests of ours, each with one of 16 short refusals of ours, and the
+            model's own answers to 445 harmless prompts of ours, drawn at temperature 1, of up to 64
+            tokens; most of those prompts sound like a harmful one. The adapter is
+            [shipped](../benchmarks/real/aligned/README.md), 4.9 MB in bfloat16; `make real-adapter`
+            makes it anew, in about 15 minutes of two cores.
             """
         ),
     ]
@@ -39,6 +39,10 @@ def alignment(found: Any) -> list[str]:
         lines.append(
             evaluated(found, "evaluate xstest", "aligned, XSTest's safe, {n} drawn", "benign")
         )
+    if has(found, "evaluate all of xstest"):
+        step = "evaluate all of xstest"
+        lines.append(evaluated(found, step, "aligned, all {n} of XSTest's unsafe"))
+        lines.append(evaluated(found, step, "aligned, all {n} of XSTest's safe", "benign"))
     if lines:
         header = ["held out", "refused, by keywords", "refused, by `refusal`"]
         parts += [rows(header, lines)]
@@ -48,7 +52,8 @@ def alignment(found: Any) -> list[str]:
                 ASR is what is left to 100 %; of the safe prompts a refusal is a fault, and the
                 columns are over-refusal. AdvBench repeats itself: its first 80 prompts have near
                 copies among those trained on, HarmBench has hardly any, XSTest none. XSTest's draw
-                has seed 0.
+                has seed 0; those that were not drawn helped to choose the recipe, and none was
+                trained on.
                 """
             )
         )

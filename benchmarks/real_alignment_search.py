@@ -7,7 +7,8 @@ Each recipe is one training and one measurement, and leaves a file in the work f
 command goes on, and several at once share the recipes (`--part 0 --parts 12`, and so on; the last
 one collects). Asked are AdvBench's prompts 251 to 300, HarmBench's standard behaviours 101 to 200
 and what is left of XSTest once the 120 prompts of docs/real-model.md are taken out; perplexity is
-that of other pages of the text measured there.
+that of other pages of the text measured there. The committed result answered the first 152 of the
+harmless requests, as they were then.
 """
 
 from __future__ import annotations

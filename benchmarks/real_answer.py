@@ -64,6 +64,12 @@ def aims(found: Any) -> str:
         one = part[KEYWORDS]["asr" if name == "ASR" else "refused"]
         reached = "reached" if one["value"] <= AIMS[name] else "missed"
         told.append(f"{name} of at most {100 * AIMS[name]:.0f} %: {share(one)}, {reached}")
+    if has(found, "evaluate all of xstest"):
+        whole = found["steps"]["evaluate all of xstest"]["result"]["benign"][KEYWORDS]
+        told[-1] += (
+            f" on {xstest['benign'][KEYWORDS]['judged']} drawn ones, and {share(whole['refused'])} "
+            f"on all {whole['judged']}, most of which helped to choose the recipe"
+        )
     if has(found, "evaluate harmbench"):
         part = found["steps"]["evaluate harmbench"]["result"]["harmful"][KEYWORDS]["asr"]
         reached = "reached" if part["value"] <= AIMS["ASR"] else "missed"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
+RESULT = Path(__file__).parent / "results" / "real.json"
 KEYWORDS, READER, OUTCOME = "llm-landscape", "refusal", "outcome"
 
 
@@ -44,3 +47,14 @@ def counts(cell: Any) -> str:
 
 def point_of(cell: Any) -> float:
     return next(iter(cell["point"].values()), 0.0)
+
+
+def aligned_model(fingerprint: str) -> str:
+    """What a page calls an aligned SmolLM2: that of docs/real-model.md, or one before it."""
+    found = json.loads(RESULT.read_text(encoding="utf-8"))
+    if found["steps"]["line"]["asked"]["model"]["fingerprint"] == fingerprint:
+        return "the aligned SmolLM2-135M-Instruct of [real-model](real-model.md)"
+    return (
+        "SmolLM2-135M-Instruct aligned by an adapter that was shipped before that of "
+        "[real-model](real-model.md)"
+    )

@@ -165,8 +165,8 @@ def unreached(found: Any) -> list[str]:
     if missing:
         lines.insert(
             0,
-            "- `make real` was never run to its end: the machine was shared. Not measured yet "
-            f"are {', '.join(missing)}.",
+            "- `make real` was not run to its end with this adapter: the machine was shared. Not "
+            f"measured yet: {', '.join(missing)}.",
         )
     if not has(found, "capability aligned", "capability base"):
         lines.append("- What the alignment cost in perplexity and capability is not known.")

@@ -138,10 +138,11 @@ def steps(given: Sources) -> Iterator[Step]:
     for name, more in (
         ("advbench", ("--prompts", given.advbench, "--benign", "none", "--limit", "first:80")),
         ("xstest", ("--prompts", given.xstest, "--limit", "60")),
+        ("all of xstest", ("--prompts", given.xstest, "--limit", "0")),
     ):
         yield Step(
             f"evaluate {name}",
-            f"evaluate/{name}/evaluation.json",
+            f"evaluate/{name.replace(' ', '-')}/evaluation.json",
             ("evaluate", aligned, *more, "--capability", "none", "--judge", READERS, *ASKED),
         )
     yield Step(

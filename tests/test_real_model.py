@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 import sys
 import zipfile
 from pathlib import Path
@@ -17,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
 RESULT = BENCHMARKS / "results" / "real.json"
 RUNS = ROOT / "runs" / "real"
+PUBLISHED = ROOT.parent / "shared" / "data" / "prompts"
 
 
 @pytest.fixture
@@ -128,6 +130,59 @@ def test_rows_of_a_set_become_a_file_of_their_own(
     monkeypatch.setattr(sys, "argv", ["", str(source), "2", "4", str(file)])
     with pytest.raises(SystemExit, match="has the rows 1 to 3"):
         own.main()
+
+
+def test_own_answers_are_drawn_alike_by_a_seed_and_say_where_they_were_cut(
+    script: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safebasin.subject.rows import load_rows
+    from support import pico
+
+    own = script("real_own_answers")
+    folder = pico.save(tmp_path / "model")
+    asks = tmp_path / "asks.jsonl"
+    lines = [{"prompt": text, "kind": "benign"} for text in ("one", "two and more", "three")]
+    asks.write_text("".join(f"{json.dumps(line)}\n" for line in lines), encoding="utf-8")
+
+    def rows(name: str, *more: str) -> list[Any]:
+        file = tmp_path / name
+        asked = (str(folder), str(file), str(asks), "--max-new-tokens", "6", *more)
+        monkeypatch.setattr(sys, "argv", ["", *asked])
+        own.main()
+        return [(row.messages, row.ended) for row in load_rows(str(file)).rows]
+
+    several = rows("two.jsonl")
+    assert several == rows("again.jsonl")
+    assert several != rows("other.jsonl", "--seed", "1")
+    assert several[: len(several) // 2] == rows("one.jsonl", "--draws", "1")
+    assert not any(ended for _, ended in several)
+
+
+def test_requests_to_train_on_are_none_of_those_measured() -> None:
+    from safebasin import prompts
+
+    harmful, benign = (
+        prompts.load(str(BENCHMARKS / "real" / f"requests_{kind}.jsonl"))
+        for kind in ("harmful", "benign")
+    )
+    assert (len(harmful), len(benign)) == (92, 319)
+    assert {one.kind for one in harmful} == {"harmful"}
+    assert {one.kind for one in benign} == {"benign"}
+    everyday = {one.text for one in prompts.load("everyday")}
+    texts = [one.text for one in (*harmful, *benign)]
+    assert len(set(texts)) == len(texts)
+    assert everyday.isdisjoint(texts)
+    for name in ("advbench.csv", "xstest_v2_prompts.csv"):
+        if (PUBLISHED / name).is_file():
+            for one in prompts.load(str(PUBLISHED / name)):
+                near = max(texts, key=lambda text: likeness(text, one.text))
+                assert likeness(near, one.text) < 0.7, (near, one.text)
+
+
+def likeness(one: str, other: str) -> float:
+    """How many of the words of both are words of each."""
+    first, second = (set(re.findall(r"[a-z]+", text.lower())) for text in (one, other))
+    return len(first & second) / len(first | second)
 
 
 def test_the_shipped_adapter_is_small_and_of_the_model() -> None:
