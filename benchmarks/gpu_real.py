@@ -15,6 +15,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,13 @@ class Line:
             engine = FastEngine(
                 self.model, self.weights, directions, self.template, stop=stop, scores=False
             )
-        planning = 0.0
+        planning, mode = 0.0, "plain"
         if name != "plain":
-            planning = self.clock.of(lambda: engine.plan(self.points, self.prompts, sampling))
+            plans: list[Any] = []
+            planning = self.clock.of(
+                lambda: plans.append(engine.plan(self.points, self.prompts, sampling))
+            )
+            mode = plans[0].mode
         done: list[Any] = []
         free_cached(self.given.device)
         with watched(self.given.device) as used:
@@ -72,9 +77,7 @@ class Line:
                 lambda: done.extend(engine.answers(self.points, self.prompts, sampling))
             )
         return {
-            "mode": "plain"
-            if name == "plain"
-            else engine.plan(self.points, self.prompts, sampling).mode,
+            "mode": mode,
             "points": len(self.points),
             "prompts": len(self.prompts),
             "planning_seconds": planning,
@@ -110,8 +113,8 @@ def measure(parts: Parts, given: argparse.Namespace, clock: Clock) -> None:
     for dtype in ("float32", "bfloat16"):
         line = Line(given, dtype, clock)
         works: dict[str, Callable[[], dict[str, Any]]] = {
-            "plain": lambda line=line: line.by("plain"),  # type: ignore[misc]
-            "fast": lambda line=line: line.by("fast"),  # type: ignore[misc]
+            "plain": partial(line.by, "plain"),
+            "fast": partial(line.by, "fast"),
             "reference": line.by_reference,
         }
         for name, work in works.items():
