@@ -178,12 +178,14 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# pip compiles one file after the other, compileall by every core; templates that are no Python fail.
 $(VENV)/dependencies: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "safebasin needs Python 3.11 to 3.13; set PYTHON=/path/to/python"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt torch
-	$(BIN)/pip install --quiet $(PIP_ARGS) -c constraints.txt '.[test]'
+	$(BIN)/pip install --quiet --no-compile $(PIP_ARGS) -c constraints.txt torch
+	$(BIN)/pip install --quiet --no-compile $(PIP_ARGS) -c constraints.txt '.[test]'
+	$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib || true
 	touch $@
 
 $(VENV)/installed: $(VENV)/dependencies $(SOURCES)
