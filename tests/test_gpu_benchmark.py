@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from support.exit_codes import exit_code
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "gpu.py"
 
@@ -73,15 +76,18 @@ def test_directions_are_timed_by_how_they_come_to_the_device(found: dict[str, An
     assert all(seconds > 0 for seconds in times)
 
 
-def test_a_real_models_verdicts_are_held_against_those_of_float32(tmp_path: Path) -> None:
+def test_a_real_models_verdicts_are_held_against_those_of_float32(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     out = tmp_path / "gpu_real.json"
     given = (
         "testbed:aligned --prompts testbed:harmful --limit 4 --steps 2 --max-new-tokens 8 "
         f"--reference-prompts 4 --device cpu --out {out}"
     )
-    command = [sys.executable, str(SCRIPT.with_name("gpu_real.py")), *given.split()]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    script = str(SCRIPT.with_name("gpu_real.py"))
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    monkeypatch.setattr(sys, "argv", [script, *given.split()])
+    assert exit_code(lambda: runpy.run_path(script, run_name="__main__")) == 0
     result = json.loads(out.read_text(encoding="utf-8"))
     assert result["left_out"] == []
     for name in ("plain, float32", "fast, float32"):
