@@ -178,7 +178,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# pip compiles one file after the other, compileall by every core; templates that are no Python fail.
+# pip compiles one file after the other, compileall by every core (templates, no Python, fail).
 $(VENV)/dependencies: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
 	  || { echo "safebasin needs Python 3.11 to 3.13; set PYTHON=/path/to/python"; exit 1; }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from support import pico, tiny_gguf
+from support import pico, tiny_gguf, warm_command
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -25,11 +27,12 @@ NOT_HERE = ("make ", "git ", "pip ", "safebasin testbed train", "python benchmar
 # These pages measure whole landscapes; fewer steps, prompts and questions run all the same.
 SMALLER = ("README.md", "gallery.md", "capability.md", "comparing-models.md", "pipelines.md")
 SIZES = (
-    (r"--steps \d+", "--steps 4"),
-    (r"--limit [1-9]\d*", "--limit 6"),
+    (r"--steps \d+", "--steps 2"),
+    (r"--limit [1-9]\d*", "--limit 4"),
     (r" --capability-limit \d+", ""),
     (r"--capability testbed:\S+", r"\g<0> --capability-limit 8"),
 )
+OUT = re.compile(r" --out (\S+)")
 
 
 def commands() -> list[tuple[str, str]]:
@@ -73,9 +76,20 @@ def of_the_installed_command() -> set[str]:
     return set(first.values())
 
 
+@pytest.fixture(scope="module")
+def measured() -> dict[str, str]:
+    """The folder that a command has filled, by the command without the folder's name."""
+    return {}
+
+
 @pytest.mark.parametrize(("page", "command"), commands())
-def test_a_documented_command_works(page: str, command: str, workplace: Path, warm: Path) -> None:
-    """One of each kind by the installed command, as a reader would; the others in forks."""
+def test_a_documented_command_works(
+    page: str, command: str, workplace: Path, warm: Path, measured: dict[str, str]
+) -> None:
+    """One of each kind by the installed command, as a reader would; the others in forks.
+
+    A command that only names another folder than one before it gets a copy of that one's.
+    """
     if command.startswith(NOT_HERE):
         if command.startswith("make "):
             target = command.split()[1]
@@ -87,6 +101,11 @@ def test_a_documented_command_works(page: str, command: str, workplace: Path, wa
     if page in SMALLER:
         for size, small in SIZES:
             command = re.sub(size, small, command)
+    [out] = OUT.findall(command) or [""]
+    first = measured.setdefault(OUT.sub("", command), out)
+    if first and first != out and (workplace / first).is_dir() and not (workplace / out).exists():
+        shutil.copytree(workplace / first, workplace / out)
+        return
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", command],
         cwd=workplace,
@@ -108,10 +127,10 @@ def snippets() -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize(("page", "code"), snippets())
-def test_a_documented_snippet_works(page: str, code: str, workplace: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=workplace, capture_output=True, text=True
-    )
+def test_a_documented_snippet_works(page: str, code: str, workplace: Path, warm: Path) -> None:
+    """The README's by a Python of its own, as a reader would; the others in forks."""
+    python = [sys.executable, "-c"] if page == "README.md" else [str(warm / warm_command.SNIPPET)]
+    done = subprocess.run([*python, code], cwd=workplace, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -151,8 +170,16 @@ def test_every_command_of_the_pages_exists() -> None:
         "bench-defences",
     ],
 )
-def test_a_page_of_results_is_up_to_date(name: str) -> None:
+def test_a_page_of_results_is_up_to_date(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     source = ROOT / "benchmarks" / f"{name.replace('-', '_')}_page.py"
-    done = subprocess.run([sys.executable, source], capture_output=True, text=True, check=True)
     written = (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8")
+    if name in ("attribution", "bench-defences"):  # which import what measures: seconds each
+        monkeypatch.syspath_prepend(source.parent)
+        monkeypatch.setattr(sys, "argv", [str(source)])
+        runpy.run_path(str(source), run_name="__main__")
+        assert written == capsys.readouterr().out
+        return
+    done = subprocess.run([sys.executable, source], capture_output=True, text=True, check=True)
     assert written == done.stdout

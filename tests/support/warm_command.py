@@ -2,13 +2,15 @@
 
 Run as a program, this file is that process: it listens on the socket that it is given. The
 command of the name `safebasin` that `on_path` makes sends it where, with what and by whom it was
-called, with its three streams, and leaves with the exit code that comes back.
+called, with its three streams, and leaves with the exit code that comes back. So does its
+`snippet`, which runs the code that it is given.
 """
 
 from __future__ import annotations
 
 import array
 import atexit
+import gc
 import json
 import os
 import signal
@@ -16,6 +18,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,18 +28,19 @@ STUB = """#!{python} -IS
 import array, json, os, socket, sys
 server = socket.socket(socket.AF_UNIX)
 server.connect({address!r})
-asked = {{"arguments": sys.argv[1:], "folder": os.getcwd(), "environment": dict(os.environ)}}
+asked = {{"arguments": sys.argv, "folder": os.getcwd(), "environment": dict(os.environ)}}
 streams = array.array("i", [0, 1, 2])
 server.sendmsg([b"."], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
 server.sendall(json.dumps(asked).encode() + b"\\n")
 sys.exit(int(server.makefile().readline()))
 """
+SNIPPET = "snippet"
 WARM = (
-    "matplotlib.backends.backend_agg", "matplotlib.pyplot", "plotly.offline", "scipy.stats",
+    "matplotlib.backends.backend_agg", "matplotlib.pyplot", "peft", "plotly.offline", "scipy.stats",
     "safebasin.scanning.adaptive", "safebasin.cli.application", "safebasin.cli.views.compare",
-    "safebasin.cli.views.scan", "safebasin.engines.fast", "safebasin.report.page",
-    "torch", "transformers.models.auto.tokenization_auto",
-    "transformers.models.llama.modeling_llama",
+    "safebasin.cli.views.scan", "safebasin.engines.fast", "safebasin.finetune.trainer",
+    "safebasin.report.page", "torch",
+    "transformers.models.auto.tokenization_auto", "transformers.models.llama.modeling_llama",
 )  # fmt: skip
 
 
@@ -53,9 +57,10 @@ def _serving(folder: Path) -> Iterator[Path]:
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(address)
     listening.listen()
-    stub = folder / "safebasin"
-    stub.write_text(STUB.format(python=sys.executable, address=address), encoding="utf-8")
-    stub.chmod(0o755)
+    for name in ("safebasin", SNIPPET):
+        stub = folder / name
+        stub.write_text(STUB.format(python=sys.executable, address=address), encoding="utf-8")
+        stub.chmod(0o755)
     number = listening.fileno()
     process = subprocess.Popen([sys.executable, __file__, str(number)], pass_fds=[number])
     listening.close()
@@ -72,6 +77,8 @@ def main() -> None:
     listening = socket.socket(fileno=int(sys.argv[1]))
     for name in WARM:
         importlib.import_module(name)
+    read_tables()
+    gc.freeze()  # no fork goes through what all of them share, which would copy it
     os.fsync = lambda _: None  # as in the tests: none of them cuts the power
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the forks
     while True:
@@ -81,6 +88,18 @@ def main() -> None:
             listening.close()
             _serve(connection)
         connection.close()
+
+
+def read_tables() -> None:
+    """Have what each process compiles anew: names of weights, phrases of refusals, languages."""
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    from safebasin.exchange import Exchange
+    from safebasin.judges import OutcomeJudge
+
+    get_checkpoint_conversion_mapping("llama")
+    for answer in ("I would water it in the evening.", "No puedo ayudar con eso, lo siento."):
+        OutcomeJudge().judge([Exchange("", "", answer, "eos", 1, 1)])
 
 
 def _serve(connection: socket.socket) -> None:
@@ -99,7 +118,7 @@ def _serve(connection: socket.socket) -> None:
 
 
 def _run(asked: dict[str, Any], streams: array.array[int]) -> None:
-    """What the installed command does, from its start to its end."""
+    """What the installed command does, or Python with a snippet, from its start to its end."""
     import torch
     from exit_codes import exit_code  # of this folder, which a program finds by itself
 
@@ -114,10 +133,17 @@ def _run(asked: dict[str, Any], streams: array.array[int]) -> None:
     os.chdir(asked["folder"])
     os.environ.clear()
     os.environ.update(asked["environment"])
-    sys.argv = ["safebasin", *asked["arguments"]]
+    program, *arguments = asked["arguments"]
+    sys.argv = [Path(program).name, *arguments]
     code = 70
     try:
-        code = exit_code(command)
+        if sys.argv[0] == SNIPPET:
+            sys.path[0] = ""  # where Python looks first for what a snippet imports
+            code = exit_code(lambda: exec(arguments[0], {"__name__": "__main__"}))
+        else:
+            code = exit_code(command)
+    except Exception:
+        traceback.print_exc()
     finally:
         atexit._run_exitfuncs()
         sys.stdout.flush()
