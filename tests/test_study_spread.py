@@ -122,6 +122,13 @@ STUDIES: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
 }
 
 
+def samples(models: dict[str, Path], scan: ScanConfig) -> Any:
+    return evaluation(models, scan, samples=3, temperature=0.7)
+
+
+SAMPLED = {**STUDIES, "evaluate": (samples, evaluate)}
+
+
 def records(folder: Path) -> dict[str, Any]:
     """The answers and verdicts of every run folder below, by where they are kept."""
     found: dict[str, Any] = {}
@@ -155,21 +162,27 @@ def test_shards_go_on_where_the_last_part_ended() -> None:
 
 
 @pytest.fixture(scope="module")
-def alone(
+def by_one(
     models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
-) -> Callable[[str], dict[str, Any]]:
-    """The records of a study by the engine itself, measured once."""
+) -> Callable[..., tuple[Any, dict[str, Any]]]:
+    """What a study by the engine itself found and its records, measured once."""
 
     @cache
-    def measured(study: str) -> dict[str, Any]:
-        prepare, measure = STUDIES[study]
+    def measured(study: str, sampled: bool = False) -> tuple[Any, dict[str, Any]]:
+        prepare, measure = (SAMPLED if sampled else STUDIES)[study]
         out = tmp_path_factory.mktemp(study)
-        measure(prepare(models, scan_of(models, out)))
-        found = records(out)
-        assert found
-        return found
+        found = measure(prepare(models, scan_of(models, out)))
+        recorded = records(out)
+        assert recorded
+        return found, recorded
 
     return measured
+
+
+@pytest.fixture(scope="module")
+def alone(by_one: Any) -> Callable[[str], dict[str, Any]]:
+    """The records of a study by the engine itself."""
+    return lambda study: by_one(study)[1]
 
 
 @pytest.mark.parametrize("study", STUDIES)
@@ -265,24 +278,20 @@ def test_an_interruption_ends_the_workers_and_the_same_study_resumes(
     assert records(tmp_path / "two") == alone("compare")
 
 
-SHARDED: dict[str, tuple[Callable[..., Any], Callable[..., Any], Callable[..., Any]]] = {
-    "compare": (*STUDIES["compare"], compare_shard),
-    "trajectory": (*STUDIES["trajectory"], trace_shard),
-    "conditions": (*STUDIES["conditions"], study_shard),
-    "evaluate": (
-        lambda models, scan: evaluation(models, scan, samples=3, temperature=0.7),
-        evaluate,
-        evaluate_shard,
-    ),
+SHARDED: dict[str, Callable[..., Any]] = {
+    "compare": compare_shard,
+    "trajectory": trace_shard,
+    "conditions": study_shard,
+    "evaluate": evaluate_shard,
 }
 
 
 @pytest.mark.parametrize("study", SHARDED)
 def test_the_shard_that_completes_a_study_summarises_it(
-    study: str, models: dict[str, Path], tmp_path: Path
+    study: str, models: dict[str, Path], by_one: Any, tmp_path: Path
 ) -> None:
-    prepare, measure, measure_shard = SHARDED[study]
-    whole = measure(prepare(models, scan_of(models, tmp_path / "one")))
+    prepare, measure_shard = SAMPLED[study][0], SHARDED[study]
+    whole, recorded = by_one(study, sampled=study == "evaluate")
     scan = scan_of(models, tmp_path / "two")
     first = Counting()
     assert measure_shard(prepare(models, scan), Shard(1, 2), first) is None
@@ -290,7 +299,7 @@ def test_the_shard_that_completes_a_study_summarises_it(
     assert found is not None
     assert 0 < first.answers < sum(len(one[0]) for one in records(tmp_path / "two").values())
     assert found.to_json() == whole.to_json()
-    assert records(tmp_path / "two") == records(tmp_path / "one")
+    assert records(tmp_path / "two") == recorded
 
 
 class Counting(Silent):
