@@ -158,3 +158,10 @@ def test_a_model_without_a_plan_is_named() -> None:
     with pytest.raises(CheckpointError, match=r"no plan by which 'old' \(gpt2\) is divided"):
         require_heads("old", GPT2Config(), 2)
     require_heads("new", LlamaConfig(num_attention_heads=4, num_key_value_heads=2), 2)
+
+
+def test_a_second_divided_model_in_one_process_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("safebasin.spread.followers._in_group", lambda: True)
+    with pytest.raises(SafebasinError, match="takes part in a group of processes") as raised:
+        Followers(1, {})
+    assert "in a process of its own" in raised.value.hint

@@ -50,10 +50,16 @@ class _Follower:
 class Followers:
     """Starts `count` more processes, numbered from 1, and tells them what to do.
 
-    Each first gets `settings`, from which it makes its part of the model.
+    Each first gets `settings`, from which it makes its part of the model. Raises EngineError where
+    this process belongs to a group of others already, be it of another divided model.
     """
 
     def __init__(self, count: int, settings: dict[str, Any]) -> None:
+        if _in_group():
+            raise EngineError(
+                "This process takes part in a group of processes of torch.distributed already.",
+                "Let go of the other divided model first, or scan in a process of its own.",
+            )
         self.count = count
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -147,6 +153,13 @@ def _end(followers: Sequence[_Follower]) -> None:
         one.process.terminate()
         one.process.wait()
         one.said.close()
+    if _in_group():
+        sys.modules["torch.distributed"].destroy_process_group()
+
+
+def _in_group() -> bool:
+    library = sys.modules.get("torch.distributed")  # without it there can be none
+    return bool(library is not None and library.is_available() and library.is_initialized())
 
 
 def _watch(followers: Sequence[_Follower], end: weakref.finalize[Any, Any]) -> None:
