@@ -16,6 +16,7 @@ from attribution_commands import commands
 from attribution_frozen import frozen
 from attribution_heads import heads
 from attribution_layers import gaps, noise, openers, scaling
+from attribution_neurons import neurons
 from attribution_plan import Plan
 
 from safebasin import prompts as prompt_sets
@@ -74,6 +75,7 @@ class Laboratory:
         yield from noise(self)
         yield from scaling(self)
         yield from heads(self)
+        yield from neurons(self)
         yield from frozen(self)
         yield from self._weight_overlaps((first,))
         for seed in self.plan.rank_seeds:

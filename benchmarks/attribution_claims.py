@@ -34,6 +34,7 @@ def table(found: Found, real: Found | None) -> str:
 def _claims(found: Found) -> Claims:
     return {
         **removal(found),
+        **cost(found),
         **overlap(found),
         **probed(found),
         **frozen(found),
@@ -43,7 +44,7 @@ def _claims(found: Found) -> Claims:
 
 
 def removal(found: Found) -> Claims:
-    """Refusal falls more than with random weights, at less cost than without the difference."""
+    """Refusal falls more than with random weights."""
     claims: Claims = {}
     for method, name in (("snip", "SNIP"), ("wanda", "Wanda"), ("actsvd", "ActSVD")):
         tried = {
@@ -71,6 +72,42 @@ def removal(found: Found) -> Claims:
             held,
         )
     return claims
+
+
+def cost(found: Found) -> Claims:
+    """Help is kept where the top of safety is removed without what utility needs, too."""
+    claims: Claims = {}
+    for method, name in (("snip", "SNIP"), ("wanda", "Wanda"), ("actsvd", "ActSVD")):
+        # The largest setting of both; of ranks the first is that of safety.
+        alone = {one.partition("-")[0]: one for one in found.settings("difference", method)}
+        both = [one for one in found.settings("top", method) if one in alone]
+        if not both:
+            continue
+        top = f"top/{method}/{both[-1]}"
+        own = f"difference/{method}/{alone[both[-1]]}"
+        broken = found.less(own, top, "benign", "i")
+        if broken.value is None:
+            continue
+        sure, sizes = (broken.high or 0.0) < 0, _sizes(found, own, top)
+        claims[
+            f"{name}: without what safety alone needs, more help is left than without all that "
+            "safety needs most (Wei et al., Sec. 4)"
+        ] = (
+            f"at {alone[both[-1]].replace('-', ' and ')} against the top {both[-1]}: "
+            f"{points(broken, 0)} points of broken answers to benign prompts{sizes}",
+            "as claimed" if sure else "cannot be told" if (broken.low or 0.0) < 0 else "not seen",
+        )
+    return claims
+
+
+def _sizes(found: Found, own: str, top: str) -> str:
+    """How many weights were removed, where weights were."""
+    sides = found.paired(own, top)
+    if not all("taken" in case for side in sides for case in side):
+        return ""
+    shares = [np.mean([case["taken"] / case["of"] for case in side]) for side in sides]
+    one, other = (f"{100 * share:.2f} %" for share in shares)
+    return f", with {one} of the weights removed against {other}"
 
 
 def overlap(found: Found) -> Claims:

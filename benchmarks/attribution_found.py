@@ -75,8 +75,9 @@ def asr(cases: list[Any]) -> str:
 
 def effects(what: str, lines: list[tuple[str, list[Any], str]]) -> str:
     """What the model does without something: of each removal its name, cases and control."""
+    shares = any("taken" in case for _, cases, _ in lines for case in cases)
     header = [
-        f"{what}, setting, share of weights",
+        f"{what}, setting{', share of weights' if shares else ''}",
         "ASR",
         "refused / complied / incoherent, %",
         "over-refusal",

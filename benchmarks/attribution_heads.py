@@ -35,7 +35,7 @@ def heads(lab: Laboratory) -> Iterator[str]:
                     if b != "random" and (b, s) not in known:
                         known[b, s] = _known(lab, b) if s == 0 else _located(lab, b, s)
                     places = Places.among(lab.subject, "heads")
-                    chosen = _random(places, n, s) if b == "random" else known[b, s].top(1.0)[:n]
+                    chosen = drawn(places, n, s) if b == "random" else known[b, s].top(1.0)[:n]
                     mask = places.mask(chosen)
                     own = {"heads": len(places.units), "taken": mask.count, "of": mask.numel}
                     return {**own, **lab.effect(Pruned(mask, lab.subject.weights))}
@@ -53,8 +53,9 @@ def _located(lab: Laboratory, by: str, seed: int) -> UnitScores:
     return Units("heads", by, lab.plan.objective).locate(lab.subject, *few)  # type: ignore[arg-type]
 
 
-def _random(places: Places, count: int, seed: int) -> list[Unit]:
-    return Draw(f"heads {seed}").sample(places.units, len(places.units))[:count]
+def drawn(places: Places, count: int, seed: int) -> list[Unit]:
+    """Random units, the same ones whatever is measured of them."""
+    return Draw(f"{places.of} {seed}").sample(places.units, len(places.units))[:count]
 
 
 def _known(lab: Laboratory, by: str) -> UnitScores:

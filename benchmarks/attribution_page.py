@@ -13,6 +13,7 @@ from typing import Any
 from attribution_claims import table
 from attribution_found import Found, asr, percent
 from attribution_heads import BY, REMOVED
+from attribution_neurons import CHOSEN
 from attribution_numbers import letters, mean
 from attribution_real_section import billion, real_model
 from attribution_sections import agreement, gaps, noise, openers, removals, scaling
@@ -193,6 +194,12 @@ def missing(found: Found) -> list[str]:
         f"without {count} heads, {by}, seed {seed}": f"heads/{by}/{count}/{seed}"
         for count in plan["heads"]
         for by in REMOVED
+        for seed in plan["head_seeds"]
+    }
+    wanted |= {
+        f"without {100 * share:g} % of neurons, {by}, seed {seed}": f"neurons/{by}/{share:g}/{seed}"
+        for share in plan.get("neurons", ())
+        for by in CHOSEN
         for seed in plan["head_seeds"]
     }
     wanted |= {f"the time of {one}": f"command/{one}" for one in plan.get("timed", ())}

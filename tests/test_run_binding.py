@@ -21,6 +21,7 @@ from safebasin.run import RunFolder, records, strictjson, verify
 from safebasin.run.atomic import write_atomic
 from safebasin.run.manifest import plane_to_json
 from safebasin.run.names import slug
+from safebasin.run.rows import exchange_to_json
 from support import judged_runs
 from support.judged_runs import COMPLIANCE, REFUSAL
 from support.run_samples import (
@@ -165,7 +166,7 @@ class TestVerdicts:
             assert set(opened.read_verdicts(JUDGE, SPEC, FAR)) == set(IDS)
         data = (run / "verdicts" / slug(JUDGE) / FILE).read_bytes()
         assert records.decode(data).answers == (
-            records.row_digest(records.exchange_to_json(exchange(IDS[0]))), "", "",
+            records.row_digest(exchange_to_json(exchange(IDS[0]))), "", "",
         )  # fmt: skip
         assert verify(run).unbound == 2 * len(LINE.points)
 

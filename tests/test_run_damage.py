@@ -19,6 +19,14 @@ from safebasin.plane import Point
 from safebasin.run import RunFolder, atomic, records, strictjson
 from safebasin.run.names import slug
 from safebasin.run.records import DamagedError
+from safebasin.run.rows import (
+    exchange_from_json,
+    exchange_to_json,
+    point_from_json,
+    point_to_json,
+    verdict_from_json,
+    verdict_to_json,
+)
 from safebasin.run.verify import Problem, verify
 from support.run_samples import FAR, IDS, JUDGE, SPEC, contents, exchange, manifest, measured
 
@@ -73,7 +81,7 @@ def test_damage_is_named_by_file_and_line(tmp_path: Path, file: str, name: str) 
 
 def test_every_flipped_bit_and_every_cut_is_seen() -> None:
     odd = "\ud800 \x00 \u2028 é"
-    rows = [records.exchange_to_json(exchange(i, response=odd)) for i in IDS[:2]]
+    rows = [exchange_to_json(exchange(i, response=odd)) for i in IDS[:2]]
     # Escapes and exponents can be spelled in two ways that mean the same.
     whole = records.encode("answers", Point.of({"é": 1e-7}), rows)
     assert records.decode(whole).damage == ()
@@ -108,7 +116,7 @@ def test_a_sound_record_in_the_wrong_place_is_seen(tmp_path: Path) -> None:
     (path / POINT_FILE).write_bytes((path / "points" / "origin.jsonl").read_bytes())
     (path / "points" / "stray.txt").write_text("x")
     outside = Point.of({"gaussian-0": 7.0})
-    rows = [records.exchange_to_json(exchange("jbb-0", outside))]
+    rows = [exchange_to_json(exchange("jbb-0", outside))]
     (path / "points" / f"{outside.key}.jsonl").write_bytes(records.encode("answers", outside, rows))
     twice = records.encode("answers", Point(), [*rows, *rows])
     (path / "points" / "origin.jsonl").write_bytes(twice)
@@ -130,7 +138,7 @@ def test_a_sound_record_in_the_wrong_place_is_seen(tmp_path: Path) -> None:
 
 def test_prompts_that_the_run_does_not_ask_are_seen(tmp_path: Path) -> None:
     path = measured(tmp_path / "run")
-    rows = [records.exchange_to_json(exchange(i)) for i in ("jbb-1", "jbb-0")]
+    rows = [exchange_to_json(exchange(i)) for i in ("jbb-1", "jbb-0")]
     (path / POINT_FILE).write_bytes(records.encode("answers", FAR, rows))
     what = {p.file: p.what for p in verify(path).problems}
     assert "not those of this run in its order" in what[POINT_FILE]
@@ -156,7 +164,7 @@ def test_prompts_that_the_run_does_not_ask_are_seen(tmp_path: Path) -> None:
 )
 def test_a_line_of_another_shape_is_seen(tmp_path: Path, row: dict[str, object], what: str) -> None:
     path = measured(tmp_path / "run")
-    rows = [records.exchange_to_json(exchange("jbb-0")) | row]
+    rows = [exchange_to_json(exchange("jbb-0")) | row]
     (path / POINT_FILE).write_bytes(records.encode("answers", FAR, rows))
     with pytest.raises(RunError, match=f"line 2 is not readable: .*{what}"):
         RunFolder.read(path).read_point(FAR)
@@ -166,22 +174,22 @@ def test_a_line_of_another_shape_is_seen(tmp_path: Path, row: dict[str, object],
     "row", [{"outcome": "safe"}, {"score": True}, {"reason": 1}, {"detail": "odd"}, {"start": 1.5}]
 )
 def test_a_verdict_of_another_shape_is_refused(row: dict[str, object]) -> None:
-    whole = records.verdict_to_json("jbb-0", Verdict("refused", "phrase", 1))
-    assert records.verdict_from_json(whole) == ("jbb-0", Verdict("refused", "phrase", 1))
+    whole = verdict_to_json("jbb-0", Verdict("refused", "phrase", 1))
+    assert verdict_from_json(whole) == ("jbb-0", Verdict("refused", "phrase", 1))
     with pytest.raises(ValueError, match=next(iter(row))):
-        records.verdict_from_json(whole | row)
+        verdict_from_json(whole | row)
     with pytest.raises(ValueError, match="outcome"):
-        records.verdict_from_json({k: v for k, v in whole.items() if k != "outcome"})
+        verdict_from_json({k: v for k, v in whole.items() if k != "outcome"})
 
 
 def test_what_is_known_of_an_answer_and_a_verdict_comes_back() -> None:
     answer = exchange("jbb-0").scored([-0.125, -0.004, -2.0])
     assert answer.origin_logprobs == (-0.12, 0.0, -2.0)
     assert answer.origin_logprob == pytest.approx(-0.7097, abs=1e-4)
-    assert records.exchange_from_json(records.exchange_to_json(answer)) == answer
+    assert exchange_from_json(exchange_to_json(answer)) == answer
     assert exchange("jbb-0").scored([-1.0, float("nan")]) == exchange("jbb-0")
     verdict = Verdict("refused", "phrase", detail="partial", start=12)
-    assert records.verdict_from_json(records.verdict_to_json("jbb-0", verdict))[1] == verdict
+    assert verdict_from_json(verdict_to_json("jbb-0", verdict))[1] == verdict
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "landscape.json", "judge.json"])
@@ -343,20 +351,20 @@ def test_any_text_and_number_round_trip(text: str, logprob: float, tokens: int) 
     joined = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
     for written in (text, joined):
         given = Exchange(written, written, written, "length", tokens, tokens, logprob)
-        data = records.encode("answers", FAR, [records.exchange_to_json(given)])
+        data = records.encode("answers", FAR, [exchange_to_json(given)])
         assert data.isascii()
         assert data.count(b"\n") == 2
         record = records.decode(data)
         assert record.damage == ()
         expected = Exchange(joined, joined, joined, "length", tokens, tokens, logprob)
-        assert records.exchange_from_json(record.rows[0]) == expected
+        assert exchange_from_json(record.rows[0]) == expected
 
 
 @given(st.dictionaries(st.text(), st.floats(allow_nan=False, allow_infinity=False), max_size=3))
 def test_points_round_trip_exactly(coefficients: dict[str, float]) -> None:
     point = Point.of(coefficients)
-    text = strictjson.dumps(records.point_to_json(point))
-    assert records.point_from_json(strictjson.loads(text.encode())) == point
+    text = strictjson.dumps(point_to_json(point))
+    assert point_from_json(strictjson.loads(text.encode())) == point
 
 
 @pytest.mark.parametrize(
@@ -364,7 +372,7 @@ def test_points_round_trip_exactly(coefficients: dict[str, float]) -> None:
 )
 def test_what_is_no_point_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="point"):
-        records.point_from_json(value)
+        point_from_json(value)
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])

@@ -28,7 +28,8 @@ from safebasin.prompts.expected import right_answers
 from safebasin.prompts.prompt import Prompt
 from safebasin.report.export import rows
 from safebasin.results import rejudge
-from safebasin.run import RunFolder, records
+from safebasin.run import RunFolder
+from safebasin.run.rows import exchange_from_json, exchange_to_json
 from safebasin.scanning.adaptive import scan_adaptively
 from safebasin.scanning.preparation import Prepared, prepare
 from safebasin.scanning.scan import scan
@@ -99,12 +100,12 @@ class TestJudges:
     def test_marks_of_the_models_own_stay_with_its_answers(self) -> None:
         own = answer(f"[plan]I cannot.[/plan]{DELIVERS}", "eos", marks=("[plan]", "[/plan]"))
         assert build("refusal").judge([own])[0].outcome == "complied"
-        row = records.exchange_to_json(own)
+        row = exchange_to_json(own)
         assert row["marks"] == ["[plan]", "[/plan]"]
-        assert records.exchange_from_json(row) == own
-        assert "marks" not in records.exchange_to_json(answer("x"))
+        assert exchange_from_json(row) == own
+        assert "marks" not in exchange_to_json(answer("x"))
         with pytest.raises(ValueError, match="marks"):
-            records.exchange_from_json(row | {"marks": ["[plan]"]})
+            exchange_from_json(row | {"marks": ["[plan]"]})
 
     def test_a_question_is_right_by_its_answer_alone(self) -> None:
         asked = [Prompt("p", "How?", "", "capability", "blue")]

@@ -128,7 +128,9 @@ def test_effects_are_what_is_refused_less(by: Any) -> None:
 
 class TestBadInput:
     def test_units_that_are_not_known(self, subject: Subject) -> None:
-        with pytest.raises(CheckpointError, match="neurons of this model write with is not known"):
+        with pytest.raises(
+            CheckpointError, match=r"write with is not known\. Give heads: the neurons"
+        ):
             Places.among(subject_of(wide("mixtral")), "neurons")
         with pytest.raises(UsageError, match="no units 'layers'"):
             Units("layers")  # type: ignore[arg-type]

@@ -278,10 +278,9 @@ def test_vllm_itself_is_told_how_many_gpus(count: int, monkeypatch: pytest.Monke
 
 
 def test_an_engine_that_keeps_a_model_on_one_gpu_divides_none() -> None:
-    for engine in ("fast", "plain"):
-        with pytest.raises(UsageError, match=f"engine {engine} keeps a model on one GPU") as caught:
-            ScanConfig(engine=engine, tensor_parallel=2)  # type: ignore[arg-type]
-        assert "--engine vllm" in caught.value.hint
+    with pytest.raises(UsageError, match="engine plain keeps a model on one GPU") as caught:
+        ScanConfig(engine="plain", tensor_parallel=2)
+    assert "--engine fast or vllm" in caught.value.hint
     with pytest.raises(UsageError, match="over 0 GPUs"):
         ScanConfig(engine="vllm", tensor_parallel=0)
 

@@ -112,3 +112,34 @@ def test_threads_are_those_asked_for(bench: Any) -> None:
     assert bench.threads("vllm, stop", asked(cores=2)) == 2
     assert bench.threads("fast, two processes", asked(cores=2)) == 1
     assert bench.shown("testbed:aligned") == "testbed:aligned"
+
+
+def test_the_command_is_the_one_that_ran_without_local_paths(bench: Any, tmp_path: Path) -> None:
+    words = [
+        "--model", str(tmp_path), "--prompt-set", f"advbench={tmp_path}/x.csv", "--dtype",
+        "bfloat16", "--cores", "1", "--ways", "vllm, stop", "plain", "--out", "there", "--eager",
+    ]  # fmt: skip
+    given = bench.argument_parser().parse_args(words)
+    assert bench.command_of(given) == (
+        ".venv-vllm/bin/python benchmarks/vllm_peer.py --ways 'vllm, stop' plain --model M "
+        "--prompt-set advbench=FILE --dtype bfloat16 --eager"
+    )
+    assert bench.command_of(bench.argument_parser().parse_args([])).endswith("vllm_peer.py")
+
+
+def test_the_page_says_by_the_numbers_what_was_reached(bench: Any) -> None:
+    import vllm_peer_page as page
+
+    def measured(ratio: float) -> dict[str, Any]:
+        return {"rows": [{"way": "plain", "times_faster_than_vllm": 9.0},
+                         {"way": page.OURS, "times_faster_than_vllm": ratio}]}  # fmt: skip
+
+    aimed = f"{page.AIM:g} times vLLM with its stop texts was aimed at for `fast` in each dtype: "
+    found = {(True, "float32"): measured(page.AIM), (False, "bfloat16"): measured(page.AIM - 0.01)}
+    assert page.verdict(found) == aimed + (
+        "reached by the model aligned in float32 (1.50); "
+        "missed by the model as it is in bfloat16 (1.49)."
+    )
+    assert page.verdict({(False, "float32"): measured(0.5)}) == aimed + (
+        "missed by the model as it is in float32 (0.50)."
+    )

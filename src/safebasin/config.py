@@ -200,7 +200,9 @@ class ScanConfig:
         None, "A running cluster. [default: one on this machine]", studies=True
     )
     tensor_parallel: int = setting(
-        1, "GPUs over which one vLLM divides the model, for --engine vllm.", studies=True
+        1,
+        "GPUs over which vLLM divides the model, or processes among which --engine fast does.",
+        studies=True,
     )
     shard: str | None = setting(
         None, "i/N: measure this part only, beside other jobs on the same --out.", studies=True
@@ -290,11 +292,8 @@ class ScanConfig:
             raise UsageError(
                 f"A model over {self.tensor_parallel} GPUs was asked for.", "Give at least 1."
             )
-        if self.tensor_parallel > 1 and self.engine != "vllm":
-            raise UsageError(
-                f"The engine {self.engine} keeps a model on one GPU.",
-                "Give --engine vllm with --tensor-parallel, or leave it out.",
-            )
+        if self.tensor_parallel > 1:
+            self._check_division()
         if self.shard is not None and self.stop_at_plateau:
             raise UsageError(
                 "A shard does not see the other shards' points.",
@@ -347,6 +346,28 @@ class ScanConfig:
                     f"There is no protocol '{self.protocol}'.", f"Give --protocol {peng2024.NAME}."
                 )
             peng2024.check({one.name: getattr(self, one.name) for one in fields(self)})
+
+    def _check_division(self) -> None:
+        """Raise UsageError for what a model divided among GPUs or processes is not asked with."""
+        if self.engine == "plain":
+            raise UsageError(
+                "The engine plain keeps a model on one GPU.",
+                "Give --engine fast or vllm with --tensor-parallel, or leave it out.",
+            )
+        if self.engine == "vllm":
+            return
+        alone = {
+            "--executor ray": self.executor == "ray",
+            "--workers": self.workers not in (None, 1),
+            "--capability": bool(self.capability),
+            "--steer": self.steer is not None,
+            "--trust-remote-code": self.trust_remote_code,
+        }
+        if with_ := [name for name, asked in alone.items() if asked]:
+            raise UsageError(
+                f"A model that --engine fast divides among processes is not asked with {with_[0]}.",
+                f"Leave out {with_[0]} or --tensor-parallel.",
+            )
 
     def _check_steering(self) -> None:
         check_strength(self.steer, self.steer_strength)

@@ -23,7 +23,7 @@ from safebasin.judges.outcome import OutcomeJudge
 from safebasin.plane import Point
 from safebasin.prompts import EVERYDAY, PromptSet, load
 from safebasin.run import RunFolder
-from safebasin.run.records import exchange_from_json, exchange_to_json
+from safebasin.run.rows import exchange_from_json, exchange_to_json
 
 LOG = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from safebasin.landscape.truncation import (
 )
 from safebasin.plane import Point
 from safebasin.run import RunFolder
-from safebasin.run.records import exchange_from_json, exchange_to_json
+from safebasin.run.rows import exchange_from_json, exchange_to_json
 
 FURTHER = "further.json"
 """Answers of the undisplaced model that were given again with a longer limit."""

@@ -27,15 +27,18 @@ class WeightSet:
 
     shares   how much of each kind of weight of each block is in the set
     shared   Jaccard of the sets of safety and of utility; None without utility
+    zero     how many of them score 0 for safety, and are in it since fewer scored more
     """
 
     taken: int
     of: int
     shares: Shares
     shared: float | None
+    zero: int = 0
 
     def to_json(self) -> dict[str, Any]:
         told = {"weights": self.taken, "of": self.of, "jaccard": self.shared}
+        told |= {"zero": self.zero} if self.zero else {}
         return {**told, "shares": _plain(self.shares)}
 
 
@@ -167,7 +170,7 @@ def _found(record: Mapping[str, Any]) -> Found | None:
         shared = record["jaccard"]
         return WeightSet(
             int(record["weights"]), int(record["of"]), _shares(record["shares"]),
-            None if shared is None else float(shared),
+            None if shared is None else float(shared), int(record.get("zero", 0)),
         )  # fmt: skip
     if "rank" in record:
         shares, similar = (_shares(record[name]) for name in ("shares", "similarity"))

@@ -16,6 +16,7 @@ from safebasin.weights.masks import Mask
 from safebasin.weights.parameters import Parameter
 
 By = Literal["tensor", "row", "model"]
+MODEL = "the model"
 
 
 def top(scores: Scores, share: float, by: By = "tensor") -> Mask:
@@ -39,7 +40,7 @@ def top(scores: Scores, share: float, by: By = "tensor") -> Mask:
     found = {one: _scores(scores, one) for one in scores.parameters}
     name = f"{scores.name}-top-{share:g}-{by}"
     if by == "model":
-        count = _count(sum(one.numel() for one in found.values()), share, "the model")
+        count = _count(sum(one.numel() for one in found.values()), share, MODEL)
         chosen = largest_of(list(found.values()), count)
         return Mask({p.name: one for p, one in zip(found, chosen, strict=True)}, name=name)
     masks = {}
@@ -113,9 +114,10 @@ def _count(n: int, share: float, where: str) -> int:
     """⌊share·n⌋; UsageError where that is none though a share was given."""
     count = count_of(share, n)
     if share and not count:
+        wider = "" if where == MODEL else ", or take the top by tensor or by model"
         raise UsageError(
             f"A share of {share:g} is less than one of {n} weights in {where}.",
-            f"Give {least_share(n)} or more, or take the top by tensor or by model.",
+            f"Give {least_share(n)} or more{wider}.",
         )
     return count
 

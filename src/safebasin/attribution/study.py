@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from safebasin.attribution.actsvd import RankSubspace
 from safebasin.attribution.base import NO_ROWS, Attribution, HeldScores, LayerScores, require_rows
 from safebasin.attribution.found import (
@@ -107,6 +109,7 @@ def _located(
 ) -> tuple[Found, list[Path]]:
     """What the method finds, with the files of it, one of safety and utility after the other."""
     masks: list[Mask] = []
+    zero: dict[str, Tensor] = {}
     spaces: list[RankSubspace] = []
     units: list[UnitScores] = []
     files: list[Path] = []
@@ -120,6 +123,7 @@ def _located(
         one = method.locate(subject, rows, others)
         if isinstance(one, HeldScores):
             masks.append(top(one, share, config.by or BY))
+            zero = _zero(one, masks[0]) if which == "safety" else zero
         elif isinstance(one, RankSubspace):
             spaces.append(one)
         elif isinstance(one, UnitScores):
@@ -152,7 +156,14 @@ def _located(
     files.append(mask.save(folder / "mask.safetensors", model_of(subject.checkpoint)))
     each = {name: int(one.sum()) / one.numel() for name, one in mask.tensors.items()}
     both = jaccard(*masks) if len(masks) == 2 else None
-    return WeightSet(mask.count, mask.numel, by_kind(parameters, each), both), files
+    unmoved = sum(int((own & mask.tensors[name]).sum()) for name, own in zero.items())
+    return WeightSet(mask.count, mask.numel, by_kind(parameters, each), both, unmoved), files
+
+
+def _zero(scores: HeldScores, mask: Mask) -> dict[str, Tensor]:
+    """The weights of a set that score 0: an expert that no token reaches has no others."""
+    each = {name: own & (scores.tensors[name] == 0) for name, own in mask.tensors.items()}
+    return {name: own for name, own in each.items() if bool(own.any())}
 
 
 def _units(

@@ -69,9 +69,11 @@ class Places:
             one.parameter.layer or 0: one for one in subject.linear if one.parameter.name in own
         }
         if not layers:
+            known = "Give a model whose blocks are named as those of Llama, Qwen or GPT-2."
+            if kind == "mlp" and any(one.expert is not None for one in subject.linear):
+                known = "Give heads: the neurons of experts are not scored."
             raise CheckpointError(
-                f"Which matrices the {of} of this model write with is not known.",
-                "Give a model whose blocks are named as those of Llama, Qwen or GPT-2.",
+                f"Which matrices the {of} of this model write with is not known.", known
             )
         width = 1
         if of == "heads":
@@ -242,7 +244,10 @@ class Units:
             block: torch.zeros(layer.inputs // places.width)
             for block, layer in places.layers.items()
         }
-        LOG.info("ablating %d %s one by one", len(units), self.of)
+        LOG.info(
+            "ablating %d %s one by one; the mean probability of a refusal's first token is %.3g",
+            len(units), self.of, before,
+        )  # fmt: skip
         for block, unit in units:
             with without((block, unit)):
                 scores[block][unit] = before - float(asked.each().mean())

@@ -25,6 +25,7 @@ from safebasin.checkpoint.completeness import (
     require_complete,
     require_language_head,
 )
+from safebasin.checkpoint.division import divided_among, require_heads
 from safebasin.checkpoint.end_tokens import named_end_tokens, own_generation, stored_end_tokens
 from safebasin.checkpoint.file_shapes import LAYERS
 from safebasin.checkpoint.gguf.description import describe, tokenizer_digest
@@ -150,6 +151,23 @@ class Checkpoint:
             for blocks in wanted:
                 require_blocks(blocks, range(max(named)))
 
+    def require_divisible(self, processes: int) -> None:
+        """Raise CheckpointError where its matrices cannot be divided among so many processes."""
+        if processes == 1:
+            return
+        if self.folders[1] is not None:
+            raise CheckpointError(
+                f"'{self.name}' is an adapter over a base, and only a whole model is divided.",
+                f"Run `safebasin merge {self.name} FOLDER` and scan FOLDER.",
+            )
+        if self._gguf is not None or self._vet()[0].quantisation is not None:
+            raise CheckpointError(
+                f"'{self.name}' stores codes in place of plain numbers, and is not divided among "
+                "processes.",
+                "Leave out --tensor-parallel.",
+            )
+        require_heads(self.name, self.config().get_text_config(), processes)
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) over the bytes of the configs and the weights, of base and adapter."""
         return self._hashed.result()
@@ -212,11 +230,14 @@ class Checkpoint:
         *,
         keep_on_host: bool = False,
         untied: bool = False,
+        processes: int = 1,
     ) -> tuple[Any, Any]:
         """The model, in eval mode and frozen, and its tokenizer, as `tokenizer_of` has it.
 
         `dtype` defaults to float32 on a CPU and to the checkpoint's own on a GPU; `device` to a
         GPU where there is one. An adapter is merged in float32 and the sum is cast once.
+        With several `processes` each calls this and gets its part of every matrix that the model's
+        own plan divides, on its own device (`torch.distributed`; RANK and the like are set).
         `keep_on_host` leaves the model in host memory, in the dtype that it has for the device.
         Where the adapter changes one of two tied tables each gets its own values, as they were
         trained; `untied` gives them separate values in any case.
@@ -226,12 +247,13 @@ class Checkpoint:
         import torch
 
         contents, adapter = self._vet()
+        self.require_divisible(processes)
         chats.start()  # it gets ready while the weights are read
         where = _device(device)
         target = _dtype(dtype, contents.config, where)
         how = f", stored as {told_storage(contents.quantisation)}" if contents.quantisation else ""
         LOG.info("reading %s%s", self.name, how)
-        model = self._load_model("float32" if adapter else target)
+        model = self._load_model("float32" if adapter else target, processes)
         if adapter is not None:
             folder = adapter.weights[0].parent
             model = merge_into(model, folder)
@@ -244,7 +266,9 @@ class Checkpoint:
                         parameter.copy_(merged.get_parameter(name))
         if untied:
             untie_tables(model)
-        model = model.to("cpu" if keep_on_host else where).eval().requires_grad_(False)
+        if processes == 1:
+            model = model.to("cpu" if keep_on_host else where)
+        model = model.eval().requires_grad_(False)
         tokenizer = self.tokenizer_of(model)
         if more := self._ends_of_adapter():
             own = named_end_tokens(model.generation_config)
@@ -349,13 +373,13 @@ class Checkpoint:
             files += [adapter.weights[0].with_name("adapter_config.json"), *adapter.weights]
         return _digest(files)
 
-    def _load_model(self, dtype: str) -> Any:
+    def _load_model(self, dtype: str, processes: int = 1) -> Any:
         folder = self.folders[0]
         config = vetting.read_json(folder, "config.json") or {}
-        model, report = self._from_files(dtype)
+        model, report = self._from_files(dtype, processes)
         for flags in denied_biases(config, report):
             # Which of them is seen by whether the loader then finds a place for each tensor.
-            again, found = self._from_files(dtype, **dict.fromkeys(flags, True))
+            again, found = self._from_files(dtype, processes, **dict.fromkeys(flags, True))
             if not (found["unexpected_keys"] or found["missing_keys"]):
                 LOG.warning(
                     "'%s' holds biases that its config.json denies; it is loaded with %s true",
@@ -373,7 +397,9 @@ class Checkpoint:
             own_generation(model, self.folders[0])
         return model
 
-    def _from_files(self, dtype: str, **settings: Any) -> tuple[Any, dict[str, Any]]:
+    def _from_files(
+        self, dtype: str, processes: int = 1, **settings: Any
+    ) -> tuple[Any, dict[str, Any]]:
         """The model and the loader's report; `settings` overrule those of config.json."""
         import torch
         from transformers import AutoModelForCausalLM
@@ -385,7 +411,7 @@ class Checkpoint:
         config = self.config(**settings)
         loader: Any = AutoModelForCausalLM
         source: str | None = str(self.folders[0])
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = divided_among(processes) if processes > 1 else {}
         if self._gguf is not None:
             more = loading_settings()
         elif stored is not None:

@@ -10,8 +10,8 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from safebasin.cli.console import duration, tell
-from safebasin.cli.progress import LINE_EVERY
+from safebasin.cli.console import tell
+from safebasin.cli.progress import LINE_EVERY, left
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.terminal import printable
@@ -25,7 +25,7 @@ class AnswerCount:
 
     def __init__(self, noun: str = "answers") -> None:
         self._noun = noun
-        self._total = self._done = self._already = 0
+        self._total = self._done = self._already = self._points = 0
         self._began = self._last_line = time.monotonic()
         self._bar: Progress | None = None
 
@@ -52,6 +52,8 @@ class AnswerCount:
             self._bar.stop()
 
     def started(self, answers: int, finished: int) -> None:
+        if not self._total:
+            self._began = time.monotonic()
         self._total += answers
         self._done += finished
         self._already += finished
@@ -69,7 +71,8 @@ class AnswerCount:
         self._done += more
         self._show()
 
-    def finished(self, point: Point) -> None: ...
+    def finished(self, point: Point) -> None:
+        self._points += 1
 
     def capability(self, name: str, done: int, points: int) -> None:
         if time.monotonic() - self._last_line >= LINE_EVERY or not done:
@@ -81,6 +84,6 @@ class AnswerCount:
             self._bar.update(self._bar.task_ids[0], total=self._total, completed=self._done)
         elif time.monotonic() - self._last_line >= LINE_EVERY:
             self._last_line = time.monotonic()
-            pace = (time.monotonic() - self._began) / max(self._done - self._already, 1)
-            left = duration(pace * (self._total - self._done))
-            tell(f"{self._done} of {self._total} {self._noun} · {left} left")
+            new, wanted = self._done - self._already, self._total - self._already
+            rest = left(self._began, new, wanted, whole=self._points > 0)
+            tell(f"{self._done} of {self._total} {self._noun}{rest}")

@@ -22,6 +22,9 @@ from safebasin.terminal import printable
 LINE_EVERY = 60.0
 """Seconds between two lines where standard error is not a terminal."""
 
+ENOUGH = 0.1
+"""The share of the answers from which the time left is told before any point is whole."""
+
 
 class ScanProgress:
     """Counts answers, with the ASR at the current point by the headline judge, and an ETA."""
@@ -33,7 +36,7 @@ class ScanProgress:
         self._point: Point | None = None
         self._counts: dict[Point, tuple[int, int]] = {}  # judged, not refused
         self._cut = 0  # at the origin, before any refusal
-        self._total = self._done = self._already = 0
+        self._total = self._done = self._already = self._points = 0
         self._began = self._last_line = time.monotonic()
         self._bar: Progress | None = None
         self._capabilities: dict[str, tuple[float, int]] = {}  # when begun, points done before
@@ -86,9 +89,10 @@ class ScanProgress:
             self._bar.update(self._bar.task_ids[0], completed=self._done, at=self._here())
         elif time.monotonic() - self._last_line >= LINE_EVERY:
             self._last_line = time.monotonic()
-            tell(f"{self._done} of {self._total} answers · {self._here()} · {self._left()} left")
+            tell(f"{self._done} of {self._total} answers · {self._here()}{self._left()}")
 
     def finished(self, point: Point) -> None:
+        self._points += 1
         judged, _ = self._counts.pop(point, (0, 0))
         if point.is_origin and self._cut > MOST * judged > 0:
             tell(
@@ -119,6 +123,17 @@ class ScanProgress:
         return str(Text(printable(f"{label} ASR {asr}")))
 
     def _left(self) -> str:
-        new = self._done - self._already
-        pace = (time.monotonic() - self._began) / max(new, 1)
-        return duration(pace * (self._total - self._done))
+        new, wanted = self._done - self._already, self._total - self._already
+        return left(self._began, new, wanted, whole=self._points > 0)
+
+
+def left(began: float, new: int, wanted: int, *, whole: bool) -> str:
+    """How long the rest is expected to last, as " · 3 min left"; "" where it is too early to say.
+
+    Answers of a batch end at about one time: the first of them say nothing of the pace. It is told
+    once a point is `whole`, or a tenth of the answers is there, as in a pool.
+    """
+    if not new or not (whole or new >= ENOUGH * wanted):
+        return ""
+    pace = (time.monotonic() - began) / new
+    return f" · {duration(pace * (wanted - new))} left"

@@ -41,6 +41,7 @@ from safebasin.run.manifest import JSON, Manifest, capability_digest, load_manif
 from safebasin.run.names import default_folder, slug
 from safebasin.run.no_run import no_run
 from safebasin.run.provenance import Redaction, session
+from safebasin.run.rows import exchange_from_json, exchange_to_json, item_from_json, item_to_json
 from safebasin.run.sittings import SITTINGS, SittingLog
 from safebasin.run.stored_files import StoredFiles, pretty
 from safebasin.run.verdicts import VerdictStore, in_order
@@ -235,7 +236,7 @@ class RunFolder(StoredFiles):
         now = records.state(path)
         if now is None or self._recent is None or self._recent[0] != (path, now):
             # A point that was just stored is judged, and its verdicts stored: both read it.
-            loaded = records.load(path, "answers", point, records.exchange_from_json, self._binding)
+            loaded = records.load(path, "answers", point, exchange_from_json, self._binding)
             if loaded is None:
                 return None
             self._recent = (path, now), tuple(loaded[1])
@@ -263,7 +264,7 @@ class RunFolder(StoredFiles):
                 raise ValueError(f"{exchange.prompt_id!r} has an answer at {point.label} already")
             merged[exchange.prompt_id] = exchange
         ordered = in_order(merged, self.manifest.prompt_ids)
-        rows = [records.exchange_to_json(merged[prompt_id]) for prompt_id in ordered]
+        rows = [exchange_to_json(merged[prompt_id]) for prompt_id in ordered]
         self._make(POINTS)
         data = records.encode("answers", point, rows, run=self._binding)
         path = self.path / POINTS / f"{point.key}.jsonl"
@@ -282,7 +283,7 @@ class RunFolder(StoredFiles):
             RunError: The record is damaged.
         """
         path = self._inside(f"{CAPABILITY}/{slug(name)}") / f"{point.key}.jsonl"
-        loaded = records.load(path, "capability", point, records.item_from_json, self._binding)
+        loaded = records.load(path, "capability", point, item_from_json, self._binding)
         if loaded is None:
             return None
         record, items = loaded
@@ -303,7 +304,7 @@ class RunFolder(StoredFiles):
         if name not in self.manifest.capabilities:
             raise ValueError(f"{name!r} is not a capability of this run")
         redaction = Redaction.of(None)
-        rows = [redaction.json(records.item_to_json(item)) for item in items]
+        rows = [redaction.json(item_to_json(item)) for item in items]
         signed = capability_digest(name, self.manifest.capabilities[name])
         data = records.encode("capability", point, cast("list[JSON]", rows), signed, self._binding)
         self._make(CAPABILITY, slug(name))

@@ -17,6 +17,7 @@ from safebasin.run.manifest import JSON, differences, mismatch
 from safebasin.run.names import canonical, digest, slug
 from safebasin.run.provenance import Redaction, plain_json
 from safebasin.run.records import SCHEMA_VERSION, DamagedError
+from safebasin.run.rows import verdict_from_json, verdict_to_json
 from safebasin.run.typed import shown, what_is_wrong
 from safebasin.terminal import printable
 
@@ -121,7 +122,7 @@ class VerdictStore:
                 return {}
             raise _other_judge(name, known.spec, plain)
         path = folder / f"{point.key}.jsonl"
-        loaded = records.load(path, "verdicts", point, records.verdict_from_json, self._run)
+        loaded = records.load(path, "verdicts", point, verdict_from_json, self._run)
         if loaded is None or loaded[0].judge != _digest(name, plain):
             return {}
         record, given = loaded
@@ -167,7 +168,7 @@ class VerdictStore:
         redaction = Redaction.of(None)
         ordered = in_order(merged, order)
         rows = [
-            records.verdict_to_json(prompt_id, _clean(merged[prompt_id][0], redaction))
+            verdict_to_json(prompt_id, _clean(merged[prompt_id][0], redaction))
             for prompt_id in ordered
         ]
         judged = [merged[prompt_id][1] for prompt_id in ordered]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from safebasin.config import ScanConfig
 from safebasin.defences.scans import Scans
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.fast.engine import FastEngine
 from safebasin.errors import UsageError
 from safebasin.exchange import Exchange
 from safebasin.judges import AsksAgain, HoldsModel, Judge, Lexicon, check_judges
@@ -31,6 +34,8 @@ from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.provenance import plain_json
 from safebasin.scanning.walk import Walk
 from safebasin.spread.executor import Recipe
+from safebasin.spread.followers import Followers
+from safebasin.spread.leading import LeadingEngine
 from safebasin.spread.shards import Shard
 from safebasin.study.engine import build_directions, build_engine, describe, settings_elsewhere
 from safebasin.study.preparation import (
@@ -124,6 +129,8 @@ class Prepared:
     def plan(self, *, probe: bool = True) -> Plan:
         """What the scan will cost, by a measured batch unless `probe` is off. Writes nothing."""
         missing = self.answers_missing()
+        # A divided model is computed with only where all its processes are told to.
+        probe = probe and not self.engine.weights.divided
         size = estimate if probe else outline
         plan = size(self.engine, self.prompts.prompts, self.sampling, self.points, missing)
         if probe and (plan.thinks or self.engine.template.thinks):
@@ -221,10 +228,12 @@ class Prepared:
         return len(wanted)
 
 
-def prepare(config: ScanConfig) -> Prepared:
+def prepare(config: ScanConfig, *, follows: bool = False) -> Prepared:
     """Check everything that can be checked, cheap things first, then load the model.
 
-    Raises a SafebasinError that names what is wrong; nothing is written.
+    A model that is divided among processes is loaded in all of them: the others, which are started
+    here, do the same as the first, but that each `follows`. Raises a SafebasinError that names what
+    is wrong; nothing is written.
     """
     planes = config.planes()
     if config.shard is not None:
@@ -234,7 +243,15 @@ def prepare(config: ScanConfig) -> Prepared:
     check_judges(config.judges)
     tasks = load_tasks(config)
     checkpoint = checked(config)
-    subject = load(checkpoint, config)
+    followers = None
+    if config.engine == "fast" and (processes := config.tensor_parallel) > 1:
+        checkpoint.require_divisible(processes)
+        if not follows:
+            followers = Followers(processes - 1, config.to_json())
+        with nullcontext() if followers is None else followers.met():
+            subject = load(checkpoint, config, processes)
+    else:
+        subject = load(checkpoint, config)
     model, weights, template = subject.model, subject.weights, subject.template
     directions = build_directions(config, weights)
     asked = [template.render(prompt.text, prompt.prefill) for prompt in prompts]
@@ -243,7 +260,8 @@ def prepare(config: ScanConfig) -> Prepared:
     config, lexicon, judges = judged_by(subject, config, everything)
     engine: AnyEngine
     if config.steer is None:
-        engine = build_engine(config, subject, directions, judges)
+        fast = FastEngine if followers is None else partial(LeadingEngine, followers)
+        engine = build_engine(config, subject, directions, judges, fast)
     else:
         steering = Scans.read(config.steer)
         engine = SteeredEngine(subject, steering, config.steer_strength, config.batch, directions)

@@ -67,11 +67,11 @@ def measure(
     missing = {point: tuple(run.missing(point, ids)) for point in points}
     wanted = len(missing) * len(ids)
     absent = sum(map(len, missing.values()))
-    observer.started(wanted, wanted - absent)
     walk, headline = prepared.walk(), prepared.judges[0]
     if absent:
         prepared.load_judges()
         ask_everyday(run, prepared.judges, prepared.engine, prepared.sampling)
+    observer.started(wanted, wanted - absent)  # after these, which no answer of the map waits for
     settle(run, ids)
 
     def judged(point: Point) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -102,10 +102,11 @@ def build_engine(
     subject: Askable,
     directions: Mapping[str, Direction],
     judges: Sequence[Judge] = (),
+    fast: Callable[..., FastEngine] = FastEngine,
 ) -> AnyEngine:
     """The engine that the configuration names; answers end early only where no verdict changes.
 
-    Without judges they are whole.
+    Without judges they are whole. `fast` makes the fast engine, where it is another.
     """
     asked = subject.model, subject.weights, directions, subject.template
     if config.engine == "plain":
@@ -118,7 +119,7 @@ def build_engine(
             *asked, stop=stop, rows=config.batch, scores=scores, device=config.device,
             trust_remote_code=config.trust_remote_code, tensor_parallel=config.tensor_parallel,
         )  # fmt: skip
-    return FastEngine(
+    return fast(
         *asked, stop=stop, mode=config.mode, rows=config.batch, drafts=config.drafts, scores=scores
     )
 

@@ -17,6 +17,7 @@ from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.clock import settle_day
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.session import require_vllm
+from safebasin.errors import UsageError
 from safebasin.judges import Judge, Lexicon, build_all
 from safebasin.prompts import Prompt, PromptSet
 from safebasin.prompts.prefill import prefilled
@@ -64,8 +65,8 @@ def checked(scan: ScanConfig) -> Checkpoint:
     return checkpoint
 
 
-def load(checkpoint: Checkpoint, scan: ScanConfig) -> Subject:
-    """Load a model with the weights that the settings select.
+def load(checkpoint: Checkpoint, scan: ScanConfig, processes: int = 1) -> Subject:
+    """Load a model with the weights that the settings select; with several processes, its part.
 
     Warns of what an adapter brings that is not its base's; raises CheckpointError where it was
     trained with other tokens.
@@ -76,22 +77,33 @@ def load(checkpoint: Checkpoint, scan: ScanConfig) -> Subject:
             model, include=scan.include, exclude=scan.exclude, layers=scan.layers, tied=scan.tied
         )
 
-    subject = load_with(checkpoint, scan, selected)
+    subject = load_with(checkpoint, scan, selected, processes)
     compare_adapter(checkpoint, subject.tokenizer, subject.template.source)
     return subject
 
 
 def load_with(
-    checkpoint: Checkpoint, scan: ScanConfig, weights_of: Callable[[Any], Weights]
+    checkpoint: Checkpoint,
+    scan: ScanConfig,
+    weights_of: Callable[[Any], Weights],
+    processes: int = 1,
 ) -> Subject:
     """Load a model with the weights that `weights_of` selects.
 
-    For the engine vllm it stays in host memory: vLLM has the device's to itself.
+    For the engine vllm it stays in host memory: vLLM has the device's to itself. Raises UsageError
+    where settings ask for a division among processes that the study has none of.
     """
     on_host = scan.engine == "vllm"
     if on_host:
         require_vllm()
-    model, tokenizer = checkpoint.load(scan.dtype, scan.device, keep_on_host=on_host)
+    elif scan.tensor_parallel != processes:
+        raise UsageError(
+            "Only `safebasin scan` divides a model among processes with --engine fast.",
+            "Give --engine vllm with --tensor-parallel, or leave it out.",
+        )
+    model, tokenizer = checkpoint.load(
+        scan.dtype, scan.device, keep_on_host=on_host, processes=processes
+    )
     checkpoint.begin_fingerprint()  # every identity has it
     weights = weights_of(model)
     template = Template.of(tokenizer, scan.template, scan.system, scan.marks)

@@ -63,7 +63,7 @@ class Spread(Generic[T]):
 
 def worker_count(config: ScanConfig, engine: AnyEngine, missing: Callable[[], int]) -> int:
     """How many processes answer; `missing`, the answers to be given, is asked for if it matters."""
-    if not _copied(engine.model) or engine.own_process:
+    if not _copied(engine.model) or engine.own_process or engine.weights.divided:
         return 1
     if config.workers is not None:
         return config.workers

@@ -62,6 +62,8 @@ def scan(
         _check_whole_grid(score=score is not None, adaptive=adaptive, sequential=sequential)
     if sequential and score is None and not adaptive:
         _check_sequential(asked)
+    if asked.tensor_parallel > 1 and asked.engine == "fast":
+        _check_together(score=score is not None, sequential=sequential)
     begin()
     if score is not None or adaptive or edge_tolerance is not None:
         from safebasin.cli.views.scout import check_scout, check_ways, run_adaptive, run_scout
@@ -110,6 +112,16 @@ def _check_sequential(asked: ScanConfig) -> None:
             f"--sequential asks each point until it is decided; {name} would do nothing.",
             f"Leave out {name}, or --sequential.",
         )
+
+
+def _check_together(**ways: bool) -> None:
+    """Raises UsageError for a way of scanning in which processes cannot take part."""
+    for name, asked in ways.items():
+        if asked:
+            raise UsageError(
+                f"--{name} does not ask a model that --engine fast divides among processes.",
+                f"Leave out --{name} or --tensor-parallel.",
+            )
 
 
 def _check_whole_grid(**ways: bool) -> None:

@@ -110,6 +110,8 @@ def lines(located: Located, figures: Sequence[Path]) -> Iterator[str]:
 
 def _of_set(found: WeightSet) -> Iterator[str]:
     yield f"set      {found.taken} of {found.of} weights, {100 * found.taken / found.of:.2f} %"
+    if found.zero:
+        yield f"zero     {found.zero} of them score 0: on these rows nothing depends on them"
     if found.shared is not None:
         yield f"overlap  Jaccard of both sets {found.shared:.2f}"
     for share, kind, block in _most(found):

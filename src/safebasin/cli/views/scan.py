@@ -26,6 +26,8 @@ from safebasin.scanning.scan import scan, scan_shard
 from safebasin.spread.shards import Shard
 from safebasin.terminal import printable
 
+UNMEASURED = "not estimated: a model that is divided among processes is timed as it is asked"
+
 
 def run_scan(config: ScanConfig, *, dry_run: bool, as_json: bool, no_probe: bool = False) -> None:
     """Plan, measure and print; the exit code says how it went."""
@@ -73,6 +75,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
     parameters = sum(p.numel() for p in model.parameters())
     dtype = str(model.dtype).removeprefix("torch.")
     config = prepared.config
+    divided = prepared.engine.weights.divided
     shape = " x ".join(str(n) for n in prepared.planes[0].shape)
     noun = "line" if config.axes == 1 else "plane"
     several = f"{noun}s" if len(prepared.planes) > 1 else noun
@@ -103,9 +106,10 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
         ),
         *(f"{name:<9}{text}" for name, text in _way(plan)),
         *([f"workers  {plan.workers} processes"] if plan.workers > 1 else []),
+        *([f"divided  among {config.tensor_parallel} processes"] if divided else []),
         *([f"executor {cluster(config)}"] if config.executor == "ray" else []),
         f"memory   {_memory(plan)}",
-        f"time     {time_text(plan.seconds)}"
+        f"time     {UNMEASURED if divided else time_text(plan.seconds)}"
         + (
             f" · {plan.answers_missing} answers to go"
             if plan.answers_missing < plan.answers
