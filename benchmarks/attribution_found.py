@@ -11,6 +11,7 @@ from page_text import rows
 from safebasin.landscape import Estimate
 
 PARTS = ("attention", "mlp")
+UNMEASURED = "not measured"
 
 
 class Found:
@@ -42,7 +43,7 @@ class Found:
         """How much more often an answer is of a kind in the cases of one head than of another."""
         own, control = self.paired(one, other)
         if not own:
-            return Estimate(None)
+            return Estimate(None, note=UNMEASURED)
         return less(*(letters(cases, field, letter) for cases in (own, control)))
 
 
@@ -56,7 +57,7 @@ def percent(one: Estimate, digits: int = 1) -> str:
 
 def points(one: Estimate, digits: int = 1) -> str:
     if one.value is None:
-        return "not judged"
+        return UNMEASURED if one.note == UNMEASURED else "not judged"
     low, high = (one.value if end is None else end for end in (one.low, one.high))
     value, a, b = (f"{100 * v:+.{digits}f}" for v in (one.value, low, high))
     return f"{value} ({a} to {b})"

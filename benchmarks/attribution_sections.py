@@ -6,8 +6,8 @@ from itertools import product
 from typing import Any
 
 import numpy as np
-from attribution_found import PARTS, Found, effects, points, spread
-from attribution_numbers import mean, of_seeds
+from attribution_found import PARTS, Found, effects, percent, points, spread
+from attribution_numbers import letters, mean, of_seeds
 from page_text import paragraph, rows
 
 from safebasin.landscape import Estimate
@@ -179,14 +179,15 @@ def openers(found: Found) -> list[str]:
     if case is None:
         return []
     table, learnt = (mean(np.array([case[name]])) for name in ("table", "learnt"))
+    refused = mean(letters([found.cases["origin"]], "harmful", "r"))
     return [
         paragraph(
             f"""
             A refusal's first token, by the packaged table of openers, has {spread(table)} of the
-            probability on {len(case["table"])} harmful prompts, nearly all of which the model
-            refuses; with the first tokens of its own refusals of the calibration rows, as SCANS
-            takes them (Cao et al., 2408.11491, Sec. 3), {spread(learnt)}. `learnt-first-token`
-            asks for those.
+            probability on {len(case["table"])} harmful prompts, of which the model
+            refuses {percent(refused)}; with the first tokens of its own refusals of the calibration
+            rows, as SCANS takes them (Cao et al., 2408.11491, Sec. 3), {spread(learnt)}.
+            `learnt-first-token` asks for those.
             """
         )
     ]

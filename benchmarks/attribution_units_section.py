@@ -155,8 +155,8 @@ def freezing_of(found: Found) -> list[str]:
             {plan["rows"]} --freeze-mask runs/located/mask.safetensors` trains all but a set of
             weights. Here it is the top of every matrix by {plan["method"].upper()} of safety, at
             the paper's shares, or as many random weights of each; {seeds} of rows, order
-            and set. Freezing makes learning slower, so that after as many steps any
-            frozen set seems to protect. All are trained until the loss of their rows is
+            and set. Where freezing makes learning slower, any frozen set seems to protect
+            after as many steps. So all are trained until the loss of their rows is
             {plan["loss"]:g} nats a token or less at the end of an epoch (AdamW, {plan["rate"]:g},
             at most {plan["epochs"]} epochs); what was reached is told, with the least and the
             greatest.

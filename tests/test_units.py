@@ -16,6 +16,7 @@ from safebasin.errors import CheckpointError, UsageError
 from safebasin.subject.rows import Rows
 from safebasin.subject.subject import Subject
 from support import pico
+from test_stacked_matrices import mixture
 from test_subject import ROWS, entering, subject_of, wide
 
 EVERY = Rows("every", tuple(ROWS))
@@ -124,6 +125,16 @@ def test_effects_are_what_is_refused_less(by: Any) -> None:
             after = asked.each().mean()
     assert float(found.scores[block][unit]) == pytest.approx(before - after, abs=1e-6)
     assert asked.each().mean() == before
+
+
+def test_blocks_without_units_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    """The first block has an MLP, the second one experts."""
+    caplog.set_level("INFO", "safebasin.attribution.units")
+    mixed = mixture(
+        "qwen3_moe", vocab_size=pico.VOCABULARY, num_hidden_layers=2, mlp_only_layers=[0]
+    )
+    assert {block for block, _ in Places.among(subject_of(mixed), "neurons").units} == {0}
+    assert [one.getMessage() for one in caplog.records] == ["no neurons are known in blocks 1"]
 
 
 class TestBadInput:

@@ -162,8 +162,12 @@ def _located(
 
 def _zero(scores: HeldScores, mask: Mask) -> dict[str, Tensor]:
     """The weights of a set that score 0: an expert that no token reaches has no others."""
-    each = {name: own & (scores.tensors[name] == 0) for name, own in mask.tensors.items()}
-    return {name: own for name, own in each.items() if bool(own.any())}
+    found = {}
+    for name, own in mask.tensors.items():
+        none = own & (scores.tensors[name] == 0)
+        if bool(none.any()):  # hardly ever: what is kept beside the scores is not small
+            found[name] = none
+    return found
 
 
 def _units(

@@ -75,11 +75,14 @@ class Places:
             raise CheckpointError(
                 f"Which matrices the {of} of this model write with is not known.", known
             )
+        others = sorted({one.parameter.layer or 0 for one in subject.linear} - layers.keys())
+        if others:
+            LOG.info("no %s are known in blocks %s", of, ", ".join(map(str, others)))
         width = 1
         if of == "heads":
             heads = int(text_config(subject.model).num_attention_heads)
-            [inputs, *others] = {one.inputs for one in layers.values()}
-            if others or inputs % heads:
+            [inputs, *more] = {one.inputs for one in layers.values()}
+            if more or inputs % heads:
                 raise CheckpointError(
                     f"{heads} heads do not share the {inputs} inputs of attention's output evenly.",
                     "Give neurons.",
