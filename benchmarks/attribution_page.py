@@ -15,6 +15,7 @@ from attribution_found import Found, asr, percent
 from attribution_heads import BY, REMOVED
 from attribution_neurons import CHOSEN
 from attribution_numbers import letters, mean
+from attribution_plan import REAL, TESTBED
 from attribution_real_section import billion, real_model
 from attribution_sections import agreement, gaps, noise, openers, removals, scaling
 from attribution_units_section import freezing, heads
@@ -157,8 +158,9 @@ def limits(found: Found, real: Found | None) -> list[str]:
 
 
 def missing(found: Found) -> list[str]:
-    """What a stopped measurement did not come to."""
-    plan, cases = found.plan, found.cases
+    """What a stopped measurement did not come to, and what the plan has had since."""
+    now = {one.name: one for one in (TESTBED, REAL)}[found.plan["name"]]
+    plan, cases = {**now.to_json(), **found.plan}, found.cases
     wanted = {
         f"{name} at {share:g}, seed {seed}": f"top-random/{method}/{share:g}/{seed}"
         for method, name in (("snip", "SNIP"), ("wanda", "Wanda"))
