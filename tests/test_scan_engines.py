@@ -14,6 +14,7 @@ import pytest
 from safebasin import plan as planning
 from safebasin.config import EngineName, Mode, ScanConfig
 from safebasin.engines.fast.engine import FastEngine
+from safebasin.engines.fast.scoring import OriginScores
 from safebasin.errors import UsageError
 from safebasin.judges import KeywordJudge, OutcomeJudge, RefusalJudge, common_stop_rule
 from safebasin.judges.keywords import ARDITI, LLM_LANDSCAPE
@@ -231,3 +232,25 @@ def test_a_slow_model_is_asked_fewer_prompts_for_its_plan(
     assert slow.answers == quick.answers
     assert slow.seconds is not None
     assert 0 < slow.seconds[0] <= slow.seconds[1]
+
+
+def test_scoring_is_counted_in_a_plan_and_not_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OriginScores, "score", lambda *given: pytest.fail("scored"))
+    prepared = prepare(config_of(tmp_path, pico.save(tmp_path / "llama"), "fast"))
+    engine = prepared.engine
+    assert isinstance(engine, FastEngine)
+    assert engine.scores
+    plan = prepared.plan()
+    assert engine.scores
+    encoded = [engine.template.encode(prompt) for prompt in prepared.prompts]
+    cost = engine.planner._plain
+    assert cost is not None
+    # Each prompt once, and at each point each answer once, at most of 12 tokens.
+    most = cost.each * (sum(map(len, encoded)) + 9 * 4 * 12)
+    assert engine.planner.scoring_seconds(prepared.points, encoded, 12) == pytest.approx(most)
+    assert plan.seconds is not None
+    assert plan.seconds[1] > most
+    engine.planner.scores = False
+    assert engine.planner.scoring_seconds(prepared.points, encoded, 12) == 0

@@ -30,7 +30,7 @@ PROBE_PROMPTS, FEWEST_PROBED = 16, 4
 """How many prompts it asks where the time of a pass is measured apart from it: no more than are
 expected to be answered in PROBE_SECONDS, but these fewest."""
 
-PROBE_SECONDS = 1.0
+PROBE_SECONDS = 0.5
 
 AGAIN_SECONDS = 0.4
 """A batch that took longer is not measured again: what its first call alone takes is little."""
@@ -186,19 +186,25 @@ def _fast(
         and count > FEWEST_PROBED
     ):
         count = max(FEWEST_PROBED, count // 2)
-    measured, computed, exchanges = _counted(engine, prompts[:count], probe)
-    if measured < AGAIN_SECONDS:  # what a first call alone takes would count
+    with engine.unscored():  # that takes as long again, and is known from the passes
         measured, computed, exchanges = _counted(engine, prompts[:count], probe)
+        if measured < AGAIN_SECONDS:  # what a first call alone takes would count
+            measured, computed, exchanges = _counted(engine, prompts[:count], probe)
     lengths = [exchange.new_tokens for exchange in exchanges]
     longest, mean = max(lengths), sum(lengths) / len(lengths)
     # What a pass costs besides the model's own work shows in a real batch only, and so does what
-    # is computed besides prompts and answers, as when these are scored.
+    # is computed besides prompts and answers, as drafts are.
     slower = measured / max(engine.planner.seconds_of(computed), 1e-9)
     more = computed.tokens / max(sum(map(len, encoded[:count])) + sum(lengths), 1)
-    factor = max(1.0, slower * more) * missing / (len(points) * len(prompts))
+    factor = max(1.0, slower * more)
+    share = missing / (len(points) * len(prompts))
     limit = sampling.max_new_tokens
     low, high = (
-        factor * engine.planner.seconds(memory, points, encoded, length, each)
+        share
+        * (
+            factor * engine.planner.seconds(memory, points, encoded, length, each)
+            + engine.planner.scoring_seconds(points, encoded, each)
+        )
         for length, each in ((longest, mean), (limit, limit))
     )
     weights = sum(p.numel() * p.element_size() for p in engine.model.parameters())
@@ -234,8 +240,10 @@ def _plain(
     batch_size = engine.choose_batch_size(longest, len(prompts))
     together = engine.together(encoded)
     batch = prompts[:batch_size]
-    _timed(engine, batch, Sampling(1))
     reading, _ = _timed(engine, batch, Sampling(1))
+    # The first call on a GPU takes long however little is asked.
+    if reading < AGAIN_SECONDS or engine.model.device.type != "cpu":
+        reading, _ = _timed(engine, batch, Sampling(1))
     probe = min(PROBE_TOKENS, sampling.max_new_tokens)
     generating, answers = _timed(engine, batch, replace(sampling, max_new_tokens=probe))
     steps = _longest(answers)

@@ -6,13 +6,14 @@ import hashlib
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from safebasin.blocks import blocks_named, require_blocks
@@ -57,6 +58,9 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 _TESTBED = "testbed:"
+PIECE = 2**22
+"""Bytes of a file that are hashed at a time."""
+
 DTYPES = ("float32", "bfloat16", "float16")
 _QUANTISED = "quantization_config"
 
@@ -172,9 +176,18 @@ class Checkpoint:
         """SHA-256 (hex) over the bytes of the configs and the weights, of base and adapter."""
         return self._hashed.result()
 
-    def begin_fingerprint(self) -> None:
-        """Have a thread take the fingerprint, for who will ask for it later."""
+    @contextmanager
+    def hashed_meanwhile(self) -> Iterator[None]:
+        """Have a thread take the fingerprint from now on, for who will ask for it later.
+
+        It is given up where the context ends by an error, so that no program waits for it to end.
+        """
         _ = self._hashed
+        try:
+            yield
+        except BaseException:
+            self._gives_up.set()
+            raise
 
     def spec(self) -> dict[str, Any]:
         """What the checkpoint is, for a manifest. Of a local folder only its name is recorded."""
@@ -355,6 +368,10 @@ class Checkpoint:
         return contents, None if adapter is None else vetting.vet_adapter(adapter)
 
     @cached_property
+    def _gives_up(self) -> Event:
+        return Event()
+
+    @cached_property
     def _hashed(self) -> Future[str]:
         pool = ThreadPoolExecutor(max_workers=1)
         try:
@@ -371,7 +388,7 @@ class Checkpoint:
         files += model.weights
         if adapter is not None:
             files += [adapter.weights[0].with_name("adapter_config.json"), *adapter.weights]
-        return _digest(files)
+        return _digest(files, self._gives_up)
 
     def _load_model(self, dtype: str, processes: int = 1) -> Any:
         folder = self.folders[0]
@@ -533,12 +550,20 @@ def _device(device: torch.device | str | None) -> torch.device:
     return found
 
 
-def _digest(files: Sequence[Path]) -> str:
-    """SHA-256 over the names and the SHA-256 of files, which are read in parallel."""
+def _digest(files: Sequence[Path], gives_up: Event | None = None) -> str:
+    """SHA-256 over the names and the SHA-256 of files, which are read in parallel.
+
+    In large pieces: between two of them a thread waits for the interpreter's lock.
+    """
 
     def one(path: Path) -> tuple[str, str]:
-        with path.open("rb") as file:
-            return path.name, hashlib.file_digest(file, "sha256").hexdigest()
+        total, room = hashlib.sha256(), memoryview(bytearray(min(PIECE, path.stat().st_size + 1)))
+        with path.open("rb", buffering=0) as file:
+            while count := file.readinto(room):
+                if gives_up is not None and gives_up.is_set():
+                    raise CancelledError
+                total.update(room[:count])
+        return path.name, total.hexdigest()
 
     with ThreadPoolExecutor(max_workers=8) as pool:
         return hashlib.sha256(json.dumps(list(pool.map(one, files))).encode()).hexdigest()

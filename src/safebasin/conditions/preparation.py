@@ -14,8 +14,9 @@ from safebasin.engines.template import Template
 from safebasin.errors import UsageError
 from safebasin.judges import check_judges
 from safebasin.prompts import PromptSet
+from safebasin.run.identity import Identity, Late
 from safebasin.run.names import slug
-from safebasin.study.engine import build_directions, build_engine, describe
+from safebasin.study.engine import build_directions, build_engine, late_description
 from safebasin.study.parts import Part
 from safebasin.study.plan import StudyPlan, study_plan
 from safebasin.study.preparation import (
@@ -75,7 +76,7 @@ def prepare(config: ConditionsConfig) -> Prepared:
     asked = [prompt for _, _, _, found in ways for prompt in found]
     scan, lexicon, judges = judged_by(first, scan, asked)
     config = replace(config, scan=scan)
-    described = describe(directions, first.weights, scan.axes)
+    described = late_description(scan, directions, first.weights)
     conditions: list[Condition] = []
     for name, system, attack, found in ways:
         subject = first
@@ -88,13 +89,22 @@ def prepare(config: ConditionsConfig) -> Prepared:
         own = {"directions": described, "attack": None if attack is None else attack.spec()}
         condition = Condition(
             config=config, engine=engine, sampling=sampling, lexicon=lexicon,
-            identity=identity_of(subject, engine, sampling, **own), folder=Path(),
+            identity=Identity(identity_of(subject, engine, sampling, **own)), folder=Path(),
             build=_engine, which=(name,), deciding=judges, name=name, system=system,
             attack=attack, part=Part(slug(name), found, planes, judges),
         )  # fmt: skip
         conditions.append(condition)
-    whole = {"conditions": [dict(c.part.manifest(c.identity, {}).identity) for c in conditions]}
-    folder = folder_of(scan, f"conditions-{checkpoint.name}", whole)
+    folder = folder_of(
+        scan,
+        f"conditions-{checkpoint.name}",
+        Identity(
+            {
+                "conditions": Late(
+                    lambda: [dict(c.part.manifest(c.identity, {}).identity) for c in conditions]
+                )
+            }
+        ),
+    )
     # The day that each chat template is told is one for the study.
     settled = (
         replace(c, identity=on_its_day(c.identity, folder, scan, c.engine.template), folder=folder)

@@ -11,14 +11,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 from safebasin.run.folder import MANIFEST
+from safebasin.run.identity import Identity
 from safebasin.run.kinds import runs_beneath
 from safebasin.run.manifest import load_manifest
 from safebasin.setting import parse_day
 
 LOG = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Mapping[str, Any])
 
 CLOCK = "strftime_now"
 """What a chat template calls to learn the time."""
@@ -38,26 +41,26 @@ def reads_clock(source: str | None) -> bool:
 
 
 def settle_day(
-    identity: Mapping[str, Any], folder: Path, given: str | None, clock: Clock, source: str | None
-) -> dict[str, Any]:
+    identity: M, folder: Path | None, given: str | None, clock: Clock, source: str | None
+) -> M:
     """Set the clock to the day of a run or study in `folder`; the identity with that day.
 
     It is the day that was given, else the recorded one, else today. A run of an earlier version
-    has none recorded: then it is the day when it began, and the identity stays without.
+    has none recorded: then it is the day when it began, and the identity stays without. `folder`
+    is None where it is known that no run is there.
     Raises UsageError for a day that is none, RunError where the folder is damaged.
     """
     day = None if given is None else parse_day(given)
     if not reads_clock(source):
         if day is not None:
             LOG.warning("the chat template does not ask for the date; --date changes nothing")
-        return dict(identity)
-    recorded = _recorded(folder)
+        return identity
+    recorded = None if folder is None else _recorded(folder)
     if day is None and recorded is not None:
         clock.day, clock.told = recorded
     else:
         clock.day, clock.told = day or date.today(), True
-    found: dict[str, Any] = _dated(identity, clock.day.isoformat() if clock.told else None)
-    return found
+    return cast(M, _dated(identity, clock.day.isoformat() if clock.told else None))
 
 
 def _recorded(folder: Path) -> tuple[date, bool] | None:
@@ -79,6 +82,8 @@ def _recorded(folder: Path) -> tuple[date, bool] | None:
 
 def _dated(value: Any, day: str | None) -> Any:
     """JSON values with the day in what specifies a template, or without one where it is None."""
+    if isinstance(value, Identity):
+        return value.mapped(lambda one: _dated(one, day))
     if isinstance(value, Mapping):
         found = {name: _dated(one, day) for name, one in value.items()}
         template = found.get("template")

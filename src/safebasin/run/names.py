@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, cast
 
@@ -12,6 +12,9 @@ from safebasin.errors import RunError
 from safebasin.run import strictjson
 from safebasin.run.provenance import redact_json
 from safebasin.terminal import shorten
+
+RUNS = Path("runs")
+"""Where the runs lie whose folder is not given."""
 
 _PART = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.,=+-]{0,199}")
 
@@ -35,9 +38,12 @@ def default_name(label: str, identity: Mapping[str, object], axes: int) -> str:
         identity: The manifest's identity; another one gives another name.
         axes: How many axes the widest plane has.
     """
-    unique = digest(canonical(identity).encode(), 8)
-    words = _words(label.rstrip("/").rsplit("/", 1)[-1]).lower()[:60] or "model"
-    return f"{words}-{axes}d-{unique}"
+    return _of_model(label, axes) + digest(canonical(identity).encode(), 8)
+
+
+def may_be_begun(label: str, planes: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether any run of this model, of so many axes, has its `default_folder` here."""
+    return any(RUNS.glob(f"{_of_model(label, _axes(planes))}*"))
 
 
 def default_folder(label: str, identity: Mapping[str, Any]) -> Path:
@@ -47,8 +53,18 @@ def default_folder(label: str, identity: Mapping[str, Any]) -> Path:
     command goes on in the same folder tomorrow.
     """
     plain = redact_json(_undated(identity))
-    axes = [len(plane["axes"]) for plane in identity.get("planes", ())]
-    return Path("runs", default_name(label, cast(Mapping[str, Any], plain), max(axes, default=0)))
+    axes = _axes(identity.get("planes", ()))
+    return RUNS / default_name(label, cast(Mapping[str, Any], plain), axes)
+
+
+def _axes(planes: Sequence[Mapping[str, Any]]) -> int:
+    return max((len(plane["axes"]) for plane in planes), default=0)
+
+
+def _of_model(label: str, axes: int) -> str:
+    """What the names of all runs of a model begin with."""
+    words = _words(label.rstrip("/").rsplit("/", 1)[-1]).lower()[:60] or "model"
+    return f"{words}-{axes}d-"
 
 
 def _undated(value: Any) -> Any:

@@ -134,9 +134,9 @@ def adapted(prepared: Prepared) -> Prepared:
     prepared.require_verdicts("--adaptive")
     axis = Axis.symmetric("", config.radius, coarse_steps(config.steps))
     planes = lines(config.direction_names, axis.values)
-    identity = {**prepared.identity, "grid": GRID, "planes": [plane_to_json(p) for p in planes]}
-    folder = prepared.folder
-    if config.out is None:
+    own = {"grid": GRID, "planes": [plane_to_json(plane) for plane in planes]}
+    identity, folder = prepared.determining | own, prepared.out
+    if folder is None or config.out is None:
         folder = default_folder(prepared.checkpoint.name, identity)
         template = prepared.engine.template
         identity = settle_day(identity, folder, config.date, template.clock, template.source)
@@ -146,7 +146,7 @@ def adapted(prepared: Prepared) -> Prepared:
         same = [plane.directions for plane in grown] == [plane.directions for plane in planes]
         if same and set(grown[0].points) >= set(planes[0].points):
             planes = grown
-    return _with_planes(replace(prepared, identity=identity, folder=folder), planes)
+    return _with_planes(replace(prepared, determining=identity, out=folder), planes)
 
 
 def scan_adaptively(
@@ -309,8 +309,8 @@ def _size(pair: tuple[float, float]) -> float:
 
 
 def _with_planes(prepared: Prepared, planes: tuple[Plane, ...]) -> Prepared:
-    identity = {**prepared.identity, "planes": [plane_to_json(plane) for plane in planes]}
-    return replace(prepared, planes=planes, identity=identity)
+    identity = prepared.determining | {"planes": [plane_to_json(plane) for plane in planes]}
+    return replace(prepared, planes=planes, determining=identity)
 
 
 def _scores(run: RunFolder, prepared: Prepared) -> tuple[Scores, str]:

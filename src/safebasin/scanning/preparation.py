@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from safebasin.config import ScanConfig
 from safebasin.defences.scans import Scans
 from safebasin.engines import Sampling
 from safebasin.engines.any_engine import AnyEngine
+from safebasin.engines.clock import reads_clock
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.errors import UsageError
 from safebasin.exchange import Exchange
@@ -29,18 +30,25 @@ from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
 from safebasin.results import assumed_points
 from safebasin.run import RunFolder
-from safebasin.run.folder import LEXICON
+from safebasin.run.addresses import local_path
+from safebasin.run.folder import LEXICON, MANIFEST
+from safebasin.run.identity import Identity
 from safebasin.run.manifest import Manifest, plane_to_json
+from safebasin.run.names import default_folder, may_be_begun
 from safebasin.run.provenance import plain_json
 from safebasin.scanning.walk import Walk
 from safebasin.spread.executor import Recipe
 from safebasin.spread.followers import Followers
 from safebasin.spread.leading import LeadingEngine
 from safebasin.spread.shards import Shard
-from safebasin.study.engine import build_directions, build_engine, describe, settings_elsewhere
+from safebasin.study.engine import (
+    build_directions,
+    build_engine,
+    late_description,
+    settings_elsewhere,
+)
 from safebasin.study.preparation import (
     checked,
-    folder_of,
     harmful_prompts,
     identity_of,
     judged_by,
@@ -61,6 +69,8 @@ LOG = logging.getLogger(__name__)
 class Prepared:
     """A scan with everything loaded and checked, and nothing measured or written yet.
 
+    `determining` is the identity, with the directions not described yet; `out` is the run folder
+    where it is given or known: else its name follows from the identity.
     `late` are those of the judges whose models do not fit in memory beside the model that is
     asked: they read once all is answered and that one is freed.
     """
@@ -73,10 +83,27 @@ class Prepared:
     sampling: Sampling
     lexicon: Lexicon
     judges: tuple[Judge, ...]
-    identity: Mapping[str, Any]
-    folder: Path
+    determining: Identity
+    out: Path | None
     probes: tuple[Probe, ...] = ()
     late: tuple[Judge, ...] = ()
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What determines the answers; for the digests of the directions these are drawn."""
+        return dict(self.determining)
+
+    @cached_property
+    def folder(self) -> Path:
+        """The run folder; for a name that follows from the identity the directions are drawn."""
+        return self.out or default_folder(self.checkpoint.name, self.identity)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether the run folder is there. Nothing is drawn where no run of the model is."""
+        if self.out is None and not may_be_begun(self.checkpoint.name, self.determining["planes"]):
+            return False
+        return (self.folder / MANIFEST).exists()
 
     @property
     def beside(self) -> tuple[Judge, ...]:
@@ -148,7 +175,7 @@ class Prepared:
 
     def _at_origin(self) -> list[Exchange]:
         """The answers of the undisplaced model that the run folder holds."""
-        if not (self.folder / "manifest.json").exists():
+        if not self.is_begun:
             return []
         run = RunFolder.read(self.folder)
         if run.manifest.identity != self.identity:
@@ -178,7 +205,7 @@ class Prepared:
 
     def capability_points(self, probe: Probe) -> list[Point]:
         """The points at which a capability is still to be measured; none that is assumed."""
-        if not (self.folder / "manifest.json").exists():
+        if not self.is_begun:
             return list(self.points)
         run = RunFolder.read(self.folder)
         skipped = assumed_points(run)
@@ -210,7 +237,7 @@ class Prepared:
     def answers_missing(self) -> int:
         """The number of answers that are not in the run folder yet."""
         wanted = len(self.points) * len(self.prompts)
-        if not (self.folder / "manifest.json").exists():
+        if not self.is_begun:
             return wanted
         run = RunFolder.read(self.folder)
         return sum(len(run.missing(point, self.prompts.ids)) for point in self.points)
@@ -218,7 +245,7 @@ class Prepared:
     def answers_to_judge(self, judge: Judge) -> int:
         """The number of answers, those still to be given included, that the judge will read."""
         wanted = {(point, name) for point in self.points for name in self.prompts.ids}
-        if (self.folder / "manifest.json").exists():
+        if self.is_begun:
             run, spec = RunFolder.read(self.folder), judge.spec()
             known = run.judges().get(judge.name) == plain_json(spec)
             for point in self.points if known else ():
@@ -266,13 +293,10 @@ def prepare(config: ScanConfig, *, follows: bool = False) -> Prepared:
         steering = Scans.read(config.steer)
         engine = SteeredEngine(subject, steering, config.steer_strength, config.batch, directions)
     sampling = sampling_of(config, engine.own_limit)
-    identity = identity_of(
-        subject,
-        engine,
-        sampling,
-        directions=describe(directions, weights, config.axes),
-        planes=[plane_to_json(plane) for plane in planes],
-        prompts={
+    own = {
+        "directions": late_description(config, directions, weights),
+        "planes": [plane_to_json(plane) for plane in planes],
+        "prompts": {
             "name": prompts.name,
             "sha256": prompts.sha256,
             "revision": prompts.revision,
@@ -280,12 +304,17 @@ def prepare(config: ScanConfig, *, follows: bool = False) -> Prepared:
             "sample_seed": config.sample_seed,
             **prompts.taken(),
         },
-    )
-    folder = folder_of(config, checkpoint.name, identity)
-    identity = on_its_day(identity, folder, config, template)
+    }
+    identity = Identity(identity_of(subject, engine, sampling, **own))
+    out = local_path(config.out) if config.out else None
+    recorded = out
+    if out is None and reads_clock(template.source):
+        begun = may_be_begun(checkpoint.name, identity["planes"])
+        recorded = default_folder(checkpoint.name, identity) if begun else None
+    identity = on_its_day(identity, recorded, config, template)
     bench = Bench(model, weights, directions, template, config.batch, sampling.max_new_tokens)
     prepared = Prepared(
-        config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, folder,
+        config, checkpoint, planes, prompts, engine, sampling, lexicon, judges, identity, out,
         tuple(task.probe(bench) for task in tasks), _late(config, checkpoint, weights, judges),
     )  # fmt: skip
     if config.stop_at_plateau:

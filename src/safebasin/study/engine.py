@@ -27,6 +27,7 @@ from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.judges import Judge, KeywordJudge, common_stop_rule
+from safebasin.run.identity import Late
 from safebasin.weights import Weights
 
 LOG = logging.getLogger(__name__)
@@ -127,7 +128,10 @@ def build_engine(
 def describe(
     directions: Mapping[str, Direction], weights: Weights, axes: int
 ) -> list[dict[str, Any]]:
-    """For the manifest: what rebuilds each direction, its digest, and the cosine of each pair."""
+    """For the manifest: what rebuilds each direction, its digest, and the cosine of each pair.
+
+    All of their numbers are drawn for it: `late_description` leaves that for later.
+    """
     described = []
     names = list(directions)
     LOG.info("drawing %d %s", len(names), "direction" if len(names) == 1 else "directions")
@@ -138,6 +142,19 @@ def describe(
             entry["cosine"] = cosine(directions[names[i - 1]], directions[name], weights)
         described.append(entry)
     return described
+
+
+def late_description(
+    config: ScanConfig, directions: Mapping[str, Direction], weights: Weights
+) -> Late:
+    """The same once it is asked for; at once of given directions, whose files may be wrong.
+
+    At once, too, of a divided model, to whose norms all processes have to add.
+    """
+    found = Late(lambda: describe(directions, weights, config.axes))
+    if config.directions or weights.divided:
+        found.value()
+    return found
 
 
 def _anywhere(spec: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safebasin import prompts as prompt_sets
 from safebasin.checkpoint import Checkpoint
@@ -27,6 +27,8 @@ from safebasin.subject.subject import Subject
 from safebasin.weights import Weights
 
 LOG = logging.getLogger(__name__)
+
+M = TypeVar("M", bound=Mapping[str, Any])
 
 
 def harmful_prompts(scan: ScanConfig) -> PromptSet:
@@ -101,10 +103,10 @@ def load_with(
             "Only `safebasin scan` divides a model among processes with --engine fast.",
             "Give --engine vllm with --tensor-parallel, or leave it out.",
         )
-    model, tokenizer = checkpoint.load(
-        scan.dtype, scan.device, keep_on_host=on_host, processes=processes
-    )
-    checkpoint.begin_fingerprint()  # every identity has it
+    with checkpoint.hashed_meanwhile():  # every identity has its fingerprint
+        model, tokenizer = checkpoint.load(
+            scan.dtype, scan.device, keep_on_host=on_host, processes=processes
+        )
     weights = weights_of(model)
     template = Template.of(tokenizer, scan.template, scan.system, scan.marks)
     return Subject(checkpoint, model, tokenizer, weights, template)
@@ -147,8 +149,6 @@ def folder_of(scan: ScanConfig, label: str, whole: Mapping[str, Any]) -> Path:
     return local_path(scan.out) if scan.out else default_folder(label, whole)
 
 
-def on_its_day(
-    identity: Mapping[str, Any], folder: Path, scan: ScanConfig, template: Template
-) -> dict[str, Any]:
+def on_its_day(identity: M, folder: Path | None, scan: ScanConfig, template: Template) -> M:
     """The identity with the day that the chat template is told, where it asks for it."""
     return settle_day(identity, folder, scan.date, template.clock, template.source)

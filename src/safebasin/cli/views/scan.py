@@ -19,7 +19,6 @@ from safebasin.protocol import peng2024
 from safebasin.report.asked_under import told
 from safebasin.results import Result
 from safebasin.run import RunFolder
-from safebasin.run.folder import MANIFEST
 from safebasin.run.stored_weights import told_storage
 from safebasin.scanning.preparation import Prepared, prepare
 from safebasin.scanning.scan import scan, scan_shard
@@ -69,8 +68,8 @@ def scan_or_shard(prepared: Prepared, progress: ScanProgress) -> Result | None:
     return scan_shard(prepared, Shard.parse(prepared.config.shard), progress)
 
 
-def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
-    """The plan as a person reads it."""
+def plan_lines(prepared: Prepared, plan: Plan) -> Iterator[str]:
+    """The plan as a person reads it; where the run lies last, as directions may be drawn for it."""
     model = prepared.engine.model
     parameters = sum(p.numel() for p in model.parameters())
     dtype = str(model.dtype).removeprefix("torch.")
@@ -79,7 +78,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
     shape = " x ".join(str(n) for n in prepared.planes[0].shape)
     noun = "line" if config.axes == 1 else "plane"
     several = f"{noun}s" if len(prepared.planes) > 1 else noun
-    return [
+    yield from [
         f"model    {prepared.checkpoint.name} · {count(parameters)} parameters · {dtype} on "
         f"{model.device}",
         *([f"stored   {stored}"] if (stored := _stored(prepared)) else []),
@@ -116,14 +115,14 @@ def plan_lines(prepared: Prepared, plan: Plan) -> list[str]:
             else ""
         )
         + ("; the capabilities come on top" if plan.capabilities and plan.seconds else ""),
-        f"run      {prepared.folder}",
-        *_recorded(prepared),
     ]
+    yield f"run      {prepared.folder}"
+    yield from _recorded(prepared)
 
 
 def _stored(prepared: Prepared) -> str:
     """How the weights are stored where they are codes; nothing where they are plain numbers."""
-    found = prepared.identity["model"].get("quantisation")
+    found = prepared.determining["model"].get("quantisation")
     return "" if found is None else f"as {told_storage(found)}; measured are the numbers they mean"
 
 
@@ -192,7 +191,7 @@ def _early(prepared: Prepared) -> str:
 
 def _recorded(prepared: Prepared) -> list[str]:
     """A line where the answers that are there already were made by another engine."""
-    if not (prepared.folder / MANIFEST).exists():
+    if not prepared.is_begun:
         return []
     engine = RunFolder.read(prepared.folder).manifest.config.get("engine")
     if engine in (None, prepared.config.engine):

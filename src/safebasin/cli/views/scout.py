@@ -138,7 +138,7 @@ def run_adaptive(
         if as_json:
             emit({"plan": plan.to_json(), "at_most": True, "run": str(begun.folder)})
             return
-        for line in plan_lines(prepared, plan)[:-1]:
+        for line in [*plan_lines(prepared, plan)][:-1]:
             say(line)
         say("         at most: an adaptive scan begins with half the points and may need no more")
         say(f"run      {begun.folder}")

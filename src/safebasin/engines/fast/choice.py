@@ -24,7 +24,7 @@ REPEATS = 4
 """How often a pass is measured, the best of which counts; longer ones, which chance moves less,
 fewer times."""
 
-ENOUGH = 0.3
+ENOUGH = 0.15
 """Seconds of measuring after which a pass is not measured again."""
 
 POOLED_AT_LEAST = 1.6

@@ -6,6 +6,7 @@ In float32 it gives the plain engine's answers token for token, up to where a ve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from safebasin.directions import Direction
@@ -160,6 +161,15 @@ class FastEngine:
             yield from work.run()
         finally:
             self.notes += batch.notes
+
+    @contextmanager
+    def unscored(self) -> Iterator[None]:
+        """Answers are not scored while the context lasts."""
+        scores, self.scores = self.scores, False
+        try:
+            yield
+        finally:
+            self.scores = scores
 
     def settle(
         self, points: Sequence[Point], prompts: Sequence[Prompt], sampling: Sampling

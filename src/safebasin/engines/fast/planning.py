@@ -189,6 +189,19 @@ class Planner:
             self._plain = min(self._plain, again, key=lambda cost: cost.of(ROWS))
         return pool_seconds(job, self._pooled, self._plain, plan.rows, plan.kept)
 
+    def scoring_seconds(
+        self, points: Sequence[Point], encoded: Sequence[list[int]], mean: float
+    ) -> float:
+        """What scoring adds where answers are scored, by the passes that were measured.
+
+        The prompts are read once for it, and each answer goes through once more, unless it was
+        given at another point before.
+        """
+        if not self.scores:
+            return 0.0
+        answers = len(points) * len(encoded) * mean
+        return self.seconds_of(Counter(tokens=round(sum(map(len, encoded)) + answers)))
+
     def seconds_of(self, computed: Counter) -> float:
         """What so many passes and tokens at one point take by the passes that were measured."""
         if self._plain is None:
