@@ -96,6 +96,8 @@ bench-defences: $(VENV)/installed
 	  --out benchmarks/results/bench_defences.json
 	$(BIN)/python benchmarks/bench_defences.py runs/bench-over-refusing \
 	  --out benchmarks/results/bench_defences_over_refusing.json
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/scans_over_refusing.py \
+	  --out benchmarks/results/scans_over_refusing.json
 	$(BIN)/python benchmarks/bench_defences_page.py > docs/bench-defences.md
 
 # The same on the aligned model of `make real`, which comes first.

@@ -25,6 +25,7 @@ from bench_defences_rows import (
     table,
 )
 from bench_defences_sections import depth, limits, on_a_real_model, over_refusal
+from bench_defences_thresholds import thresholds
 from page_text import paragraph, rows
 
 from safebasin.defence_bench.methods import methods
@@ -35,13 +36,17 @@ RESULTS = Path(__file__).parent / "results"
 RESULT, REAL = RESULTS / "bench_defences.json", RESULTS / "bench_defences_real.json"
 DEPTH = RESULTS / "derta_depth.json"
 OVER = RESULTS / "bench_defences_over_refusing.json"
+STEERED = RESULTS / "scans_over_refusing.json"
 
 
-def page(result: Any, real: Any = None, deep: Any = None, over: Any = None) -> str:
+def page(
+    result: Any, real: Any = None, deep: Any = None, over: Any = None, steered: Any = None
+) -> str:
     """The whole page as Markdown.
 
-    real, deep, over  the results of a real model, of prefilled answers, and of a fine-tune that
-                      over-refuses; a section is left out where there is none
+    real, deep, over, steered  the results of a real model, of prefilled answers, of a fine-tune
+                               that over-refuses, and of a model that does; a section is left out
+                               where there is none
     """
     cells = result["cells"]
     result = balanced(result)
@@ -106,9 +111,10 @@ def page(result: Any, real: Any = None, deep: Any = None, over: Any = None) -> s
         ),
         by_tune(whole, "loss", 1, ".2f"),
         *failures(whole),
-        *over_refusal(over),
+        *over_refusal(over, steered),
         *depth(deep),
         *on_a_real_model(real),
+        *thresholds(result, real),
         *limits(result, real),
     ]
     return "\n\n".join(parts) + "\n"
@@ -229,7 +235,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--result", type=Path, default=RESULT)
     given = parser.parse_args()
-    print(page(read(given.result), read(REAL), read(DEPTH), read(OVER)), end="")
+    others = map(read, (REAL, DEPTH, OVER, STEERED))
+    print(page(read(given.result), *others), end="")
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ from bench_defences_rows import (
     summarised,
     table,
 )
+from bench_defences_steering import steered_model
 from page_text import paragraph, rows
 from real_found import aligned_model
 
-from safebasin.defence_bench.measuring import ABLATED_DEPTH, BEYOND
+from safebasin.defence_bench.measuring import BEYOND
 from safebasin.defence_bench.methods import FROZEN_SHARE, FULL_RATE
 
 STEERED = {
@@ -37,8 +38,11 @@ STEERED = {
 }
 
 
-def over_refusal(over: Any) -> list[str]:
-    """What SCANS is for: a fine-tune after which benign requests are refused."""
+def over_refusal(over: Any, steered: Any = None) -> list[str]:
+    """What SCANS is for: a fine-tune after which benign requests are refused.
+
+    steered  the result of the packaged model that over-refuses, where it was measured
+    """
     if over is None:
         return []
     over = balanced(over)
@@ -70,6 +74,7 @@ def over_refusal(over: Any) -> list[str]:
         ),
         table(whole["rows"], "over-refusing", STEERED),
         *failures(whole),
+        *steered_model(steered),
     ]
 
 
@@ -212,9 +217,8 @@ def ablation(real: Any) -> list[str]:
     own = [c["ablation"] for c in real["cells"] if not c["failed"] and "asr" in c["ablation"]]
     low = [c for c in own if (c["complied"] or 0.0) < 0.5]
     return [
-        "- Where no block passes the attack's own test, that at "
-        f"{100 * ABLATED_DEPTH:.0f} % of the depth is ablated. On the real model it is block "
-        f"{real['settings']['ablated_block']}: after it {len(low)} of {len(own)} defended models "
+        f"- Of the real model block {real['settings']['ablated_block']} is ablated: after it "
+        f"{len(low)} of {len(own)} defended models "
         "comply with less than half, by the outcome judge, although the keyword judge finds an ASR "
         f"of at least {100 * min(c['asr'] for c in own):.0f} %: text breaks, or refuses in other "
         "words. As an attack it is weak there, and a defence is not shown to withstand it."

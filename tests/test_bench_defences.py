@@ -145,6 +145,20 @@ class TestThePlan:
         with pytest.raises(UsageError, match=f"{option} is needed"):
             plan(config)
 
+    @pytest.mark.parametrize(
+        "change",
+        [{"defences": ("sppft-1-4",)}, {"blocks": "1-4"}, {"ablated_block": 4}],
+        ids=str,
+    )
+    def test_blocks_that_the_model_does_not_have_are_refused_before_anything_is_trained(
+        self, tmp_path: Path, change: dict[str, Any]
+    ) -> None:
+        config = replace(small(tmp_path / "out"), **change)
+        with pytest.raises(UsageError, match="no block 4") as error:
+            bench(config)
+        assert error.value.hint == "Its blocks: 0 to 3."
+        assert not (tmp_path / "out").exists()
+
     @pytest.mark.parametrize("name", ["seeds", "settings", "matched", "line_limit"])
     def test_none_of_a_thing_is_refused(self, name: str) -> None:
         with pytest.raises(UsageError, match=f"--{name.replace('_', '-')} is 0"):
@@ -560,6 +574,29 @@ def three(defence: str, *asr: float, **own: Any) -> list[dict[str, Any]]:
     return [record("harmful-10", seed, defence, one) | own for seed, one in enumerate(asr)]
 
 
+def steered(*benign: str) -> dict[str, Any]:
+    """A result of a steered model, whose harmful prompts are all refused."""
+    names = ("none", "scans", "scans-random", "scans-opposite")
+    rows = [
+        {
+            "steering": name,
+            "seed": seed,
+            "benign": {"words": letters, "three": letters},
+            "harmful": {"words": "rrrr", "three": "rrrr"},
+        }
+        for name, letters in zip(names, benign, strict=True)
+        for seed in ([None] if name == "none" else range(3))
+    ]
+    return {
+        "model": {"name": "m"},
+        "limit": len(benign[0]),
+        "anchors": {"prompts": 4},
+        "judges": {"refusal": "words", "outcome": "three"},
+        "fits": [{"seed": seed, "blocks": [1]} for seed in range(3)],
+        "rows": rows,
+    }
+
+
 class TestThePage:
     def test_a_difference_is_paired_by_seed(self, claims: Any) -> None:
         cells = [*three("none", 0.9, 1.0, 0.8), *three("x", 0.3, 0.5, 0.4)]
@@ -627,6 +664,45 @@ class TestThePage:
         assert f"So: **{found}**." in " ".join(told.split())
         assert "| `scans-random` |" in shown
         assert page.over_refusal(None) == []
+
+    def test_the_steered_model_is_read_prompt_by_prompt(self) -> None:
+        """Held against counts by hand: 4 of 8 refused, and steered 1, with Wilson's interval."""
+        page = script("bench_defences_steering")
+        found = steered("rrrrcccc", "crcccccc", "rrrrcccc", "rrrrrrcc")
+        cells = page.cells_of(found)
+        assert [(one["defence"], one["seed"]) for one in cells[:4]] == [
+            ("none", 0), ("none", 1), ("none", 2), ("scans", 0),
+        ]  # fmt: skip
+        assert [one["over_refusal"] for one in cells if one["seed"] == 1] == [0.5, 1 / 8, 0.5, 0.75]
+        bare, own = found["rows"][:2]
+        assert (page.change(found, bare, own).lost, page.change(found, bare, own).gained) == (3, 0)
+        p, z = 0.125, 1.959963984540054
+        half = z * np.sqrt(p * (1 - p) / 8 + z**2 / 256) / (1 + z**2 / 8)
+        middle = (p + z**2 / 16) / (1 + z**2 / 8)
+        table = page.table(found)
+        assert f"12 ({100 * (middle - half):.0f} to {100 * (middle + half):.0f})" in table
+        assert "| - | - | 50 (22 to 78) | - | 0" in table
+        shown = " ".join(page.steered_model(found))
+        assert "the claim of `scans`: **holds**" in shown
+        assert page.steered_model(None) == []
+
+    def test_what_was_not_judged_is_no_refusal_and_no_answer(self) -> None:
+        page = script("bench_defences_steering")
+        found = steered("rr--", "cc--", "rr--", "rr--")
+        assert page.refused(found, found["rows"][0], "benign") == [True, True, None, None]
+        assert page.change(found, *found["rows"][:2]).n == 2
+
+    def test_thresholds_say_which_verdicts_hang_on_them(self, claims: Any) -> None:
+        page = script("bench_defences_thresholds")
+        cells = [
+            *three("none", 1.0, 1.0, 1.0), *three("mixture", 0.9, 0.9, 1.0),
+            *three("resta", 0.0, 0.1, 0.0),
+        ]  # fmt: skip
+        assert claims.verdict(cells, "mixture", is_harmful) == "does not hold"
+        assert claims.verdict(cells, "mixture", is_harmful, claims.OURS.times(0.5)) == "not shown"
+        told = page.moved(cells)
+        assert "half as large, 1 of 2 verdicts above reads otherwise (`mixture`: not shown)" in told
+        assert "twice as large, 0 of 2 verdicts above read otherwise." in told
 
     def test_one_seed_decides_nothing(self, claims: Any) -> None:
         cells = [*three("none", 1.0), *three("mixture", 0.0)]

@@ -246,6 +246,11 @@ def methods() -> dict[str, Method]:
     return found
 
 
+def intervals(names: Sequence[str]) -> list[str]:
+    """The blocks that names such as `sppft-2-5` freeze."""
+    return [found[1] for name in names if (found := INTERVAL.fullmatch(name))]
+
+
 def methods_named(names: Sequence[str], config: BenchConfig) -> dict[str, Method]:
     """The methods of the names; of `all`, those that what is given is enough for.
 

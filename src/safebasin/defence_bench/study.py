@@ -21,7 +21,7 @@ from safebasin.defence_bench.measuring import (
     contrast,
     under_attack,
 )
-from safebasin.defence_bench.methods import methods_named
+from safebasin.defence_bench.methods import intervals, methods_named
 from safebasin.defence_bench.page import document
 from safebasin.defence_bench.settings import BenchConfig
 from safebasin.defence_bench.summary import summary
@@ -86,10 +86,7 @@ def bench(
     """
     cells = plan(config)
     require_packages()
-    checkpoint = Checkpoint.parse(
-        config.scan.model, trust_remote_code=config.scan.trust_remote_code
-    )
-    checkpoint.check()
+    checkpoint = checked(config)
     identity = plain_json({"model": named(checkpoint), "settings": config.settled()})
     folder = (
         Path(config.scan.out)
@@ -126,6 +123,20 @@ def bench(
             write_atomic(folder / TEXT, markdown(whole).encode())
             write_atomic(folder / PAGE, document(whole).encode())
     return Found(folder, records, whole, elsewhere)
+
+
+def checked(config: BenchConfig) -> Checkpoint:
+    """The aligned model, of which no weight is read.
+
+    Raises a SafebasinError for one that cannot be loaded, and UsageError for blocks it does not
+    have.
+    """
+    trusted = config.scan.trust_remote_code
+    checkpoint = Checkpoint.parse(config.scan.model, trust_remote_code=trusted)
+    checkpoint.check()
+    ablated = None if config.ablated_block is None else str(config.ablated_block)
+    checkpoint.require_blocks(config.blocks, ablated, *intervals(config.defences))
+    return checkpoint
 
 
 @contextmanager

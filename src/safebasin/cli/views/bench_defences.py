@@ -13,7 +13,7 @@ from safebasin.cli.console import duration, emit, say, tell
 from safebasin.cli.interruptions import interrupted
 from safebasin.defence_bench.cells import plan
 from safebasin.defence_bench.settings import BenchConfig
-from safebasin.defence_bench.study import BENCH, PAGE, TABLE, TEXT, bench
+from safebasin.defence_bench.study import BENCH, PAGE, TABLE, TEXT, bench, checked
 from safebasin.defence_bench.tables import lines
 
 
@@ -35,6 +35,7 @@ class Counted:
 def run_bench(config: BenchConfig, *, as_json: bool, dry_run: bool = False) -> None:
     """Measure and print; exit code 1 where a cell could not be measured."""
     cells = plan(config)
+    checked(config)
     if dry_run:
         if as_json:
             emit({"cells": [cell.name for cell in cells]})
@@ -44,7 +45,7 @@ def run_bench(config: BenchConfig, *, as_json: bool, dry_run: bool = False) -> N
             ("defences", dict.fromkeys(cell.defence for cell in cells)),
         ):
             say(f"{title:<11} {', '.join(names)}")
-        say(f"cells       {len(cells)}, of {config.seeds} seeds each")
+        say(f"cells       {len(cells)}, of {config.seeds} seed{'s' * (config.seeds != 1)} each")
         return
     tell(f"{len(cells)} cells of {config.scan.model}")
     # Hundreds of models are made and asked, and each would tell how it is loaded.

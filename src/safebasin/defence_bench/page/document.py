@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 SEEN = ("best_asr", "at_maximum", "complied", "incoherent", "over_refusal", "capability")
 """Measures that are drawn, beside their numbers: what an attacker gets, and at whose cost."""
-NOTICED = 0.1
-"""A share of broken text, or of what else it cost, that is told beside a low one."""
+COSTLY = 0.1
+"""A share of broken text, or of what else it cost, above which it is told beside a low one: our
+choice, the least that sets of a few dozen prompts tell from none."""
 NAMES = {
     "harmful": "The harmful fine-tunes, a mean",
     "all": "All fine-tunes, a mean",
@@ -93,7 +94,7 @@ def _costs(row: Row, *, attacked: bool) -> str:
         told["of benign prompts refused"] = row["over_refusal"]["value"]
     else:
         told["of harmful prompts answered"] = row["asr"]["value"]
-    named = [f"{100 * v:.0f} % {what}" for what, v in told.items() if v is not None and v > NOTICED]
+    named = [f"{100 * v:.0f} % {what}" for what, v in told.items() if v is not None and v > COSTLY]
     return f" ({', '.join(named)})" if named else ""
 
 
