@@ -149,8 +149,9 @@ def on_a_real_model(real: Any) -> list[str]:
             f"""
             The same command on {aligned_model(real["model"]["fingerprint"])}, whose fine-tunes
             are made of published first words of complying answers: {whole["measured"]} of
-            {whole["cells"]} cells, {counted(whole["seeds"], "seed")},
-            {real["settings"]["limit"]} prompts a set.
+            {len(whole["defences"]) * len(whole["tunes"]) * whole["seeds"]} cells,
+            {counted(whole["seeds"], "seed")}, {real["settings"]["limit"]} prompts a set. What fewer
+            seeds have met has a wider interval, or none.
             """
         ),
         f"```text\n{command(real)}\n```",
@@ -166,7 +167,7 @@ def same_size(real: Any) -> list[str]:
     if len({cell["defence"] for cell in frozen}) < 2:
         return []
     told = [
-        f"`{c['defence']}` {100 * c['attack'][-1]['asr']:.0f} % at a loss of "
+        f"`{c['defence']}`, seed {c['seed']}, {100 * c['attack'][-1]['asr']:.0f} % at a loss of "
         f"{c['loss']['own_rows']:.3f} after {counted(c['epochs'], 'epoch')}"
         for c in frozen
     ]
