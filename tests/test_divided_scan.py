@@ -143,9 +143,7 @@ def test_a_process_that_cannot_be_made_is_told_with_its_last_words(
     code = "import sys; print('no such part', file=sys.stderr); sys.exit(3)"
     monkeypatch.setattr("safebasin.spread.followers._FOLLOW", code)
     others = Followers(1, json.loads(json.dumps(SETTINGS.to_json())))
-    until = time.monotonic() + 30
-    while not others.ended and time.monotonic() < until:
-        time.sleep(0.02)
+    assert others.ended(within=30)
     with pytest.raises(SafebasinError, match=r"Process 1 .* last said: no such part") as raised:
         others.tell("anything")
     assert "same command again" in raised.value.hint

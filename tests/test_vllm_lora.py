@@ -336,9 +336,9 @@ def test_a_comparison_leaves_the_device_to_vllm(
     asked: list[bool] = []
     opened = Checkpoint.load
 
-    def load_noted(self: Checkpoint, *given: Any, keep_on_host: bool = False) -> tuple[Any, Any]:
-        asked.append(keep_on_host)
-        return opened(self, *given, keep_on_host=keep_on_host)
+    def load_noted(self: Checkpoint, *given: Any, **more: Any) -> tuple[Any, Any]:
+        asked.append(more["keep_on_host"])
+        return opened(self, *given, **more)
 
     monkeypatch.setattr(Checkpoint, "load", load_noted)
     prepare_compare(compared(tmp_path))

@@ -29,6 +29,9 @@ from safebasin.terminal import printable, shorten
 _FOLLOW = "import sys; from safebasin.scanning.divided import follow; follow(int(sys.argv[1]))"
 AGAIN = "Give the same command again: what was measured is kept."
 
+CLOSING_SECONDS = 5.0
+"""How long a process may take to end once what it held is closed."""
+
 GRACE_SECONDS = 30.0
 """How long the first process may take to fail by itself once another one has ended."""
 
@@ -103,10 +106,17 @@ class Followers:
         """End them all."""
         self._end()
 
-    @property
-    def ended(self) -> bool:
-        """Whether one of them has ended."""
-        return any(one.ended for one in self._all)
+    def ended(self, within: float = 0.0) -> bool:
+        """Whether one of them has ended, or does so in so many seconds.
+
+        What it held is closed before it has ended for good.
+        """
+        until = time.monotonic() + within
+        while not any(one.ended for one in self._all):
+            if time.monotonic() >= until:
+                return False
+            time.sleep(0.05)
+        return True
 
     def lost(self) -> EngineError:
         """The error for a process that has ended, with the last that it said."""

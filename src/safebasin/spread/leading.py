@@ -12,7 +12,7 @@ from safebasin.engines.template import Template
 from safebasin.exchange import Exchange
 from safebasin.plane import Point
 from safebasin.prompts import Prompt
-from safebasin.spread.followers import Followers
+from safebasin.spread.followers import CLOSING_SECONDS, Followers
 from safebasin.weights import Weights
 
 
@@ -54,7 +54,7 @@ class LeadingEngine(FastEngine):
             try:
                 found = list(super().answers([point], prompts, sampling, progress))
             except RuntimeError as error:
-                if self._followers.ended:
+                if self._followers.ended(CLOSING_SECONDS):
                     raise self._followers.lost() from error
                 raise
             yield from found
