@@ -23,7 +23,8 @@ LINE_EVERY = 60.0
 """Seconds between two lines where standard error is not a terminal."""
 
 ENOUGH = 0.1
-"""The share of the answers from which the time left is told before any point is whole."""
+"""The share of the answers from which the time left is told before any point is whole: a choice,
+which no measurement sets."""
 
 
 class ScanProgress:

@@ -30,10 +30,11 @@ _FOLLOW = "import sys; from safebasin.scanning.divided import follow; follow(int
 AGAIN = "Give the same command again: what was measured is kept."
 
 CLOSING_SECONDS = 5.0
-"""How long a process may take to end once what it held is closed."""
+"""How long a process may take to end once what it held is closed; longer only delays an error."""
 
 GRACE_SECONDS = 30.0
-"""How long the first process may take to fail by itself once another one has ended."""
+"""How long the first process may take to fail by itself once another one has ended; by gloo it does
+at once, and by other libraries no measurement sets it."""
 
 
 @dataclass

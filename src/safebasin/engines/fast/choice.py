@@ -25,7 +25,7 @@ REPEATS = 4
 fewer times."""
 
 ENOUGH = 0.15
-"""Seconds of measuring after which a pass is not measured again."""
+"""Seconds of measuring after which a pass is not measured again: a choice, as PROBE_SECONDS is."""
 
 POOLED_AT_LEAST = 1.6
 """A pass of a pool takes at least so often what one at one point takes: each product is made with
