@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -49,7 +50,7 @@ def test_the_logits_are_those_of_the_models_own_forward(
     monkeypatch.setattr(products, "onednn_is_faster", lambda: by_onednn)
     for module in (products, packed):
         monkeypatch.setattr(module, "SMALL", 0)
-    monkeypatch.setattr(attention, "products_are_faster", lambda: by_onednn)
+    monkeypatch.setattr(attention, "products_are_faster", lambda *shape: by_onednn)
     forward = Forward(pico.model(family, seed=3, tied=tied))
     assert forward.decoder is not None
     calls = 0
@@ -83,6 +84,28 @@ def test_where_a_gpu_would_run_it_the_logits_are_close_in_every_dtype(
     assert pool_mismatch(forward, weights, drawn, 0.2, list(range(7, 27))) is None
 
 
+@pytest.mark.parametrize("by_products", [False, True])
+@pytest.mark.parametrize("decodes", [False, True])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_in_bfloat16_on_a_cpu_keys_are_kept_in_float32(
+    monkeypatch: pytest.MonkeyPatch, family: str, decodes: bool, by_products: bool
+) -> None:
+    """Which is no farther from the same weights in float32 than the model's own forward is."""
+    monkeypatch.setattr(attention, "products_are_faster", lambda *shape: by_products)
+    model = pico.model(family, seed=3).bfloat16()
+    forward = Forward(model)
+    assert CacheShape.of(model).dtype == torch.float32
+    assert forward.decoder is not None
+    if not decodes:
+        forward.decoder = None
+    assert mismatch(forward, list(range(7, 40))) is None
+    found = passes(forward)
+    assert found.dtype == torch.bfloat16
+    expected = passes(Forward(copy.deepcopy(model).float()))
+    error = (found.float() - expected).norm() / expected.norm()
+    assert error < 0.02
+
+
 def test_cosines_that_a_recorded_pass_reads_outlast_longer_rows() -> None:
     own = Forward(pico.model("llama", seed=3)).decoder
     assert own is not None
@@ -97,7 +120,7 @@ def test_other_layers_are_left_to_their_models(family: str) -> None:
 
 
 def test_other_dtypes_and_activations_are_left_to_their_models() -> None:
-    assert Decoder.of(pico.model("llama", seed=3).bfloat16()) is None
+    assert Decoder.of(pico.model("llama", seed=3).half()) is None
     assert Decoder.of(pico.model("llama", seed=3, hidden_act="gelu")) is None
 
 
@@ -154,10 +177,11 @@ def test_what_is_changed_in_the_model_has_its_effect(
     assert (before - expected).abs().max() > 1e-2
 
 
-def test_attention_by_products_is_that_of_torch() -> None:
+@pytest.mark.parametrize("repeats", [1, 3])
+def test_attention_by_products_is_that_of_torch(repeats: int) -> None:
     generator = torch.Generator().manual_seed(0)
     storage = torch.randn(2, 3, 40, 2, 8, generator=generator).transpose(2, 3)
-    query = torch.randn(3, 2, 8, generator=generator)
+    query = torch.randn(3, 2 * repeats, 8, generator=generator)
     keys, values = storage[:, :, :, :16]
     mask = torch.zeros(3, 1, 1, 16)
     mask[1, :, :, 9:] = float("-inf")
@@ -165,6 +189,6 @@ def test_attention_by_products_is_that_of_torch() -> None:
         torch.testing.assert_close(
             attention._by_products(query, keys.numpy(), values.numpy(), mask, scaling),
             scaled_dot_product_attention(
-                query[:, :, None], keys, values, attn_mask=mask, scale=scaling
+                query[:, :, None], keys, values, attn_mask=mask, scale=scaling, enable_gqa=True
             )[:, :, 0],
         )

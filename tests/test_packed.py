@@ -7,9 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
-from safebasin.engines.fast import packed, products
+from safebasin.engines.fast import copies, packed, products
+from safebasin.engines.fast.copies import FEW_STEP, PATIENCE, Copies, may_copy
 from safebasin.engines.fast.forward import Forward
-from safebasin.engines.fast.packed import Packed, may_pack
+from safebasin.engines.fast.packed import Packed
 from safebasin.engines.fast.products import Weights
 from support import pico
 from test_decoder import passes
@@ -21,7 +22,8 @@ COUNTS = [1, 7, 16, 33, 600]
 def onednn(monkeypatch: pytest.MonkeyPatch) -> None:
     if not torch.backends.mkldnn.is_available():
         pytest.skip("this build of torch has no oneDNN")
-    monkeypatch.setattr(products, "onednn_is_faster", lambda: True)
+    for module in (products, copies):
+        monkeypatch.setattr(module, "onednn_is_faster", lambda: True)
     monkeypatch.setattr(packed, "SMALL", 0)
 
 
@@ -42,8 +44,8 @@ def test_products_are_those_of_torch(tokens: int, biased: bool, copied: bool) ->
     each = [weights(40, biased), weights(40, biased)]
     one, both = Packed(each[0]), Packed(*each)
     if copied:
-        one.refresh()
-        both.refresh()
+        one.copy()
+        both.copy()
     first, second = (linear(x, *pair) for pair in each)
     with torch.inference_mode():
         torch.testing.assert_close(one.product(x), first)
@@ -53,36 +55,100 @@ def test_products_are_those_of_torch(tokens: int, biased: bool, copied: bool) ->
     assert torch.equal(residual, before)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("tensor", [0, 1])
-def test_a_copy_follows_what_is_written(tensor: int) -> None:
-    pair = (nn.Parameter(numbers(40, 24)), nn.Parameter(numbers(40)))
-    one, x = Packed(pair), numbers(5, 24)
+def test_a_copy_follows_what_is_written(tensor: int, dtype: torch.dtype) -> None:
+    pair = (nn.Parameter(numbers(40, 24).to(dtype)), nn.Parameter(numbers(40).to(dtype)))
+    one, x = Packed(pair), numbers(5, 24).to(dtype)
     for _ in range(2):
-        one.refresh()
+        assert one.look()
+        assert not one.is_copied()
+        one.copy()
+        assert not one.look()
         with torch.inference_mode():
             torch.testing.assert_close(one.product(x), linear(x, *pair))
         with torch.no_grad():
             pair[tensor].mul_(3)
 
 
+def made(monkeypatch: pytest.MonkeyPatch) -> list[Packed]:
+    """What is copied from now on."""
+    found: list[Packed] = []
+    own = Packed.copy
+    monkeypatch.setattr(Packed, "copy", lambda self: found.append(self) or own(self))
+    return found
+
+
 def test_a_copy_is_made_only_where_something_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    one = Packed(weights(40, True))
-    own = Packed._make
-    monkeypatch.setattr(Packed, "_make", lambda self: made.append(self) or own(self))
-    one.refresh()
-    one.refresh()
-    assert len(made) == 1
-    one.forget()
-    one.refresh()
-    assert len(made) == 2
+    found = made(monkeypatch)
+    every = Copies([Packed(weights(40, True)), Packed(weights(32, True))])
+    every.refresh()
+    every.refresh()
+    assert len(found) == 2
+    with torch.no_grad():
+        every.modules[1].weights[0][0].mul_(3)
+    every.refresh()
+    assert found[2:] == every.modules[1:]
+    every.forget()
+    every.refresh()
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("faster", [True, False])
+def test_a_larger_model_is_copied_where_its_passes_pay_for_it(
+    monkeypatch: pytest.MonkeyPatch, faster: bool
+) -> None:
+    monkeypatch.setattr(copies, "MOST", 0)
+    monkeypatch.setattr(copies, "are_faster", lambda modules: faster)
+    found = made(monkeypatch)
+    every = Copies([Packed(weights(40, True))])
+    for _ in range(2):
+        every.forget()
+        for _ in range(PATIENCE - 1):
+            every.refresh()
+            every.passed()
+        assert not found
+    every.passed()
+    every.refresh()
+    assert len(found) == faster
+    assert every.bytes == (faster and found[0].bytes)
+    every.forget()
+    every.refresh()
+    assert not any(one.is_copied() for one in every.modules)
+    for _ in range(2 * PATIENCE):
+        every.passed()
+    assert len(found) == 2 * faster
+
+
+def test_what_is_faster_is_measured_on_the_models_own_products(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    every = [Packed(weights(40, biased)) for biased in (False, True)]
+    times = iter([1.0, 0.5, 1.0, 0.9])
+    monkeypatch.setattr(
+        copies, "seconds", lambda compute, tries: compute() is not None and next(times)
+    )
+    assert copies.are_faster(every)
+    assert not copies.are_faster(every)
+
+
+def test_the_tokens_of_a_larger_model_are_filled_up_to_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    small = Copies([Packed(weights(40, True))])
+    monkeypatch.setattr(copies, "MOST", 0)
+    larger = Copies([Packed(weights(40, True))])
+    monkeypatch.setattr(copies, "SHARE_OF_FREE", 0.0)
+    without = Copies([Packed(weights(40, True))])
+    assert [one.step(40) for one in (small, larger, without)] == [16, FEW_STEP, 16]
+    assert larger.step(400) == 16
+    monkeypatch.setattr(copies, "onednn_is_faster", lambda: False)
+    assert without.step(40) == 1
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2"])
 def test_a_model_is_answered_by_the_weights_of_the_moment(family: str) -> None:
     forward = Forward(pico.model(family, seed=3))
     assert forward.decoder is not None
-    assert len(forward.decoder._packed) == 4 * len(forward.model.model.layers) + 1
+    assert len(forward.decoder._copies.modules) == 4 * len(forward.model.model.layers) + 1
     passes(forward)
     forward.model.model.layers[0].mlp.up_proj.weight.data.mul_(3)  # which torch does not count
     forward.forget()
@@ -91,13 +157,32 @@ def test_a_model_is_answered_by_the_weights_of_the_moment(family: str) -> None:
     torch.testing.assert_close(found, passes(forward), rtol=1e-4, atol=1e-4)
 
 
-def test_what_is_large_or_different_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_finds_no_room_or_is_different_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     one = Packed(weights(40, True))
-    assert may_pack([one])
-    assert not may_pack([one, Packed(weights(40, True), weights(40, False))])
-    assert not may_pack([Packed((numbers(40, 24).bfloat16(), None))])
-    monkeypatch.setattr(packed, "MOST", one.elements - 1)
-    assert not may_pack([one])
-    monkeypatch.setattr(packed, "MOST", one.elements)
-    monkeypatch.setattr(products, "onednn_is_faster", lambda: False)
-    assert not may_pack([one])
+    assert may_copy([one])
+    assert not may_copy([one, Packed(weights(40, True), weights(40, False))])
+    assert not may_copy([one, Packed((numbers(40, 24).bfloat16(), None))])
+    small = Packed((numbers(40, 24).bfloat16(), None))
+    assert not may_copy([small])
+    monkeypatch.setattr(copies, "onednn_is_faster", lambda: False)
+    assert not may_copy([one])
+    monkeypatch.setattr(copies, "MOST", one.elements - 1)
+    assert may_copy([one])
+    assert may_copy([small])
+    monkeypatch.setattr(copies, "free_bytes", lambda device: 9 * one.bytes)
+    assert not may_copy([one])
+
+
+def test_a_model_that_is_copied_on_the_way_answers_as_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forward = Forward(pico.model("llama", seed=3))
+    before = passes(forward)
+    monkeypatch.setattr(copies, "MOST", 0)
+    monkeypatch.setattr(copies, "PATIENCE", 1)
+    monkeypatch.setattr(copies, "are_faster", lambda modules: True)
+    forward = Forward(forward.model)
+    assert forward.decoder is not None
+    found = passes(forward)
+    assert all(one.is_copied() for one in forward.decoder._copies.modules)
+    torch.testing.assert_close(found, before, rtol=1e-4, atol=1e-4)

@@ -59,11 +59,13 @@ def slot_attention(
 
 
 def attend(packed: Tensor, key: Tensor, value: Tensor, scaling: float | None = None) -> Tensor:
-    """The same for queries [tokens, heads, size]: what they attend to, in that shape."""
+    """The same for queries [tokens, heads, size]: what they attend to, in that shape and dtype."""
     layout = _layout.get()
-    parts = [_attend(group, packed, key, value, scaling) for group in layout.groups]
+    queries = packed.to(key.dtype)
+    parts = [_attend(group, queries, key, value, scaling) for group in layout.groups]
     attended = parts[0] if len(parts) == 1 else torch.cat(parts)
-    return attended if layout.restore is None else attended[layout.restore]
+    restored = attended if layout.restore is None else attended[layout.restore]
+    return restored.to(packed.dtype)
 
 
 def _attend(
@@ -80,8 +82,8 @@ def _attend(
         attend_one = one_query_kernel(query.dtype, heads, shared, size)
         if attend_one is not None:
             return attend_one(query, keys, values, group.positions, scaling)
-    by_products = group.queries == repeats == 1 and query.device.type == "cpu"
-    if by_products and query.dtype == torch.float32 and products_are_faster():
+    by_products = group.queries == 1 and query.device.type == "cpu"
+    if by_products and query.dtype == torch.float32 and products_are_faster(shared, repeats, size):
         seen = (group.slots, slice(None), slice(group.length))
         return _by_products(query, key.numpy()[seen], value.numpy()[seen], group.mask, scaling)
     # Query heads that share keys become further queries of one head.
@@ -107,13 +109,17 @@ def _by_products(
 ) -> Tensor:
     """The same for one query a head, in three steps by NumPy, which needs no copy of the keys.
 
-    Queries are [rows, heads, size], keys and values [rows, heads, length, size], the mask is
+    Queries are [rows, heads, size], keys and values [rows, key heads, length, size], the mask is
     [rows, 1, 1, length]; returns [rows, heads, size].
     """
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    scores = numpy.matmul((query * scale).numpy()[:, :, None], key.transpose(0, 1, 3, 2))
-    shares = torch.from_numpy(scores).add_(mask).softmax(-1)
-    return torch.from_numpy(numpy.matmul(shares.numpy(), value)).squeeze(2)
+    rows, heads, size = query.shape
+    together = (query * scale).view(rows, key.shape[1], -1, size)  # query heads that share keys
+    with numpy.errstate(all="ignore"):  # displaced weights may run over, as they may in torch
+        scores = numpy.matmul(together.numpy(), key.transpose(0, 1, 3, 2))
+        shares = torch.from_numpy(scores).add_(mask).softmax(-1)
+        attended = numpy.matmul(shares.numpy(), value)
+    return torch.from_numpy(attended).view(rows, heads, size)
 
 
 OneQuery = Callable[[Tensor, Tensor, Tensor, Tensor, float | None], Tensor]
@@ -156,25 +162,24 @@ def one_query_kernel(dtype: torch.dtype, heads: int, shared: int, size: int) -> 
 
 
 @cache
-def products_are_faster() -> bool:
+def products_are_faster(shared: int, repeats: int, size: int) -> bool:
     """Whether NumPy's products are faster here than torch's attention, by a measurement.
 
-    For many rows of one query torch's kernel spends its time on what surrounds the products.
+    For many rows of one query torch's kernel spends its time on what surrounds the products. NumPy
+    keeps to one thread. `shared` is the number of key heads, `repeats` of queries for each.
     """
     query, seen, mask = (
-        torch.ones(64, 4, 32),
-        torch.ones(64, 96, 4, 32),
+        torch.ones(64, shared, repeats, size),
+        torch.ones(64, 96, shared, size),
         torch.zeros(64, 1, 1, 64),
     )
     keys = seen.transpose(1, 2)[:, :, :64]
     with torch.inference_mode():
         whole = seconds(
-            lambda: scaled_dot_product_attention(
-                query[:, :, None], keys, keys, attn_mask=mask, scale=1.0
-            )
+            lambda: scaled_dot_product_attention(query, keys, keys, attn_mask=mask, scale=1.0)
         )
-        array = keys.numpy()
-        return seconds(lambda: _by_products(query, array, array, mask, 1.0)) < WORTH * whole
+        array, flat = keys.numpy(), query.flatten(1, 2)
+        return seconds(lambda: _by_products(flat, array, array, mask, 1.0)) < WORTH * whole
 
 
 AttentionInterface.register(NAME, slot_attention)

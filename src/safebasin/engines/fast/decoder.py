@@ -1,4 +1,4 @@
-"""The layers of Llama, Mistral and Qwen 2 models in few operators, on a GPU or in float32 on a CPU.
+"""The layers of Llama, Mistral and Qwen 2 models in few operators.
 
 A pass of few tokens through a small model spends more of its time on calls than on arithmetic, and
 on a GPU more of it on small kernels than on products. The forward of transformers makes about 190
@@ -18,9 +18,10 @@ from torch.nn.functional import embedding, pad, rms_norm, silu
 from torch.nn.modules import module as hooks_of_all_modules
 
 from safebasin.engines.fast.attention import attend
+from safebasin.engines.fast.copies import Copies
 from safebasin.engines.fast.layout import Layout
-from safebasin.engines.fast.packed import Packed, may_pack
-from safebasin.engines.fast.products import TOKENS_STEP, Forward
+from safebasin.engines.fast.packed import Packed
+from safebasin.engines.fast.products import Forward
 from safebasin.engines.fast.slots import SlotStorage
 
 CLASSES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
@@ -89,8 +90,7 @@ class Decoder:
     def __init__(self, model: Any, forwards: Sequence[Forward] = ()) -> None:
         others = {id(module): forward for module, forward in forwards}
         self._made = _Made(model)
-        on_cpu = model.device.type == "cpu"
-        self._step = TOKENS_STEP if on_cpu and not others else 1
+        self._fills = model.device.type == "cpu" and not others
         parts = _Parts(others)
         self._layers = [parts.layer(layer) for layer in model.model.layers]
         self._rotary = model.model.rotary_emb
@@ -99,7 +99,7 @@ class Decoder:
         tokens = model.model.embed_tokens
         self._embed: Linear = others.get(id(tokens), partial(embedding, weight=tokens.weight))
         self._head = parts.linear(model.get_output_embeddings())
-        self._packed = parts.packed if may_pack(parts.packed) else []
+        self._copies = Copies(parts.packed)
         self._turned: dict[int, tuple[Tensor, Tensor]] = {}
 
     @classmethod
@@ -127,17 +127,15 @@ class Decoder:
     @property
     def copied_bytes(self) -> int:
         """What the copies of weights take, made or to be made."""
-        return sum(4 * packed.elements for packed in self._packed)
+        return self._copies.bytes
 
     def refresh(self) -> None:
         """Take note of the weights as they are; to be called before the passes that go by them."""
-        for packed in self._packed:
-            packed.refresh()
+        self._copies.refresh()
 
     def forget(self) -> None:
         """Take nothing of the weights as known the next time."""
-        for packed in self._packed:
-            packed.forget()
+        self._copies.forget()
 
     def logits(self, storage: SlotStorage, layout: Layout) -> Tensor:
         """The logits [predictions, vocabulary] that a layout wants; keys and values are stored.
@@ -147,7 +145,8 @@ class Decoder:
         ids, positions = layout.ids[0], layout.positions[0]
         tokens = len(ids)
         # For many tokens the products want a multiple; the tokens added are seen by no other.
-        more = -tokens % self._step if tokens > self._step else 0
+        step = self._copies.step(tokens) if self._fills else 1
+        more = -tokens % step if tokens > step else 0
         if more:
             ids, positions = pad(ids, (0, more)), pad(positions, (0, more))
         x = self._embed(ids)
@@ -165,7 +164,9 @@ class Decoder:
             x = layer.output(y, x)
             x = layer.down(layer.middle(_normed(x, layer.gains[1], layer.eps[1])), x)
         x = x[:tokens] if layout.wanted is None else x[layout.wanted]
-        return self._head(_normed(x, *self._norm))
+        logits = self._head(_normed(x, *self._norm))
+        self._copies.passed()
+        return logits
 
     def _turns(self, length: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines [at least length, 1, size] of the positions' angles.
@@ -185,7 +186,8 @@ class Decoder:
 
 def suits(weight: Tensor) -> bool:
     """Whether the operators are quick where a weight lies, and in its dtype."""
-    return weight.is_cuda or (weight.device.type == "cpu" and weight.dtype == torch.float32)
+    on_cpu = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16)
+    return weight.is_cuda or on_cpu
 
 
 def _heads(x: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:

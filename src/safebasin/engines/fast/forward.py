@@ -157,7 +157,7 @@ class Forward:
             order = self.pool.arrange(feeds, values)
             feeds = [feeds[i] for i in order]
             values = [values[i] for i in order]
-        layout = lay_out(feeds, storage.length, self.dtype, self.device)
+        layout = lay_out(feeds, storage.length, storage.data.dtype, self.device)
         if self.pool is not None:
             self._set_coefficients(self.pool, layout, feeds, values)
         logits = self._run_model(storage, layout)

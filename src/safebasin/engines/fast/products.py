@@ -110,10 +110,10 @@ def onednn_is_faster() -> bool:
             return False
 
 
-def seconds(compute: Callable[[], Tensor]) -> float:
+def seconds(compute: Callable[[], Tensor], tries: int = 8) -> float:
     """The least time that something takes, of a few tries."""
     best = float("inf")
-    for _ in range(8):
+    for _ in range(tries):
         start = time.perf_counter()
         compute()
         best = min(best, time.perf_counter() - start)
@@ -135,9 +135,9 @@ def _may_suit(weight: Tensor) -> bool:
     return fits and weight.device.type == "cpu"
 
 
-def filled(x: Tensor) -> Tensor:
-    """The rows of x, and zeros up to a multiple of `TOKENS_STEP`."""
-    missing = -len(x) % TOKENS_STEP
+def filled(x: Tensor, step: int = TOKENS_STEP) -> Tensor:
+    """The rows of x, and zeros up to a multiple of `step`."""
+    missing = -len(x) % step
     return pad(x, (0, 0, 0, missing)) if missing else x
 
 

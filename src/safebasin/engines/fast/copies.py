@@ -1,0 +1,126 @@
+"""When the weights of a model are copied into oneDNN's order: at once, or when it pays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from safebasin.engines.fast.packed import Packed
+from safebasin.engines.fast.products import TOKENS_STEP, WORTH, onednn_is_faster, seconds
+from safebasin.engines.memory import free_bytes
+
+MOST = 2**23
+"""Weights of a model whose copies are made at once: they take a few milliseconds."""
+
+SHARE_OF_FREE = 0.1
+"""The share of free memory that the copies of a larger model may take: a choice, which leaves the
+rows of a batch what they had."""
+
+PATIENCE = 6
+"""Passes by the weights of a point after which a larger model is copied. To copy 135 million
+weights takes as long as is saved in 5 passes of 40 tokens in float32, in bfloat16 in 8."""
+
+FEW, FEW_STEP = 128, 4
+"""Up to FEW tokens of a larger model are rounded up to multiples of FEW_STEP: there the tokens
+that are added cost more than further kernels of oneDNN's do."""
+
+SAMPLE, TOKENS, TRIES = 16, 32, 3
+"""How many products, by weights of their own, a pass of how many tokens is timed with, and how
+often: those of four layers, whose weights come from memory as in a whole pass."""
+
+
+class Copies:
+    """The copies of all linear modules of a model on the CPU; none where they would not pay.
+
+    Those of a `larger` model wait for PATIENCE passes by the same weights.
+    """
+
+    def __init__(self, modules: Sequence[Packed]) -> None:
+        self.larger = sum(one.elements for one in modules) > MOST
+        self.modules = list(modules) if may_copy(modules) else []
+        for one in self.modules if self.larger else ():
+            one.step = FEW_STEP
+        self._timed = not self.larger
+        self._left = 0
+
+    @property
+    def bytes(self) -> int:
+        """What the copies take, made or to be made."""
+        return sum(one.bytes for one in self.modules)
+
+    def forget(self) -> None:
+        """Take nothing of the weights as known the next time."""
+        for one in self.modules:
+            one.forget()
+
+    def refresh(self) -> None:
+        """Take note of the weights as they are; to be called before the passes that go by them."""
+        changed = [one.look() for one in self.modules]
+        if any(changed):
+            self._left = PATIENCE if self.larger else 0
+            if not self._left:
+                self._make()
+
+    def passed(self) -> None:
+        """Take note of a pass by the weights."""
+        if self._left:
+            self._left -= 1
+            if not self._left:
+                self._make()
+
+    def step(self, tokens: int) -> int:
+        """The tokens of a pass are rounded up to a multiple of this."""
+        if self.modules and self.larger and tokens <= FEW:
+            return FEW_STEP
+        return TOKENS_STEP if self.modules or onednn_is_faster() else 1
+
+    def _make(self) -> None:
+        if not self._timed and not are_faster(self.modules):
+            for one in self.modules:
+                one.drop()
+            self.modules = []
+        self._timed = True
+        for one in self.modules:
+            if not one.is_copied():
+                one.copy()
+
+
+def may_copy(modules: Sequence[Packed]) -> bool:
+    """Whether copies of these find room, and products by them are faster here, or may be."""
+    tensors = [tensor for module in modules for tensor in module.tensors]
+    if len({tensor.dtype for tensor in tensors}) != 1:
+        return False
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        return False
+    if not hasattr(torch.ops.mkldnn, "_reorder_linear_weight"):
+        return False
+    biased = [[bias is not None for _, bias in module.weights] for module in modules]
+    if not all(all(each) or not any(each) for each in biased):
+        return False
+    if sum(module.elements for module in modules) <= MOST:
+        return tensors[0].dtype == torch.float32 and onednn_is_faster()
+    room = SHARE_OF_FREE * free_bytes(torch.device("cpu"))
+    return sum(module.bytes for module in modules) <= room
+
+
+@torch.inference_mode()
+def are_faster(modules: Sequence[Packed]) -> bool:
+    """Whether products by copies of these are faster than by the weights, by a measurement.
+
+    The copies of those that are timed are made, and need not be made again.
+    """
+    timed = modules[:SAMPLE]
+    inputs = [one.tensors[0].new_ones(TOKENS, one.tensors[0].shape[1]) for one in timed]
+
+    def products() -> Tensor:
+        return [one.product(x) for one, x in zip(timed, inputs, strict=True)][-1]
+
+    usual = seconds(products, TRIES)
+    try:
+        for one in timed:
+            one.copy()
+        return seconds(products, TRIES) < WORTH * usual
+    except RuntimeError:  # built without the operators for this processor or dtype
+        return False
