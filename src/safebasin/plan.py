@@ -194,6 +194,7 @@ def _fast(
             measured, computed, exchanges = _counted(engine, prompts[:count], probe)
     lengths = [exchange.new_tokens for exchange in exchanges]
     longest, mean = max(lengths), sum(lengths) / len(lengths)
+    pace = min(1.0, computed.passes / longest) if longest else None
     # What a pass costs besides the model's own work shows in a real batch only, and so does what
     # is computed besides prompts and answers, as drafts are.
     slower = measured / max(engine.planner.seconds_of(computed), 1e-9)
@@ -204,7 +205,7 @@ def _fast(
     low, high = (
         share
         * (
-            factor * engine.planner.seconds(memory, points, encoded, length, each)
+            factor * engine.planner.seconds(memory, points, encoded, length, each, pace)
             + engine.planner.scoring_seconds(points, encoded, each)
         )
         for length, each in ((longest, mean), (limit, limit))

@@ -35,7 +35,7 @@ TYPICAL_ANSWER = 32
 """How many tokens an answer is taken to have; most are refusals, which are short."""
 
 DRAFTS_SAVE = 8
-"""By how much drafts are taken to shorten the longest answers."""
+"""By how much drafts are taken to shorten the longest answers, before any was measured."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Job:
     """What is to be answered: numbers of points, lines, prompts, and tokens.
 
     `limit` is how long the longest answer is taken to be, `answer` how long one is in the mean.
+    `pace` is how many passes a token of the longest one takes, where that was measured.
     """
 
     points: int
@@ -52,6 +53,7 @@ class Job:
     limit: int
     drafts: bool
     answer: float = TYPICAL_ANSWER
+    pace: float | None = None
 
     @property
     def answer_tokens(self) -> float:
@@ -61,13 +63,22 @@ class Job:
     @property
     def steps(self) -> float:
         """The passes that the longest answer takes."""
-        return max(1.0, self.limit / (DRAFTS_SAVE if self.drafts else 1))
+        return max(1.0, self.limit * self.passes_a_token)
+
+    @property
+    def passes_a_token(self) -> float:
+        """The passes that a token of an answer takes, as far as it is known."""
+        return self.pace or (1 / DRAFTS_SAVE if self.drafts else 1.0)
 
 
-def in_place_seconds(job: Job, cost: Cost) -> float:
-    """What one point after another is expected to take: every point waits for its longest row."""
+def in_place_seconds(job: Job, cost: Cost, rows: int) -> float:
+    """What one point after another is expected to take, so many `rows` at a time.
+
+    Every point waits for its longest row, or for its rows one after another.
+    """
     tokens = job.answer_tokens + job.points * job.prompt_tokens
-    return job.points * job.steps * cost.overhead + tokens * cost.each
+    passes = max(job.points * job.steps, job.answer_tokens * job.passes_a_token / max(rows, 1))
+    return passes * cost.overhead + tokens * cost.each
 
 
 def pool_seconds(job: Job, pooled: Cost, plain: Cost, rows: int, kept: int) -> float:

@@ -164,23 +164,25 @@ class Planner:
         encoded: Sequence[list[int]],
         longest: int,
         mean: float,
+        pace: float | None = None,
     ) -> float:
         """What a plan other than `plain` is expected to take, by a few passes measured once.
 
-        `longest` and `mean` are the numbers of tokens that answers are taken to have.
+        `longest` and `mean` are the numbers of tokens that answers are taken to have, and `pace`
+        the passes that a token of the longest one takes, where that was measured.
         """
         if self.forward is None:
             raise RuntimeError("the plain engine's time is not measured here")
         context = max(map(len, encoded)) + TYPICAL_ANSWER // 2
         self._plain = self._measured_plain(self.forward, context)
-        job = self._job(points, encoded, longest, mean)
+        job = replace(self._job(points, encoded, longest, mean), pace=pace)
         if plan.mode != "pool":
-            return in_place_seconds(job, self._plain)
+            return in_place_seconds(job, self._plain, plan.rows)
         if self._pooled is None:
             groups = along_lines(points, self.directions)
             name = next((group.pooled for group in groups if group.pooled), None)
             if name is None:  # the origin alone
-                return in_place_seconds(job, self._plain)
+                return in_place_seconds(job, self._plain, plan.rows)
             self._pooled = measure_pooled(
                 self.forward, self.weights, self.directions[name], context, plan.kept
             )
@@ -240,7 +242,8 @@ class Planner:
         cost = self._measured_plain(self.forward, context)
         job = self._job(points, encoded, sampling.max_new_tokens, TYPICAL_ANSWER)
         rows = max(POOL_ROWS.get(self.model.device.type, 96), len(encoded))
-        together, apart = pool_at_best(job, cost, rows), in_place_seconds(job, cost)
+        apart = in_place_seconds(job, cost, self.rows or len(encoded))
+        together = pool_at_best(job, cost, rows)
         if together <= WORTH * apart:
             return None
         return f"it is expected to take {apart:.2g} s, and in a pool {together:.2g} s or more"
