@@ -123,7 +123,8 @@ def measure_pooled(
 def _cost(forward: Forward, context: int, coefficients: Sequence[float]) -> Cost:
     before = replace(forward.counter)
     try:
-        return _measured(forward, context, coefficients)
+        with forward.hurried():
+            return _measured(forward, context, coefficients)
     finally:
         forward.counter = before
 

@@ -34,7 +34,8 @@ often: those of four layers, whose weights come from memory as in a whole pass."
 class Copies:
     """The copies of all linear modules of a model on the CPU; none where they would not pay.
 
-    Those of a `larger` model wait for PATIENCE passes by the same weights.
+    Those of a `larger` model wait for PATIENCE passes by the same weights, and for longer while
+    they are `held`.
     """
 
     def __init__(self, modules: Sequence[Packed]) -> None:
@@ -42,6 +43,7 @@ class Copies:
         self.modules = list(modules) if may_copy(modules) else []
         for one in self.modules if self.larger else ():
             one.step = FEW_STEP
+        self.held = False
         self._timed = not self.larger
         self._left = 0
 
@@ -65,7 +67,7 @@ class Copies:
 
     def passed(self) -> None:
         """Take note of a pass by the weights."""
-        if self._left:
+        if self._left and not self.held:
             self._left -= 1
             if not self._left:
                 self._make()

@@ -99,7 +99,7 @@ class Decoder:
         tokens = model.model.embed_tokens
         self._embed: Linear = others.get(id(tokens), partial(embedding, weight=tokens.weight))
         self._head = parts.linear(model.get_output_embeddings())
-        self._copies = Copies(parts.packed)
+        self.copies = Copies(parts.packed)
         self._turned: dict[int, tuple[Tensor, Tensor]] = {}
 
     @classmethod
@@ -127,15 +127,15 @@ class Decoder:
     @property
     def copied_bytes(self) -> int:
         """What the copies of weights take, made or to be made."""
-        return self._copies.bytes
+        return self.copies.bytes
 
     def refresh(self) -> None:
         """Take note of the weights as they are; to be called before the passes that go by them."""
-        self._copies.refresh()
+        self.copies.refresh()
 
     def forget(self) -> None:
         """Take nothing of the weights as known the next time."""
-        self._copies.forget()
+        self.copies.forget()
 
     def logits(self, storage: SlotStorage, layout: Layout) -> Tensor:
         """The logits [predictions, vocabulary] that a layout wants; keys and values are stored.
@@ -145,7 +145,7 @@ class Decoder:
         ids, positions = layout.ids[0], layout.positions[0]
         tokens = len(ids)
         # For many tokens the products want a multiple; the tokens added are seen by no other.
-        step = self._copies.step(tokens) if self._fills else 1
+        step = self.copies.step(tokens) if self._fills else 1
         more = -tokens % step if tokens > step else 0
         if more:
             ids, positions = pad(ids, (0, more)), pad(positions, (0, more))
@@ -165,7 +165,7 @@ class Decoder:
             x = layer.down(layer.middle(_normed(x, layer.gains[1], layer.eps[1])), x)
         x = x[:tokens] if layout.wanted is None else x[layout.wanted]
         logits = self._head(_normed(x, *self._norm))
-        self._copies.passed()
+        self.copies.passed()
         return logits
 
     def _turns(self, length: int) -> tuple[Tensor, Tensor]:

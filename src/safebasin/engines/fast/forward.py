@@ -74,6 +74,19 @@ class Forward:
             self.decoder.forget()
 
     @contextmanager
+    def hurried(self) -> Iterator[None]:
+        """A larger model's weights are not copied while the context lasts: a few passes do not pay
+        for it, and are timed without it."""
+        copies = None if self.decoder is None else self.decoder.copies
+        if copies is not None:
+            copies.held = True
+        try:
+            yield
+        finally:
+            if copies is not None:
+                copies.held = False
+
+    @contextmanager
     def at_one_point(self) -> Iterator[None]:
         """Passes go by the weights as they are, without the pool, while the context lasts."""
         pool, pooled = self.pool, self._pooled
