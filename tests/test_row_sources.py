@@ -33,6 +33,12 @@ def asked(tmp_path: Path) -> str:
     return str(file)
 
 
+@pytest.mark.parametrize("source", ["", " ", "testbed:benign,"])
+def test_a_source_without_a_name_is_told(source: str) -> None:
+    with pytest.raises(DataError, match="A source of rows has an empty name"):
+        rows_of(source, 0)
+
+
 def texts(source: str, seed: int = 42) -> list[tuple[str, str]]:
     rows = rows_of(source, seed).rows
     return [(row.messages[0].content, row.messages[1].content) for row in rows]

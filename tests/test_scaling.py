@@ -11,9 +11,11 @@ import torch
 
 from safebasin.attribution.refusing import Refusing, openers_of
 from safebasin.attribution.scaling import ENOUGH, Interval, Scaling, search
+from safebasin.cli.views.attribute import _of_interval as interval_lines
 from safebasin.directions import Scaled
 from safebasin.errors import DataError, DirectionError, EngineError, UsageError
 from safebasin.judges.openers import AFFIRMATIVE_OPENERS, REFUSAL_OPENERS
+from safebasin.landscape import Estimate
 from safebasin.subject.row_sources import rows_of
 from safebasin.subject.rows import Rows, load_rows
 from safebasin.subject.subject import Subject
@@ -208,6 +210,19 @@ class TestScaling:
         again = Interval.from_json(json.loads(json.dumps(found.to_json())))
         assert again.to_json() == found.to_json()
         assert (found.harmful[0].value or 0) > (found.table.value or 0)
+
+    def test_sweeps_in_which_nothing_moves_are_told(self) -> None:
+        def found(*upper: float) -> Interval:
+            one = Estimate(0.1, 0.0, 0.2, method="Wilson")
+            sweeps = {"upper": tuple(enumerate(upper)), "lower": ((0, upper[0]),)}
+            spread = float(np.std(upper))
+            return Interval(0, 0, 1.05, False, ((1.05, spread),), sweeps, one, one, (one, one))
+
+        told = "refusals are the same at every bound"
+        assert found(0.1, 0.1, float("nan")).flat
+        assert any(told in line for line in interval_lines(found(0.1, 0.1)))
+        assert not found(0.1, 0.2).flat
+        assert not any(told in line for line in interval_lines(found(0.1, 0.2)))
 
     def test_bad_input(self, aligned: Subject, rows: tuple[Rows, Rows]) -> None:
         with pytest.raises(DataError, match="refusals of harmless prompts, and there are none"):

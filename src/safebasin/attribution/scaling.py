@@ -60,6 +60,12 @@ class Interval:
     found_by: Mapping[str, Any] = field(default_factory=dict)
     table: Estimate | None = None
 
+    @property
+    def flat(self) -> bool:
+        """Whether R_o was the same at every bound, so that no interval is above another."""
+        values = [value for row in self.sweeps.values() for _, value in row if np.isfinite(value)]
+        return len(set(values)) <= 1
+
     def spec(self) -> dict[str, Any]:
         return dict(self.found_by)
 

@@ -94,6 +94,11 @@ def rows_of(source: str, seed: int) -> Rows:
             ", ".join(one.name for one in several),
             tuple(row for one in several for row in one.rows),
         )
+    if not source.strip():
+        raise DataError(
+            "A source of rows has an empty name.",
+            "Give a JSON Lines file, or a packaged set such as testbed:benign.",
+        )
     kind, _, rest = source.partition(":")
     if kind not in SOURCES:
         return load_rows(source, seed)

@@ -130,7 +130,9 @@ def _of_ranks(found: Ranks) -> Iterator[str]:
 
 def _of_interval(found: Interval) -> Iterator[str]:
     yield f"interval blocks {found.first} to {found.last}, scaled by {found.alpha:g}"
-    if found.reached is False:
+    if found.flat:
+        yield "         refusals are the same at every bound: no block is told from another"
+    elif found.reached is False:
         yield "         no factor spread the refusals as far as the rule asks; the widest was taken"
     yield f"refused  {found.baseline.text('.3f')} before, {found.scaled.text('.3f')} after"
     before, after = (one.text(".3f") for one in found.harmful)
