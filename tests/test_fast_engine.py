@@ -291,6 +291,20 @@ def test_the_plan_keeps_within_the_memory_there_is(monkeypatch: pytest.MonkeyPat
     assert FastEngine(*made, mode="pool").plan(points, PROMPTS, LIMIT).mode == "in-place"
 
 
+def test_a_plan_tells_of_bfloat16_where_it_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reasons(gain: float, least: int, dtype: torch.dtype = torch.float32) -> tuple[str, ...]:
+        monkeypatch.setattr(planning, "bfloat16_gain", lambda: gain)
+        monkeypatch.setattr(planning, "READY_BYTES", least)
+        made = parts(sharpened().to(dtype))
+        return FastEngine(*made, mode="in-place").plan(outward([LINE]), PROMPTS, LIMIT).reasons
+
+    [told] = reasons(1.87, 0)
+    assert told.startswith("this processor multiplies 1.9 times as fast in bfloat16")
+    assert reasons(1.2, 0) == ()
+    assert reasons(1.87, 2**28) == ()
+    assert reasons(1.87, 0, torch.bfloat16) == ()
+
+
 def test_a_batch_is_never_larger_than_the_work() -> None:
     made = parts(sharpened())
     points = outward([LINE])

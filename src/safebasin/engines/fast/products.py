@@ -30,6 +30,9 @@ WORTH = 0.85
 TRIED = (96, 256, 256)
 """Tokens, inputs and outputs of the product that is timed."""
 
+WIDE = (48, 512, 1024)
+"""The same of the product by which dtypes are compared."""
+
 
 Weights = tuple[Tensor, Tensor | None]
 """The weight [out, in] and the bias [out] of a linear module."""
@@ -108,6 +111,25 @@ def onednn_is_faster() -> bool:
             return seconds(lambda: by_onednn(x, weight, None)) < WORTH * by_blas
         except RuntimeError:  # built without the operator for this processor
             return False
+
+
+@cache
+def bfloat16_gain() -> float:
+    """How many times as fast torch multiplies matrices in bfloat16 as in float32, by a measurement.
+
+    Processors without instructions for it are slower at it, those with some twice as fast.
+    """
+    tokens, inputs, outputs = WIDE
+
+    def took(dtype: torch.dtype) -> float:
+        x, weight = (
+            torch.ones(tokens, inputs, dtype=dtype),
+            torch.ones(outputs, inputs, dtype=dtype),
+        )
+        return seconds(lambda: linear(x, weight))
+
+    with torch.inference_mode():
+        return took(torch.float32) / took(torch.bfloat16)
 
 
 def seconds(compute: Callable[[], Tensor], tries: int = 8) -> float:
