@@ -264,7 +264,8 @@ def profile(found: Any) -> list[str]:
         f"prompts, {found['max_new_tokens']} tokens, {found['dtype']}, {found['cores']} "
         f"{'thread' if found['cores'] == 1 else 'threads'}, displacing and putting back included: "
         f"{found['seconds']:.1f} s, {found['seconds_profiled']:.1f} with PyTorch's profiler. Operators "
-        "count with their own time; between them are Python and the profiler. The load after it was "
+        "count with their own time; between them are Python, what NumPy computes, and the profiler. The "
+        f"load after it was "
         f"{found['load']}.",
         command("real_profile", " --advbench FILE"),
         "| kind of operator | seconds | share |\n|---|---|---|\n" + "\n".join(kinds),

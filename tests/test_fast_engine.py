@@ -10,7 +10,7 @@ import torch
 
 from safebasin.directions import Gaussian
 from safebasin.engines import Sampling
-from safebasin.engines.fast import planning
+from safebasin.engines.fast import copies, packed, planning
 from safebasin.engines.fast.costs import Cost
 from safebasin.engines.fast.engine import FastEngine
 from safebasin.engines.fast.forward import Forward
@@ -266,6 +266,24 @@ def test_running_out_of_memory_halves_the_batch_once(monkeypatch: pytest.MonkeyP
     assert any("4 rows" in note for note in engine.notes)
     with pytest.raises(EngineError, match="Memory ran out"):
         fast(made, mode="pool", rows=20)
+
+
+@pytest.mark.parametrize("family", ["llama", "qwen2"])
+def test_a_larger_model_that_is_copied_on_the_way_answers_as_the_plain_engine(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this build of torch has no oneDNN")
+    monkeypatch.setattr(copies, "MOST", 0)
+    monkeypatch.setattr(copies, "PATIENCE", 2)
+    monkeypatch.setattr(copies, "are_faster", lambda modules: True)
+    monkeypatch.setattr(packed, "SMALL", 0)
+    made = parts(sharpened(family))
+    found, engine = fast(made, mode="in-place")
+    assert engine.forward is not None
+    assert engine.forward.decoder is not None
+    assert any(one._copy is not None for one in engine.forward.decoder.copies.modules)
+    assert_equal(found, plain(made))
 
 
 def test_the_plan_keeps_within_the_memory_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
