@@ -120,6 +120,17 @@ def test_a_larger_model_is_copied_where_its_passes_pay_for_it(
     assert len(found) == 2 * faster
 
 
+def test_where_memory_runs_out_passes_go_by_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Packed) -> None:
+        raise MemoryError
+
+    every = Copies([Packed(weights(40, True)), Packed(weights(32, True))])
+    monkeypatch.setattr(Packed, "copy", fail)
+    every.refresh()
+    assert every.modules == []
+    assert every.bytes == 0
+
+
 def test_what_is_faster_is_measured_on_the_models_own_products(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -9,7 +10,9 @@ from torch import Tensor
 
 from safebasin.engines.fast.packed import Packed
 from safebasin.engines.fast.products import TOKENS_STEP, WORTH, onednn_is_faster, seconds
-from safebasin.engines.memory import free_bytes
+from safebasin.engines.memory import free_bytes, is_out_of_memory
+
+LOG = logging.getLogger(__name__)
 
 MOST = 2**23
 """Weights of a model whose copies are made at once: they take a few milliseconds."""
@@ -79,14 +82,20 @@ class Copies:
         return TOKENS_STEP if self.modules or onednn_is_faster() else 1
 
     def _make(self) -> None:
-        if not self._timed and not are_faster(self.modules):
-            for one in self.modules:
-                one.drop()
-            self.modules = []
-        self._timed = True
+        try:
+            if self._timed or are_faster(self.modules):
+                self._timed = True
+                for one in self.modules:
+                    if not one.is_copied():
+                        one.copy()
+                return
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            LOG.info("there is no memory for a copy of the weights, and none is needed")
         for one in self.modules:
-            if not one.is_copied():
-                one.copy()
+            one.drop()
+        self.modules = []
 
 
 def may_copy(modules: Sequence[Packed]) -> bool:
@@ -124,5 +133,7 @@ def are_faster(modules: Sequence[Packed]) -> bool:
         for one in timed:
             one.copy()
         return seconds(products, TRIES) < WORTH * usual
-    except RuntimeError:  # built without the operators for this processor or dtype
+    except RuntimeError as error:  # built without the operators for this processor or dtype
+        if is_out_of_memory(error):
+            raise
         return False
