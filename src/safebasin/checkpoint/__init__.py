@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from safebasin.checkpoint.checkpoint import DTYPES, Checkpoint
+from safebasin.checkpoint.checkpoint import Checkpoint
+from safebasin.checkpoint.dtypes import DTYPES
 
 __all__ = ["DTYPES", "Checkpoint"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,10 +25,10 @@ from safebasin.checkpoint.completeness import (
     require_language_head,
 )
 from safebasin.checkpoint.division import divided_among, require_heads
+from safebasin.checkpoint.dtypes import device_of, dtype_of, own_dtype
 from safebasin.checkpoint.end_tokens import named_end_tokens, own_generation, stored_end_tokens
 from safebasin.checkpoint.file_shapes import LAYERS
-from safebasin.checkpoint.gguf.description import describe, tokenizer_digest
-from safebasin.checkpoint.gguf.files import local_file
+from safebasin.checkpoint.gguf.description import tokenizer_digest
 from safebasin.checkpoint.gguf.folders import described
 from safebasin.checkpoint.gguf.header import Header
 from safebasin.checkpoint.gguf.weights import (
@@ -39,17 +37,20 @@ from safebasin.checkpoint.gguf.weights import (
     require_all_used,
     without_bar,
 )
+from safebasin.checkpoint.hashing import digest
 from safebasin.checkpoint.implementations import choose
 from safebasin.checkpoint.loading_errors import cannot_load
 from safebasin.checkpoint.mismatches import recorded_base, refuse
-from safebasin.checkpoint.sources import commit, display, first_line, is_there, locate
+from safebasin.checkpoint.naming import TESTBED, folder_of, named
+from safebasin.checkpoint.sources import commit, display
 from safebasin.checkpoint.tokenizers import (
     adapter_tokenizer,
     extends,
+    load_tokenizer,
     quiet,
     require_stored_tokens,
 )
-from safebasin.errors import CheckpointError, EngineError, UsageError
+from safebasin.errors import CheckpointError
 from safebasin.run.stored_weights import told_storage
 
 if TYPE_CHECKING:
@@ -57,11 +58,6 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-_TESTBED = "testbed:"
-PIECE = 2**22
-"""Bytes of a file that are hashed at a time."""
-
-DTYPES = ("float32", "bfloat16", "float16")
 _QUANTISED = "quantization_config"
 
 
@@ -88,26 +84,7 @@ class Checkpoint:
         An existing local path wins over any reading of `+` and `@` in it. Raises UsageError where
         a part is empty or a local folder is given a revision.
         """
-        readings = [(text, None), *((text[:i], text[i + 1 :]) for i in _positions(text, "+"))]
-        # The first reading of those in which most parts exist; a whole that exists comes first.
-        known = [sum(part is not None and _exists(part) for part in parts) for parts in readings]
-        if known[0] or len(readings) == 1:
-            base, adapter = readings[0]
-        else:
-            base, adapter = readings[1:][max(range(len(known) - 1), key=lambda i: known[i + 1])]
-        base, revision = _split_revision(base)
-        adapter_revision = None
-        if adapter is not None:
-            adapter, adapter_revision = _split_revision(adapter)
-        if not base or adapter == "" or "" in (revision, adapter_revision):
-            raise UsageError(
-                f"'{text}' does not name a model.", "Write BASE[@REVISION][+ADAPTER[@REVISION]]."
-            )
-        for part, at in ((base, revision), (adapter, adapter_revision)):
-            if part and at and (is_there(part) or part.startswith(_TESTBED)):
-                raise UsageError(
-                    f"'{part}' is on this machine and has no revision '{at}'.", "Leave it out."
-                )
+        base, adapter, revision, adapter_revision = named(text)
         return cls(base, adapter, revision, adapter_revision, trust_remote_code)
 
     @property
@@ -119,16 +96,16 @@ class Checkpoint:
     @cached_property
     def folders(self) -> tuple[Path, Path | None]:
         """Where the base and the adapter lie on this machine, after a download if need be."""
-        base = _folder(self.base, self.revision, code=self.trust_remote_code)
-        if self.base.startswith(_TESTBED) and not (base / "config.json").exists():
+        base = folder_of(self.base, self.revision, code=self.trust_remote_code)
+        if self.base.startswith(TESTBED) and not (base / "config.json").exists():
             # Fine-tunes of the packaged model are adapters over the aligned one.
             if self.adapter is not None:
                 raise CheckpointError(
                     f"'{self.base}' is an adapter already.",
                     f"Run `safebasin merge {self.base} OUT` and add the other one to OUT.",
                 )
-            return _folder(f"{_TESTBED}aligned"), base
-        adapter = None if self.adapter is None else _folder(self.adapter, self.adapter_revision)
+            return folder_of(f"{TESTBED}aligned"), base
+        adapter = None if self.adapter is None else folder_of(self.adapter, self.adapter_revision)
         return base, adapter
 
     def check(self) -> None:
@@ -209,7 +186,7 @@ class Checkpoint:
             "adapter_parameters": 0 if adapter is None else adapter.elements,
             "fingerprint": self.fingerprint(),
             "tokenizer": (
-                _digest([path for path in tokenizer if path.exists()])
+                digest([path for path in tokenizer if path.exists()])
                 if gguf is None
                 else tokenizer_digest(gguf)
             ),
@@ -224,7 +201,7 @@ class Checkpoint:
         if folder is None or own is None or not own.get_vocab().keys() - self._vocabulary.keys():
             return {}
         files = [folder / name for name in vetting.TOKENIZER_FILES]
-        return {"adapter_tokenizer": _digest([path for path in files if path.exists()])}
+        return {"adapter_tokenizer": digest([path for path in files if path.exists()])}
 
     @cached_property
     def _vocabulary(self) -> dict[str, int]:
@@ -262,8 +239,8 @@ class Checkpoint:
         contents, adapter = self._vet()
         self.require_divisible(processes)
         chats.start()  # it gets ready while the weights are read
-        where = _device(device)
-        target = _dtype(dtype, contents.config, where)
+        where = device_of(device)
+        target = dtype_of(dtype, contents.config, where)
         how = f", stored as {told_storage(contents.quantisation)}" if contents.quantisation else ""
         LOG.info("reading %s%s", self.name, how)
         model = self._load_model("float32" if adapter else target, processes)
@@ -338,7 +315,7 @@ class Checkpoint:
         float32 where it is none of `DTYPES`.
         """
         contents, _ = self._vet()
-        if (own := _own_dtype(contents.config)) is not None:
+        if (own := own_dtype(contents.config)) is not None:
             return own
         sizes = Counter[str]()
         for path in contents.weights:
@@ -353,10 +330,10 @@ class Checkpoint:
         import torch
 
         contents, adapter = self._vet()
-        where = _device(device)
+        where = device_of(device)
         if where.type == "cuda" and where.index is None:
             where = torch.device("cuda", torch.cuda.current_device())
-        target = _dtype(dtype, contents.config, where)
+        target = dtype_of(dtype, contents.config, where)
         size = getattr(torch, target).itemsize
         if adapter is not None and where.type == "cpu" and target != "float32":
             size += torch.float32.itemsize  # the merged model, which is cast into a second one
@@ -388,7 +365,7 @@ class Checkpoint:
         files += model.weights
         if adapter is not None:
             files += [adapter.weights[0].with_name("adapter_config.json"), *adapter.weights]
-        return _digest(files, self._gives_up)
+        return digest(files, self._gives_up)
 
     def _load_model(self, dtype: str, processes: int = 1) -> Any:
         folder = self.folders[0]
@@ -478,25 +455,12 @@ class Checkpoint:
     @cached_property
     def _tokenizer(self) -> Any:
         self._vet()
-        from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
-
-        # The class of a model's kind would have rules of its own in place of a GGUF file's.
-        loader = AutoTokenizer if self._gguf is None else PreTrainedTokenizerFast
-        with quiet():
-            try:
-                found = loader.from_pretrained(
-                    str(self.folders[0]),
-                    trust_remote_code=self.trust_remote_code,
-                    local_files_only=True,
-                )
-                # The class that the files name is any of the library's, such as a model.
-                if not isinstance(found, PreTrainedTokenizerBase):
-                    raise TypeError(f"{type(found).__name__} is no tokenizer")
-            except Exception as error:  # as above
-                raise CheckpointError(
-                    f"The tokenizer of '{self.name}' cannot be loaded: {first_line(error)}.",
-                    "Save the tokenizer beside the model again.",
-                ) from error
+        found = load_tokenizer(
+            self.folders[0],
+            self.name,
+            plain=self._gguf is not None,
+            code=self.trust_remote_code,
+        )
         self.require_stored_tokens(found)
         return found
 
@@ -506,87 +470,8 @@ class Checkpoint:
             require_stored_tokens(self.folders[0], self.name, tokenizer, texts)
 
 
-def _folder(name: str, revision: str | None = None, *, code: bool = False) -> Path:
-    """The folder of a packaged model, or where `locate` finds another."""
-    if name.startswith(_TESTBED):
-        from safebasin import testbed
-
-        return Path(testbed.model_path(name.removeprefix(_TESTBED)))
-    found = locate(name, revision, code=code)
-    file = local_file(found)
-    return found if file is None else describe(file)
-
-
-def _dtype(dtype: torch.dtype | str | None, config: dict[str, Any], device: torch.device) -> str:
-    if dtype is None:
-        own = None if device.type == "cpu" else _own_dtype(config)
-        return own or "float32"
-    wanted = str(dtype).removeprefix("torch.")
-    if wanted not in DTYPES:
-        raise UsageError(f"Unknown dtype '{wanted}'.", f"Give one of {', '.join(DTYPES)}.")
-    return wanted
-
-
-def _own_dtype(config: dict[str, Any]) -> str | None:
-    text = config.get("text_config")
-    own = config.get("dtype") or config.get("torch_dtype")
-    if own is None and isinstance(text, dict):
-        own = text.get("dtype") or text.get("torch_dtype")
-    return own if own in DTYPES else None
-
-
-def _device(device: torch.device | str | None) -> torch.device:
-    import torch
-
-    try:
-        found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    except RuntimeError as error:
-        raise UsageError(f"Unknown device '{device}'.", "Give cpu, cuda or cuda:1.") from error
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
-        raise EngineError(
-            f"There is no device '{found}' on this machine.",
-            "Leave the device out, or install a CUDA build of torch.",
-        )
-    return found
-
-
-def _digest(files: Sequence[Path], gives_up: Event | None = None) -> str:
-    """SHA-256 over the names and the SHA-256 of files, which are read in parallel.
-
-    In large pieces: between two of them a thread waits for the interpreter's lock.
-    """
-
-    def one(path: Path) -> tuple[str, str]:
-        total, room = hashlib.sha256(), memoryview(bytearray(min(PIECE, path.stat().st_size + 1)))
-        with path.open("rb", buffering=0) as file:
-            while count := file.readinto(room):
-                if gives_up is not None and gives_up.is_set():
-                    raise CancelledError
-                total.update(room[:count])
-        return path.name, total.hexdigest()
-
-    with ThreadPoolExecutor(max_workers=8) as pool:
-        return hashlib.sha256(json.dumps(list(pool.map(one, files))).encode()).hexdigest()
-
-
-def _positions(text: str, mark: str) -> list[int]:
-    return [i for i, character in enumerate(text) if character == mark]
-
-
-def _exists(part: str) -> bool:
-    base, revision = _split_revision(part)
-    return revision is None and bool(base) and is_there(base)
-
-
-def _split_revision(part: str) -> tuple[str, str | None]:
-    if "@" not in part or is_there(part):
-        return part, None
-    base, _, revision = part.rpartition("@")
-    return base, revision
-
-
 def _architecture(config: dict[str, Any]) -> str:
-    named = config.get("architectures")
-    if isinstance(named, list) and named and isinstance(named[0], str):
-        return named[0]
+    names = config.get("architectures")
+    if isinstance(names, list) and names and isinstance(names[0], str):
+        return names[0]
     return str(config.get("model_type", "unknown"))

@@ -18,7 +18,8 @@ from typing import Any
 
 from safebasin.checkpoint import vetting
 from safebasin.checkpoint.chat_templates import stored_chat_template
-from safebasin.checkpoint.checkpoint import DTYPES, Checkpoint
+from safebasin.checkpoint.checkpoint import Checkpoint
+from safebasin.checkpoint.dtypes import DTYPES
 from safebasin.checkpoint.merge_record import (
     other_base,
     other_tokenizer,

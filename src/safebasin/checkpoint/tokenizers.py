@@ -23,6 +23,33 @@ PROBES = (
 """Texts of ordinary words, numbers, spaces and lines, on which tokenizers are compared."""
 
 
+def load_tokenizer(folder: Path, name: str, *, plain: bool, code: bool) -> Any:
+    """The tokenizer in the folder of a model; `plain` takes the class that follows its file alone.
+
+    Raises CheckpointError, naming the model, where it cannot be loaded.
+    """
+    from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+
+    # The class of a model's kind would have rules of its own in place of a GGUF file's.
+    loader = PreTrainedTokenizerFast if plain else AutoTokenizer
+    with quiet():
+        try:
+            found = loader.from_pretrained(
+                str(folder),
+                trust_remote_code=code,
+                local_files_only=True,
+            )
+            # The class that the files name is any of the library's, such as a model.
+            if not isinstance(found, PreTrainedTokenizerBase):
+                raise TypeError(f"{type(found).__name__} is no tokenizer")
+        except Exception as error:  # the loader has no error type of its own
+            raise CheckpointError(
+                f"The tokenizer of '{name}' cannot be loaded: {first_line(error)}.",
+                "Save the tokenizer beside the model again.",
+            ) from error
+    return found
+
+
 def adapter_tokenizer(folder: Path, name: str) -> Any:
     """The tokenizer in the folder of an adapter; None where there is none that can be read.
 
