@@ -205,7 +205,7 @@ def limited(found: Any) -> str:
         for dtype in ("float32", "bfloat16")
     }
     told = ", ".join(
-        f"{'reached' if times <= LIMIT_AIM else 'missed'} in {dtype} ({times:.1f})"
+        f"{'reached' if times <= LIMIT_AIM else 'missed'} in {dtype} ({times:.2f})"
         for dtype, times in each.items()
     )
     reference = median(next(row["seconds"] for row in found["rows"] if row["way"] == "reference"))
@@ -224,8 +224,8 @@ def bfloat16(found: Any) -> str:
         "Where bfloat16 multiplies more slowly than float32, as here, it only saves memory."
         if slower
         else "Here bfloat16 multiplies "
-        f"{rates['fast, bfloat16'] / rates['fast']:.1f} times as fast as float32; on processors "
-        "without instructions for it it only saves memory."
+        f"{rates['fast, bfloat16'] / rates['fast']:.1f} times as fast as float32; a processor "
+        "without instructions for it gains memory alone."
     )
 
 

@@ -68,13 +68,23 @@ def test_the_page_says_by_the_numbers_what_was_reached(monkeypatch: pytest.Monke
 
     def measured(fast: float, narrow: float) -> dict[str, object]:
         rows = [
-            {"way": "reference", "times_faster": 99.0, "product_gflops": 1},
-            {"way": "fast", "times_faster": fast, "product_gflops": 100},
-            {"way": "fast, bfloat16", "times_faster": fast / 2, "product_gflops": narrow},
-        ]
+            {"way": "reference", "times_faster": 99.0, "product_gflops": 1, "seconds": [60.0]},
+            {
+                "way": "fast", "times_faster": fast, "product_gflops": 100,
+                "limit_seconds": 8.0, "times_the_limit": 1.54,
+            },
+            {
+                "way": "fast, bfloat16", "times_faster": fast / 2, "product_gflops": narrow,
+                "limit_seconds": 12.0, "times_the_limit": 1.3,
+            },
+        ]  # fmt: skip
         return {"rows": rows}
 
     assert "missed: 9.9 at best" in speed_page.reached(measured(9.9, 50))
     assert "reached: 10.0 at best" in speed_page.reached(measured(10.0, 50))
+    assert speed_page.limited(measured(1, 1)) == (
+        "1.5 times the limit was aimed at: missed in float32 (1.54), reached in bfloat16 (1.30). "
+        "An engine at the limit would be 7.5 times as fast as the reference."
+    )
     assert "only saves memory" in speed_page.bfloat16(measured(1, 99))
     assert "only saves memory" not in speed_page.bfloat16(measured(1, 100))
