@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from attribution_cases import Laboratory
 
+LOOKS = 0.1
+"""Seconds between two looks at the memory of a command."""
+
 THREADS = 1
 """Of one thread, since several that wait for each other on a busy machine burn processor time."""
 
@@ -43,8 +46,7 @@ def measured(asked: Sequence[str]) -> dict[str, Any]:
         began = time.perf_counter()
         env = {**os.environ, "OMP_NUM_THREADS": str(THREADS)}
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=log, env=env) as running:
-            # What it took itself: RUSAGE_CHILDREN has the highest peak of all commands before it.
-            _, status, used = os.wait4(running.pid, 0)
+            status, used, peak = _awaited(running.pid)
             running.returncode = os.waitstatus_to_exitcode(status)
         took = time.perf_counter() - began
         log.seek(0)
@@ -53,6 +55,23 @@ def measured(asked: Sequence[str]) -> dict[str, Any]:
         raise subprocess.CalledProcessError(running.returncode, command, stderr=told)
     return {
         "seconds": round(took, 1), "processor": round(used.ru_utime + used.ru_stime, 1),
-        "peak_gib": round(used.ru_maxrss / 2**20, 2),
+        "peak_gib": round(peak / 2**30, 2),
         "passes": sum(line.startswith("a pass over ") for line in told.splitlines()),
     }  # fmt: skip
+
+
+def _awaited(process: int) -> tuple[int, Any, int]:
+    """The status of a child that has ended, its times, and its peak of resident memory in bytes.
+
+    The peak is read while it runs: what `wait4` tells begins at that of the process which started
+    it, and RUSAGE_CHILDREN has the highest of all commands before.
+    """
+    peak = 0
+    while True:
+        ended, status, used = os.wait4(process, os.WNOHANG)
+        if ended:
+            return status, used, peak
+        told = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+        now = [int(line.split()[1]) for line in told.splitlines() if line.startswith("VmHWM:")]
+        peak = max([peak, *(1024 * kib for kib in now)])
+        time.sleep(LOOKS)

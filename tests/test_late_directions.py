@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from safebasin.checkpoint import Checkpoint, checkpoint
+from safebasin.checkpoint import Checkpoint, hashing
 from safebasin.conditions.preparation import prepare as prepare_conditions
 from safebasin.conditions.settings import ConditionsConfig
 from safebasin.config import ScanConfig
@@ -148,7 +148,7 @@ def test_what_is_late_is_computed_once_and_only_where_it_is_read() -> None:
 def test_a_fingerprint_is_given_up_where_the_model_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(checkpoint, "PIECE", 64)
+    monkeypatch.setattr(hashing, "PIECE", 64)
     one = Checkpoint.parse(str(pico.save(tmp_path / "model")))
     expected = Checkpoint.parse(one.base).fingerprint()
     with one.hashed_meanwhile():
