@@ -80,11 +80,14 @@ def test_the_page_says_by_the_numbers_what_was_reached(monkeypatch: pytest.Monke
         ]  # fmt: skip
         return {"rows": rows}
 
-    assert "missed: 9.9 at best" in speed_page.reached(measured(9.9, 50))
-    assert "reached: 10.0 at best" in speed_page.reached(measured(10.0, 50))
+    assert speed_page.reached(measured(9.9, 50)).endswith(
+        "missed in float32 (9.9 at best), missed in bfloat16 (5.0 at best)."
+    )
+    assert "reached in float32 (10.0 at best)" in speed_page.reached(measured(10.0, 50))
     assert speed_page.limited(measured(1, 1)) == (
         "1.5 times the limit was aimed at: missed in float32 (1.54), reached in bfloat16 (1.30). "
-        "An engine at the limit would be 7.5 times as fast as the reference."
+        "An engine at the limit would be so many times as fast as the reference: 7.5 in float32 "
+        "and 5.0 in bfloat16."
     )
     assert "only saves memory" in speed_page.bfloat16(measured(1, 99))
     assert "only saves memory" not in speed_page.bfloat16(measured(1, 100))
