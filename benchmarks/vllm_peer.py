@@ -10,8 +10,8 @@ One line of 21 points of the packaged model, 80 prompts, up to 512 tokens, one t
     fast, two processes   the same in two processes, as `safebasin scan` answers on two cores; vLLM
                           keeps both cores busy too
 
-Every run is a process of its own; rounds go through all ways in turn. Timed is the answering, the
-start is told apart. vLLM's processes are more than one: `cpu_seconds` counts all of them. Runs in
+Every run is a process of its own; rounds go through all ways in turn. Timed is the answering; the
+start, with what either compiles or tries out, is told apart. vLLM's processes are more than one: `cpu_seconds` counts all of them. Runs in
 the environment of `make test-vllm`:
 
     .venv-vllm/bin/python benchmarks/vllm_peer.py --out benchmarks/results/vllm_peer.json
@@ -193,6 +193,7 @@ def ours(
         engine = PlainEngine(*made)
     elif way.startswith("fast"):
         engine = FastEngine(*made, stop=rule, scores=False)
+        engine.plan(outward([plane]), prompts, sampling)
     else:
         engine = VllmEngine(*made, stop=rule, scores=False)
         list(engine.answers([Point()], prompts, sampling))  # as above
