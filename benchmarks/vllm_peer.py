@@ -11,8 +11,8 @@ One line of 21 points of the packaged model, 80 prompts, up to 512 tokens, one t
                           keeps both cores busy too
 
 Every run is a process of its own; rounds go through all ways in turn. Timed is the answering; the
-start, with what either compiles or tries out, is told apart. vLLM's processes are more than one: `cpu_seconds` counts all of them. Runs in
-the environment of `make test-vllm`:
+start, with what either compiles or tries out, is told apart. vLLM's processes are more than one:
+`cpu_seconds` counts all of them. Runs in the environment of `make test-vllm`:
 
     .venv-vllm/bin/python benchmarks/vllm_peer.py --out benchmarks/results/vllm_peer.json
 
