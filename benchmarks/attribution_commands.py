@@ -63,15 +63,15 @@ def measured(asked: Sequence[str]) -> dict[str, Any]:
 def _awaited(process: int) -> tuple[int, Any, int]:
     """The status of a child that has ended, its times, and its peak of resident memory in bytes.
 
-    The peak is read while it runs: what `wait4` tells begins at that of the process which started
-    it, and RUSAGE_CHILDREN has the highest of all commands before.
+    The peak is read while it runs, where the system tells it: what `wait4` tells begins at that of
+    the process which started it, and RUSAGE_CHILDREN has the highest of all commands before.
     """
-    peak = 0
+    peak, told = 0, Path(f"/proc/{process}/status")
     while True:
         ended, status, used = os.wait4(process, os.WNOHANG)
         if ended:
-            return status, used, peak
-        told = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-        now = [int(line.split()[1]) for line in told.splitlines() if line.startswith("VmHWM:")]
+            return status, used, peak or 1024 * used.ru_maxrss
+        lines = told.read_text(encoding="ascii").splitlines() if told.exists() else ()
+        now = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
         peak = max([peak, *(1024 * kib for kib in now)])
         time.sleep(LOOKS)

@@ -32,7 +32,7 @@ expected to be answered in PROBE_SECONDS, but these fewest."""
 
 PROBE_SECONDS = 0.5
 """A choice. With it a plan of the aligned SmolLM2-135M told 10 to 22 s, and answering took 20; of
-the model before its alignment it told 14 to 24 s, and answering took longer, 35 to 40."""
+the model before its alignment it told 16 to 34 s, and answering took about 35."""
 
 AGAIN_SECONDS = 0.4
 """A batch that took longer is not measured again: what its first call alone takes is little."""

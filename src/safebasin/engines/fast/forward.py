@@ -77,14 +77,15 @@ class Forward:
     def hurried(self) -> Iterator[None]:
         """A larger model's weights are not copied while the context lasts: a few passes do not pay
         for it, and are timed without it."""
-        copies = None if self.decoder is None else self.decoder.copies
-        if copies is not None:
-            copies.held = True
+        if self.decoder is None:
+            yield
+            return
+        copies = self.decoder.copies
+        before, copies.held = copies.held, True
         try:
             yield
         finally:
-            if copies is not None:
-                copies.held = False
+            copies.held = before
 
     @contextmanager
     def at_one_point(self) -> Iterator[None]:
