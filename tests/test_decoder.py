@@ -177,6 +177,30 @@ def test_what_is_changed_in_the_model_has_its_effect(
     assert (before - expected).abs().max() > 1e-2
 
 
+def test_what_is_read_ahead_is_what_attention_reads() -> None:
+    storage = SlotStorage(CacheShape(2, 3, 8, torch.float32), 5, 11, torch.device("cpu"))
+    storage.data.copy_(torch.randn(storage.data.shape))
+    layer = storage.layers[1]
+    keys, values = layer.keys[1:4, :, :7], layer.values[1:4, :, :7]
+    found = attention.as_they_lie(keys, values)
+    assert found is not None
+    assert found.data_ptr() == keys.data_ptr()
+    expected = torch.stack((keys, values)).permute(1, 3, 0, 2, 4).reshape(3, -1)
+    assert torch.equal(found, expected)
+    assert attention.as_they_lie(keys.contiguous(), values.contiguous()) is None
+    assert attention.as_they_lie(values, keys) is None
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_it_is_read_by_several_threads_alone(monkeypatch: pytest.MonkeyPatch, threads: int) -> None:
+    read: list[bool] = []
+    monkeypatch.setattr(attention, "AHEAD", 1)
+    monkeypatch.setattr(attention, "as_they_lie", lambda *_: read.append(True))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    attention._read_ahead(torch.ones(1, 1, 1, 8), torch.ones(1, 1, 1, 8))
+    assert read == [True] * (threads - 1)
+
+
 @pytest.mark.parametrize("repeats", [1, 3])
 def test_attention_by_products_is_that_of_torch(repeats: int) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -23,7 +23,7 @@ from safebasin.thought_plan import ThoughtPlan
 
 LOG = logging.getLogger(__name__)
 
-PROBE_TOKENS = 16
+PROBE_TOKENS = 12
 """How many tokens the measured batch generates at most."""
 
 PROBE_PROMPTS, FEWEST_PROBED = 16, 4

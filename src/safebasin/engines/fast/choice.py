@@ -24,7 +24,7 @@ REPEATS = 4
 """How often a pass is measured, the best of which counts; longer ones, which chance moves less,
 fewer times."""
 
-ENOUGH = 0.15
+ENOUGH = 0.1
 """Seconds of measuring after which a pass is not measured again: a choice, as PROBE_SECONDS is."""
 
 POOLED_AT_LEAST = 1.6
@@ -132,10 +132,10 @@ def _cost(forward: Forward, context: int, coefficients: Sequence[float]) -> Cost
 def _measured(forward: Forward, context: int, coefficients: Sequence[float]) -> Cost:
     storage = SlotStorage(CacheShape.of(forward.model), ROWS, context + 1, forward.device)
 
-    def seconds(rows: int) -> float:
+    def seconds(rows: int, repeats: int = REPEATS) -> float:
         feeds = [Feed(slot, context, [0]) for slot in range(rows)]
         best, begin = float("inf"), time.perf_counter()
-        for _ in range(REPEATS):
+        for _ in range(repeats):
             start = time.perf_counter()
             with forward.attached():
                 forward.predictions(storage, feeds, coefficients[:rows])
@@ -144,7 +144,7 @@ def _measured(forward: Forward, context: int, coefficients: Sequence[float]) -> 
                 break
         return best
 
-    seconds(1)
+    seconds(1, repeats=1)  # what a first pass alone takes does not count
     one, many = seconds(1), seconds(ROWS)
     each = max(many - one, 0.0) / (ROWS - 1)
     return Cost(max(one - each, 0.0), each)

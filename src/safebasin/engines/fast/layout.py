@@ -13,8 +13,9 @@ from torch import Tensor
 GROUP_COST = {"cpu": 5_000, "cuda": 1_000_000}
 """What one more attention call costs, in pairs of a query and a key."""
 
-LENGTH_STEP = 16
-"""Keys are read in multiples of this, which attention kernels on GPUs need for their masks."""
+LENGTH_STEP = {"cpu": 4, "cuda": 16}
+"""Keys are read in multiples of this, which attention kernels on GPUs need for their masks; on a
+CPU positions that no row has cost time."""
 
 
 class Feed(NamedTuple):
@@ -151,7 +152,7 @@ def _lay_out_simple(feeds: Sequence[Feed], length: int, dtype: torch.dtype) -> L
     ids = [feed.tokens[0] for feed in feeds]
     numbers = numpy.array([ids, starts, slots])
     numbers[2] = numbers[2] * length + numbers[1]
-    read = min(length, -(-longest // LENGTH_STEP) * LENGTH_STEP)
+    read = _read(longest, length, "cpu")
     mask = numpy.zeros((rows, read), dtype=numpy.float32)
     numpy.copyto(mask, -numpy.inf, where=numpy.arange(read) > numbers[1][:, None])
     seen = torch.from_numpy(mask)[:, None, None].to(dtype)
@@ -214,7 +215,7 @@ def _group(
     first, begin = run[0]
     queries = max(len(feed.tokens) for feed, _ in run)
     longest = max(feed.end for feed, _ in run)
-    read = min(length, -(-longest // LENGTH_STEP) * LENGTH_STEP)
+    read = _read(longest, length, positions.device.type)
     tokens = slice(begin, begin + len(run) * queries)
     seen = positions[pick] if len(pick) else positions[tokens]
     hidden = torch.arange(read, device=seen.device) > seen.view(len(run), 1, queries, 1)
@@ -222,3 +223,9 @@ def _group(
     mask.masked_fill_(hidden, float("-inf"))
     slots = slice(first.slot, first.slot + len(run))
     return Group(tokens, pick if len(pick) else None, slots, queries, read, mask)
+
+
+def _read(longest: int, length: int, device: str) -> int:
+    """How many positions of a storage are read where the longest row has so many."""
+    step = LENGTH_STEP.get(device, LENGTH_STEP["cuda"])
+    return min(length, -(-longest // step) * step)
