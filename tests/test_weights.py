@@ -529,3 +529,29 @@ def test_a_gpu_gives_the_same_bits(dtype, where):
 
     # The buffers of the rotary embedding are made on the CPU and moved, so that they agree too.
     assert sums("cuda") == sums("cpu")
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_to_write_pages_as_they_are_changes_no_bit(dtype: torch.dtype) -> None:
+    bits = torch.randint(0, 256, (3 * displacement.PAGE + 8,), dtype=torch.uint8)
+    tensor = bits.clone().view(dtype)  # some of them are no numbers
+    displacement._have_pages(tensor)
+    assert torch.equal(tensor.view(torch.uint8), bits)
+    displacement._have_pages(tensor[::2])
+    displacement._have_pages(tensor[:0])
+    assert torch.equal(tensor.view(torch.uint8), bits)
+
+
+def test_each_page_of_a_large_model_is_written_before_threads_displace_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(displacement, "_have_pages", lambda tensor: written.append(tensor.numel()))
+    weights = Weights(nn.Linear(4, 4, bias=False))
+    with weights.displaced([(1.0, Gaussian(0, weights, name="d"))]):
+        assert written == []
+    monkeypatch.setattr(displacement, "LARGE", 16)
+    large = Weights(nn.Linear(4, 4, bias=False))
+    for _ in range(2):
+        with large.displaced([(1.0, Gaussian(0, large, name="d"))]):
+            assert written == [16]

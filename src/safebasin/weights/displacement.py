@@ -32,6 +32,9 @@ Tied = Literal["once", "reference"]
 LARGE = 2**24
 """Fewer weights are displaced before several threads would have begun."""
 
+PAGE = 4096
+"""Bytes of memory that a processor maps at least at a time."""
+
 
 @dataclass
 class _Store:
@@ -333,6 +336,7 @@ class Weights:
 
     def _keep_pristine(self) -> None:
         store = self._store
+        fresh: list[Tensor] = []
         for name, tensor in store.survey.tensors.items():
             if name in store.pristine:
                 if store.versions[name] != _version(own(tensor)):
@@ -343,6 +347,10 @@ class Weights:
             elif name in self._selected:
                 store.pristine[name] = _copy(own(tensor.detach()), store.pristine_device)
                 store.versions[name] = _version(own(tensor))
+                fresh.append(own(tensor.detach()))
+        if self.device.type == "cpu" and self.numel >= LARGE:
+            for each in fresh:  # after all copies, when torch's threads have come to rest
+                _have_pages(each)
 
     def _choose(
         self,
@@ -429,3 +437,14 @@ def _copy(tensor: Tensor, where: Literal["same", "cpu"]) -> Tensor:
         return tensor.clone()
     kept = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
     return kept.copy_(tensor)
+
+
+def _have_pages(tensor: Tensor) -> None:
+    """Write each page of a tensor on the CPU once, as it is, by this thread alone.
+
+    Weights in their own dtype are pages of their file until they are written to. Where several
+    threads do that first, each page interrupts them all, which takes longer than to displace.
+    """
+    if tensor.is_contiguous() and tensor.numel():
+        pages = tensor.view(-1).view(torch.uint8).numpy()[::PAGE]
+        pages[:] = pages.copy()
