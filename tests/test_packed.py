@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import linear, silu
 
 from safebasin.engines.fast import copies, packed, products
-from safebasin.engines.fast.copies import FEW_STEP, PATIENCE, Copies, may_copy
+from safebasin.engines.fast.copies import FEW_STEP, PATIENCE, SURE, Copies, may_copy
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.packed import Packed
 from safebasin.engines.fast.products import Weights
@@ -118,6 +118,36 @@ def test_a_larger_model_is_copied_where_its_passes_pay_for_it(
     for _ in range(2 * PATIENCE):
         every.passed()
     assert len(found) == 2 * faster
+
+
+def test_after_a_long_point_the_next_one_is_copied_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(copies, "MOST", 0)
+    monkeypatch.setattr(copies, "are_faster", lambda modules: True)
+    found = made(monkeypatch)
+    every = Copies([Packed(weights(40, True))])
+
+    def point(passes: int) -> None:
+        every.forget()
+        for _ in range(passes):
+            every.refresh()
+            every.passed()
+
+    point(SURE - 1)
+    assert len(found) == 1
+    point(1)
+    assert len(found) == 1, "it was not long enough to be sure of the next one"
+    point(SURE)
+    assert len(found) == 2
+    every.held = True
+    point(3)  # as answers are scored between two points
+    assert len(found) == 2
+    every.held = False
+    point(1)
+    assert len(found) == 3
+    point(1)
+    assert len(found) == 3
 
 
 def test_where_memory_runs_out_passes_go_by_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:

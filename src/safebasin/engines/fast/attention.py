@@ -111,7 +111,7 @@ def _read_ahead(keys: Tensor, values: Tensor) -> None:
     if torch.get_num_threads() > 1 and keys.nbytes + values.nbytes >= AHEAD:
         together = as_they_lie(keys, values)
         if together is not None:
-            together.sum()
+            together.sum(1)
 
 
 def as_they_lie(keys: Tensor, values: Tensor) -> Tensor | None:

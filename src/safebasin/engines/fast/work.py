@@ -131,7 +131,8 @@ class Work:
         ordered = [answered[i] for i in range(len(self.prompts))]
         exchanges = [exchange for exchange, _ in ordered]
         if self.scores is not None:
-            scores = self.scores.score([(i, answer) for i, (_, answer) in enumerate(ordered)])
+            with self.forward.hurried():  # a few long passes, by weights that are left at once
+                scores = self.scores.score([(i, answer) for i, (_, answer) in enumerate(ordered)])
             exchanges = [
                 exchange.scored(score) for exchange, score in zip(exchanges, scores, strict=True)
             ]
