@@ -65,8 +65,8 @@ def page() -> str:
         "saves more: of a small model it is made at each point, of a larger one after "
         f"{PATIENCE} passes at a point, or at once where the point before took {SURE}; there it has to "
         f"take less than {SHARE_OF_FREE:.0%} of the free memory and be measured to be faster. Keys "
-        "and values of a model in bfloat16 are kept in "
-        "float32 on a CPU, where attention to one token is faster so.",
+        "and values of a model in bfloat16 are kept in float32 on a CPU, where attention to one token "
+        "is faster so.",
         *speed(read("engine_speed")),
         *cores(read("engine_speed_cores")),
         *wide(read("engine_speed_wide")),

@@ -31,8 +31,8 @@ PROBE_PROMPTS, FEWEST_PROBED = 16, 4
 expected to be answered in PROBE_SECONDS, but these fewest."""
 
 PROBE_SECONDS = 0.5
-"""A choice. With it a plan of the aligned SmolLM2-135M told 10 to 22 s, and answering took 20; of
-the model before its alignment it told 16 to 34 s, and answering took about 35."""
+"""A choice. With it a plan of the aligned SmolLM2-135M told 14 to 35 s, and answering took 32; of
+the model before its alignment it told the same, and answering took 43, longer answers included."""
 
 AGAIN_SECONDS = 0.4
 """A batch that took longer is not measured again: what its first call alone takes is little."""

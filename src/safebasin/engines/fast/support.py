@@ -16,9 +16,6 @@ from safebasin.engines.memory import is_out_of_memory
 from safebasin.engines.model_shape import key_value_shape, text_config
 from safebasin.weights import Weights
 
-COMPARED = 8
-"""Of how many of the last tokens of a row logits are compared: they depend on all before them."""
-
 TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
 """How far logits may differ between two ways of computing them, relative to their size."""
 
@@ -64,17 +61,15 @@ def mismatch(forward: Forward, tokens: list[int]) -> str | None:
             expected = model(input_ids=ids, use_cache=False).logits[0]
         storage = SlotStorage(CacheShape.of(model), 2, len(tokens), forward.device)
         with forward.attached():
-            first = forward.logits(storage, [Feed(1, 0, tokens[:cut], min(cut, COMPARED))])
-            ends = min(len(tokens) - cut, COMPARED)
-            feeds = [Feed(0, 0, tokens, ends), Feed(1, cut, tokens[cut:], ends)]
+            first = forward.logits(storage, [Feed(1, 0, tokens[:cut], cut)])
+            feeds = [Feed(0, 0, tokens, len(tokens)), Feed(1, cut, tokens[cut:], len(tokens) - cut)]
             rest = forward.logits(storage, feeds)
     except Exception as error:  # whatever a model's own code raises means that it cannot
         if is_out_of_memory(error):
             raise
         return f"the model does not take packed rows ({type(error).__name__})"
-    found = torch.cat([first, rest])
-    middle, last = expected[:cut][-len(first) :], expected[-ends:]
-    if differ(found, torch.cat([middle, last, last]), model.dtype):
+    found = torch.cat([rest[: len(tokens)], first, rest[len(tokens) :]])
+    if differ(found, torch.cat([expected, expected]), model.dtype):
         return "the model computes something else with packed rows"
     return None
 
