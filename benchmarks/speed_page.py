@@ -67,6 +67,13 @@ def page() -> str:
         f"take less than {SHARE_OF_FREE:.0%} of the free memory and be measured to be faster. Keys "
         "and values of a model in bfloat16 are kept in float32 on a CPU, where attention to one token "
         "is faster so.",
+        "What lies between the products of those layers (norms, turns, attention, the gate) is "
+        "compiled where Numba is installed, `pip install 'safebasin[cpu]'`, and torch's threads are "
+        "those of GNU's OpenMP, as they are on Linux; otherwise torch's operators do it. Compiling "
+        "takes a few seconds once and is kept on the disk. Of a large output layer in float32 the "
+        "likeliest token is found by a copy in bfloat16, where the processor multiplies faster in it: "
+        "a bound on its rounding leaves a few tokens, whose logits are computed again in float32, so "
+        "that the token is the one that float32 finds.",
         *speed(read("engine_speed")),
         *cores(read("engine_speed_cores")),
         *wide(read("engine_speed_wide")),

@@ -13,6 +13,8 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from safebasin.directions import Gaussian
 from safebasin.engines.fast import attention, decoder, packed, products
+from safebasin.engines.fast.compiled import kernels
+from safebasin.engines.fast.compiled.kernels import Kernels
 from safebasin.engines.fast.decoder import Decoder
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.layout import Feed
@@ -39,11 +41,21 @@ def passes(forward: Forward) -> Tensor:
         return torch.cat([first, forward.logits(storage, more)])
 
 
+@pytest.fixture(params=[False, True])
+def compiled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """With the compiled kernels, and as it is where there are none."""
+    if not request.param:
+        monkeypatch.setattr(kernels, "_functions", lambda *shape: None)
+    elif Kernels.of(torch.float32, 2, 8) is None:
+        pytest.skip("Numba is not installed, or torch's threads are not those of GNU's OpenMP")
+    return bool(request.param)
+
+
 @pytest.mark.parametrize("by_onednn", [False, True])
 @pytest.mark.parametrize("tied", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_logits_are_those_of_the_models_own_forward(
-    monkeypatch: pytest.MonkeyPatch, family: str, tied: bool, by_onednn: bool
+    monkeypatch: pytest.MonkeyPatch, family: str, tied: bool, by_onednn: bool, compiled: bool
 ) -> None:
     if by_onednn and not torch.backends.mkldnn.is_available():
         pytest.skip("this build of torch has no oneDNN")
@@ -53,6 +65,7 @@ def test_the_logits_are_those_of_the_models_own_forward(
     monkeypatch.setattr(attention, "products_are_faster", lambda *shape: by_onednn)
     forward = Forward(pico.model(family, seed=3, tied=tied))
     assert forward.decoder is not None
+    assert (forward.decoder.kernels is not None) == compiled
     calls = 0
     own = Decoder.logits
 
@@ -75,6 +88,7 @@ def test_where_a_gpu_would_run_it_the_logits_are_close_in_every_dtype(
 ) -> None:
     """Nothing of it is for a CPU alone; it is held against the model's own forward."""
     monkeypatch.setattr(decoder, "suits", lambda weight: True)
+    monkeypatch.setattr(kernels, "_functions", lambda *shape: None)
     model = pico.model(family, seed=3).to(dtype)
     forward = Forward(model)
     assert forward.decoder is not None
@@ -88,7 +102,11 @@ def test_where_a_gpu_would_run_it_the_logits_are_close_in_every_dtype(
 @pytest.mark.parametrize("decodes", [False, True])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_in_bfloat16_on_a_cpu_keys_are_kept_in_float32(
-    monkeypatch: pytest.MonkeyPatch, family: str, decodes: bool, by_products: bool
+    monkeypatch: pytest.MonkeyPatch,
+    family: str,
+    decodes: bool,
+    by_products: bool,
+    compiled: bool,
 ) -> None:
     """Which is no farther from the same weights in float32 than the model's own forward is."""
     monkeypatch.setattr(attention, "products_are_faster", lambda *shape: by_products)

@@ -310,6 +310,8 @@ def test_the_plan_keeps_within_the_memory_there_is(monkeypatch: pytest.MonkeyPat
 
 
 def test_a_plan_tells_of_bfloat16_where_it_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planning, "only_numba_is_missing", lambda: False)
+
     def reasons(gain: float, least: int, dtype: torch.dtype = torch.float32) -> tuple[str, ...]:
         monkeypatch.setattr(planning, "bfloat16_gain", lambda: gain)
         monkeypatch.setattr(planning, "READY_BYTES", least)
@@ -321,6 +323,18 @@ def test_a_plan_tells_of_bfloat16_where_it_is_faster(monkeypatch: pytest.MonkeyP
     assert reasons(1.2, 0) == ()
     assert reasons(1.87, 2**28) == ()
     assert reasons(1.87, 0, torch.bfloat16) == ()
+
+
+def test_a_plan_tells_of_numba_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def reasons(missing: bool, family: str) -> tuple[str, ...]:
+        monkeypatch.setattr(planning, "only_numba_is_missing", lambda: missing)
+        made = parts(sharpened(family))
+        return FastEngine(*made, mode="in-place").plan(outward([LINE]), PROMPTS, LIMIT).reasons
+
+    [told] = reasons(True, "llama")
+    assert "pip install 'safebasin[cpu]'" in told
+    assert reasons(False, "llama") == ()
+    assert reasons(True, "phi") == ()  # whose layers no kernel is for
 
 
 def test_a_batch_is_never_larger_than_the_work() -> None:

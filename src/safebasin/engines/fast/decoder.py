@@ -7,49 +7,31 @@ calls for four layers; the same arithmetic takes half.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from operator import is_
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import embedding, pad, rms_norm, silu
+from torch.nn.functional import embedding, pad, rms_norm
 from torch.nn.modules import module as hooks_of_all_modules
 
 from safebasin.engines.fast.attention import attend
+from safebasin.engines.fast.compiled.kernels import Kept, Kernels, Turns
 from safebasin.engines.fast.copies import Copies
+from safebasin.engines.fast.decoder_layers import Layer, Linear, Parts
 from safebasin.engines.fast.layout import Layout
-from safebasin.engines.fast.packed import Packed
+from safebasin.engines.fast.likeliest import likeliest
 from safebasin.engines.fast.products import Forward
 from safebasin.engines.fast.slots import SlotStorage
 
 CLASSES = ("LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM")
 """Models whose layers compute this; `support.mismatch` holds what comes out against their own."""
 
-
-Linear = Callable[[Tensor], Tensor]
-"""What a linear module computes."""
-
-Added = Callable[[Tensor, Tensor], Tensor]
-"""The same, added to a residual."""
-
-
-class _Layer(NamedTuple):
-    """What a layer computes: `gains` and `eps` are those of its two norms.
-
-    `heads` gives queries, keys and values side by side; `queries` is how much of it are the first.
-    """
-
-    gains: tuple[Tensor, Tensor]
-    eps: tuple[float, float]
-    heads: Linear
-    queries: int
-    output: Added
-    middle: Linear
-    down: Added
-    size: int
-    scaling: float
+MOST_QUERIES = 64
+"""A group of more queries a row attends by torch's operator, which takes them in blocks: of eight
+rows of 64 both took 1.0 ms, of one row of 1,024 the operator 18 and the kernel 29."""
 
 
 class _Made:
@@ -91,16 +73,20 @@ class Decoder:
         others = {id(module): forward for module, forward in forwards}
         self._made = _Made(model)
         self._fills = model.device.type == "cpu" and not others
-        parts = _Parts(others)
+        parts = Parts(others)
         self._layers = [parts.layer(layer) for layer in model.model.layers]
         self._rotary = model.model.rotary_emb
         self._like = model.model.norm.weight
         self._norm = model.model.norm.weight, model.model.norm.variance_epsilon
         tokens = model.model.embed_tokens
         self._embed: Linear = others.get(id(tokens), partial(embedding, weight=tokens.weight))
-        self._head = parts.linear(model.get_output_embeddings())
-        self.copies = Copies(parts.packed)
+        self.kernels = _kernels(model) if self._like.device.type == "cpu" else None
+        output = model.get_output_embeddings()
+        self._screened = parts.screened(output) if self.kernels is not None else None
+        self._head = parts.linear(output)
+        self.copies = Copies(list(parts.packed.values()))
         self._turned: dict[int, tuple[Tensor, Tensor]] = {}
+        self._turns_by_kernels: dict[int, Turns] = {}
 
     @classmethod
     def of(cls, model: Any) -> Decoder | None:
@@ -142,14 +128,49 @@ class Decoder:
 
         To be called within `attention.laid_out`, after `storage.write_to`.
         """
-        ids, positions = layout.ids[0], layout.positions[0]
+        logits = self._head(self._outputs(storage, layout))
+        self.copies.passed()
+        return logits
+
+    def likeliest(self, storage: SlotStorage, layout: Layout) -> Tensor | None:
+        """The same of the likeliest tokens, int64 [2, predictions]: which, and whether their logits
+        are numbers; None, with nothing computed, where it takes the logits."""
+        kernels, screened = self.kernels, self._screened
+        if kernels is None or (screened is None and self._like.dtype != torch.bfloat16):
+            return None
+        outputs = self._outputs(storage, layout)
+        found = screened.likeliest(outputs, kernels) if screened is not None else None
+        if found is None:
+            logits = self._head(outputs)
+            found = kernels.choose(logits) if logits.dtype == torch.bfloat16 else likeliest(logits)
+        self.copies.passed()
+        return found
+
+    def _outputs(self, storage: SlotStorage, layout: Layout) -> Tensor:
+        """The normed output of the last layer for the tokens that a layout wants logits of."""
+        ids = layout.ids[0]
         tokens = len(ids)
         # For many tokens the products want a multiple; the tokens added are seen by no other.
         step = self.copies.step(tokens) if self._fills else 1
         more = -tokens % step if tokens > step else 0
         if more:
-            ids, positions = pad(ids, (0, more)), pad(positions, (0, more))
+            ids = pad(ids, (0, more))
         x = self._embed(ids)
+        if self.kernels is not None and storage.data.dtype == torch.float32:
+            x = self._by_kernels(self.kernels, x, storage, layout)
+        else:
+            x = self._by_operators(x, storage, layout)
+        return x[:tokens] if layout.wanted is None else x[layout.wanted]
+
+    def _by_operators(self, x: Tensor, storage: SlotStorage, layout: Layout) -> Tensor:
+        """The normed output of the last layer for embedded tokens x.
+
+        Tokens beyond those of the layout fill the products only.
+        """
+        positions = layout.positions[0]
+        tokens, more = len(positions), len(x) - len(positions)
+        if more:
+            positions = pad(positions, (0, more))
         cos, sin = self._turns(storage.length)
         turn = cos.index_select(0, positions), sin.index_select(0, positions)
         nothing = x.new_zeros((more, 1))
@@ -163,10 +184,47 @@ class Decoder:
                 y = torch.cat([y, nothing.expand(more, y.shape[1])])
             x = layer.output(y, x)
             x = layer.down(layer.middle(_normed(x, layer.gains[1], layer.eps[1])), x)
-        x = x[:tokens] if layout.wanted is None else x[layout.wanted]
-        logits = self._head(_normed(x, *self._norm))
-        self.copies.passed()
-        return logits
+        return _normed(x, *self._norm)
+
+    def _by_kernels(
+        self, kernels: Kernels, x: Tensor, storage: SlotStorage, layout: Layout
+    ) -> Tensor:
+        """The same as `_by_operators`; x is written over."""
+        positions = layout.positions[0]
+        tokens, filled = len(positions), len(x)
+        turns = self._float_turns(storage.length)
+        single = all(group.queries <= MOST_QUERIES for group in layout.groups)
+        longest = max(group.length for group in layout.groups)
+        norms = [
+            norm for layer in self._layers for norm in zip(layer.gains, layer.eps, strict=True)
+        ]
+        following = iter([*norms, self._norm])
+        nothing = x.new_zeros(filled - tokens, 1)
+        n = kernels.norm(x, None, *next(following))
+        for layer, cached in zip(self._layers, storage.layers, strict=True):
+            products = layer.alone
+            query, key, value = (each[:tokens] for each in products.heads(n))
+            kept = Kept(cached.flat, positions, cached.places)
+            turned = kernels.turn((query, key, value), turns, kept)
+            if single:
+                y = kernels.attend(turned, kept, layer.scaling, longest)
+            else:
+                y = attend(turned, cached.keys, cached.values, layer.scaling)
+                y = y.reshape(tokens, -1).to(x.dtype)
+            if filled > tokens:
+                y = torch.cat([y, nothing.expand(filled - tokens, y.shape[1])])
+            n = kernels.norm(x, products.output(y)[0], *next(following))
+            y = kernels.gated(*products.middle(n))
+            n = kernels.norm(x, products.down(y)[0], *next(following))
+        return n
+
+    def _float_turns(self, length: int) -> Turns:
+        """The same as `_turns` in float32, for kernels."""
+        cos, sin = self._turns(length)
+        if len(cos) not in self._turns_by_kernels:
+            pair = (each[:, 0].float().contiguous() for each in (cos, sin))
+            self._turns_by_kernels[len(cos)] = Turns(*pair)
+        return self._turns_by_kernels[len(cos)]
 
     def _turns(self, length: int) -> tuple[Tensor, Tensor]:
         """Cosines and sines [at least length, 1, size] of the positions' angles.
@@ -184,13 +242,21 @@ class Decoder:
         return self._turned[size]
 
 
+def _kernels(model: Any) -> Kernels | None:
+    """The kernels for a model on the CPU; None where there are none."""
+    attention = model.model.layers[0].self_attn
+    size = attention.head_dim
+    repeats = attention.q_proj.weight.shape[0] // attention.k_proj.weight.shape[0]
+    return Kernels.of(model.dtype, repeats, size)
+
+
 def suits(weight: Tensor) -> bool:
     """Whether the operators are quick where a weight lies, and in its dtype."""
     on_cpu = weight.device.type == "cpu" and weight.dtype in (torch.float32, torch.bfloat16)
     return weight.is_cuda or on_cpu
 
 
-def _heads(x: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+def _heads(x: Tensor, layer: Layer, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
     """Queries [tokens, heads, size], and keys and values [tokens, 2 · key heads · size].
 
     Queries and keys are turned by their positions.
@@ -206,57 +272,6 @@ def _heads(x: Tensor, layer: _Layer, turn: tuple[Tensor, Tensor]) -> tuple[Tenso
 
 def _normed(x: Tensor, gain: Tensor, eps: float) -> Tensor:
     return rms_norm(x, gain.shape, gain, eps)
-
-
-Others = Mapping[int, Linear]
-"""What modules compute instead of their own, by the modules' ids."""
-
-
-class _Parts:
-    """Makes what modules compute: their own products, or what others say; and keeps the former."""
-
-    def __init__(self, others: Others) -> None:
-        self.others = others
-        self.packed: list[Packed] = []
-
-    def layer(self, layer: Any) -> _Layer:
-        attention, mlp = layer.self_attn, layer.mlp
-        first, second = layer.input_layernorm, layer.post_attention_layernorm
-        return _Layer(
-            gains=(first.weight, second.weight),
-            eps=(first.variance_epsilon, second.variance_epsilon),
-            heads=self.linear(attention.q_proj, attention.k_proj, attention.v_proj),
-            queries=attention.q_proj.weight.shape[0],
-            output=self.added(attention.o_proj),
-            middle=self.gated(mlp.gate_proj, mlp.up_proj),
-            down=self.added(mlp.down_proj),
-            size=attention.head_dim,
-            scaling=attention.scaling,
-        )
-
-    def linear(self, *modules: Any) -> Linear:
-        """What modules of the same input give, side by side."""
-        if not any(id(module) in self.others for module in modules):
-            return self._own(*modules).product
-        each = [self.others.get(id(module)) or self._own(module).product for module in modules]
-        return each[0] if len(each) == 1 else lambda x: torch.cat([one(x) for one in each], dim=-1)
-
-    def added(self, module: Any) -> Added:
-        other = self.others.get(id(module))
-        if other is not None:
-            return lambda x, residual: other(x).add_(residual)
-        return self._own(module).added
-
-    def gated(self, gate: Any, up: Any) -> Linear:
-        if id(gate) in self.others or id(up) in self.others:
-            opened, passed = self.linear(gate), self.linear(up)
-            return lambda x: silu(opened(x), inplace=True).mul_(passed(x))
-        return self._own(gate, up).gated
-
-    def _own(self, *modules: Any) -> Packed:
-        packed = Packed(*((module.weight, module.bias) for module in modules))
-        self.packed.append(packed)
-        return packed
 
 
 def _linear_modules(layer: Any) -> list[nn.Module]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-import numpy
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
@@ -16,6 +15,7 @@ from safebasin.engines.fast.costs import Counter, Meter
 from safebasin.engines.fast.decoder import Decoder
 from safebasin.engines.fast.graphs import Graphs, Record, record_on_gpu
 from safebasin.engines.fast.layout import Feed, Layout, lay_out
+from safebasin.engines.fast.likeliest import likeliest
 from safebasin.engines.fast.pooled import Pool
 from safebasin.engines.fast.products import faster_forwards, replaced
 from safebasin.engines.fast.slots import SlotStorage
@@ -133,7 +133,7 @@ class Forward:
         `coefficients` has one number a feed, and is needed where there is a pool. Keys and values
         of the fed tokens are stored on the way.
         """
-        logits, order = self._pass(storage, feeds, coefficients)
+        logits, order = self._pass(storage, feeds, coefficients, self._run_model)
         places = _unsorted(order, feeds)
         if places == list(range(len(places))):
             return logits
@@ -150,8 +150,8 @@ class Forward:
             replayed = self._replayed(storage, feeds, coefficients or [0.0] * len(feeds))
             if replayed is not None:
                 return replayed
-        logits, order = self._pass(storage, feeds, coefficients)
-        tokens, finite = _likeliest(logits).tolist()
+        found, order = self._pass(storage, feeds, coefficients, self._choose)
+        tokens, finite = found.tolist()
         if self.pool is None:
             return tokens, [bool(one) for one in finite]
         places = _unsorted(order, feeds)
@@ -163,8 +163,9 @@ class Forward:
         storage: SlotStorage,
         feeds: Sequence[Feed],
         coefficients: Sequence[float] | None,
+        run: Callable[[SlotStorage, Layout], Tensor],
     ) -> tuple[Tensor, list[int]]:
-        """Logits in the order of the feeds' indices that comes with them."""
+        """What a pass gives, in the order of the feeds' indices that comes with it."""
         order = list(range(len(feeds)))
         if self.pool is not None:
             values = coefficients or [0.0] * len(feeds)
@@ -174,9 +175,19 @@ class Forward:
         layout = lay_out(feeds, storage.length, storage.data.dtype, self.device)
         if self.pool is not None:
             self._set_coefficients(self.pool, layout, feeds, values)
-        logits = self._run_model(storage, layout)
+        found = run(storage, layout)
         self._count(feeds)
-        return logits, order
+        return found, order
+
+    def _choose(self, storage: SlotStorage, layout: Layout) -> Tensor:
+        """The likeliest tokens, int64 [2, predictions], and whether their logits are numbers."""
+        if self._direct is not None:
+            storage.write_to(layout.places)
+            with attention.laid_out(layout):
+                found = self._direct.likeliest(storage, layout)
+            if found is not None:
+                return found
+        return likeliest(self._run_model(storage, layout))
 
     def _run_model(self, storage: SlotStorage, layout: Layout) -> Tensor:
         storage.write_to(layout.places)
@@ -213,7 +224,7 @@ class Forward:
         """A pass over fixed memory, which can be recorded: no data goes to or from the host."""
         if self.pool is not None:
             self.pool.set_column(column, column)
-        return _likeliest(self._run_model(storage, layout))
+        return likeliest(self._run_model(storage, layout))
 
     def _count(self, feeds: Sequence[Feed]) -> None:
         self.counter.passes += 1
@@ -232,19 +243,6 @@ class Forward:
             each += [value] * len(feed.tokens)
         column = torch.tensor(each, dtype=torch.float32).to(self.device, non_blocking=True)[:, None]
         pool.set_column(column, column if layout.wanted is None else column[layout.wanted])
-
-
-@torch.inference_mode()
-def _likeliest(logits: Tensor) -> Tensor:
-    """int64 [2, predictions]: the likeliest tokens, and whether their logits are numbers."""
-    if logits.dtype == torch.float32 and logits.device.type == "cpu":
-        # Its search is vectorised, torch's is not; both take what is not a number for the largest.
-        values = logits.numpy()
-        best = values.argmax(-1)
-        finite = numpy.isfinite(values[numpy.arange(len(best)), best])
-        return torch.from_numpy(numpy.stack((best, finite)))
-    likeliest = logits.max(dim=-1)
-    return torch.stack((likeliest.indices, likeliest.values.isfinite().long()))
 
 
 def _attention_configs(model: Any) -> list[Any]:

@@ -6,10 +6,13 @@ good part of its work.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import silu
 
+from safebasin.engines.fast.compiled.kernels import Exact, Kernels
 from safebasin.engines.fast.products import (
     TOKENS_STEP,
     Weights,
@@ -90,6 +93,13 @@ class Packed:
         parts = [product(x, *each) for each in self.weights]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
 
+    def products(self, x: Tensor) -> Sequence[Tensor]:
+        """x·Wᵀ + b [tokens, out] of each module, which may lie side by side."""
+        if self._copied and self._copy is not None and self._is_worth(x):
+            sizes = [weight.shape[0] for weight, _ in self.weights]
+            return torch.split(self.product(x), sizes, dim=-1)
+        return [product(x, *each) for each in self.weights]
+
     def added(self, x: Tensor, residual: Tensor) -> Tensor:
         """x·Wᵀ + b + r for one module and the residual r [tokens, out]."""
         if self._copied and self._is_worth(x):
@@ -109,3 +119,40 @@ class Packed:
     def _filled(self, x: Tensor) -> Tensor:
         """Few tokens as they are; for more there are kernels only for some numbers of them."""
         return filled(x, self.step) if len(x) > self.step else x
+
+
+class Screened(Packed):
+    """An output layer in float32, of which the likeliest tokens are found by bfloat16.
+
+    Its copy is one in bfloat16, by which all logits are computed nearly.
+    """
+
+    norms: Tensor
+
+    @property
+    def bytes(self) -> int:
+        return super().bytes // 2
+
+    def drop(self) -> None:
+        super().drop()
+        self.norms = torch.empty(0)
+
+    @torch.inference_mode()
+    def copy(self) -> None:
+        ((weight, _),) = self.weights
+        self._copy = None
+        near = weight.to(torch.bfloat16)
+        self._copy = torch.ops.mkldnn._reorder_linear_weight(near, None)
+        self.norms = torch.linalg.vector_norm(weight, dim=1)
+        self._copied = True
+
+    def product(self, x: Tensor) -> Tensor:
+        return product(x, *self.weights[0])
+
+    def likeliest(self, x: Tensor, kernels: Kernels) -> Tensor | None:
+        """int64 [2, tokens]: the likeliest tokens, and whether their logits are numbers; None
+        where there is no copy of the weights as they are."""
+        if not self._copied or self._copy is None:
+            return None
+        near = by_onednn(self._filled(x).to(torch.bfloat16), self._copy, None)
+        return kernels.choose(near[: len(x)], Exact(x, self.weights[0][0], self.norms))

@@ -21,6 +21,7 @@ from safebasin.engines.fast.choice import (
     pool_at_best,
     pool_seconds,
 )
+from safebasin.engines.fast.compiled.kernels import only_numba_is_missing
 from safebasin.engines.fast.costs import Cost, Counter
 from safebasin.engines.fast.forward import Forward
 from safebasin.engines.fast.grouping import along_lines
@@ -127,7 +128,9 @@ class Planner:
             )
 
         most = {"in-place": len(encoded), "pool": len(points) * len(encoded)}
-        in_place = planned("in-place", len(encoded), 0, *self._dtype_reasons())
+        in_place = planned(
+            "in-place", len(encoded), 0, *self._kernel_reasons(), *self._dtype_reasons()
+        )
         if self.mode == "in-place":
             return in_place
 
@@ -270,6 +273,16 @@ class Planner:
         reason = f"it is expected to take {together:.2g} s in a pool and {apart:.2g} s in place"
         chosen = pool if together <= WORTH * apart else in_place
         return replace(chosen, reasons=(reason, *chosen.reasons))
+
+    def _kernel_reasons(self) -> tuple[str, ...]:
+        """What would run this model's layers in fewer steps."""
+        decoder = None if self.forward is None else self.forward.decoder
+        if decoder is None or self.model.device.type != "cpu" or not only_numba_is_missing():
+            return ()
+        return (
+            "Numba, which compiles what lies between the products of a layer, is not installed "
+            "(pip install 'safebasin[cpu]')",
+        )
 
     def _dtype_reasons(self) -> tuple[str, ...]:
         """What another dtype would gain; nothing of a small model, which products do not bind."""

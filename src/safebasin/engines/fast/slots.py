@@ -55,7 +55,7 @@ class _SlotLayer(DynamicLayer):  # type: ignore[misc]
         self.is_initialized = True
         self.places = torch.empty(0, dtype=torch.long)
         # A view: in memory keys and values of one token are one stretch.
-        self._flat = part.permute(1, 3, 0, 2, 4).view(part.shape[1] * part.shape[3], -1)
+        self.flat = part.permute(1, 3, 0, 2, 4).view(part.shape[1] * part.shape[3], -1)
 
     def update(
         self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any
@@ -67,7 +67,7 @@ class _SlotLayer(DynamicLayer):  # type: ignore[misc]
 
     def store(self, both: Tensor) -> None:
         """Store the pass's keys and, after them, values [tokens, 2 · heads · size]."""
-        self._flat.index_copy_(0, self.places, both.to(self._flat.dtype))
+        self.flat.index_copy_(0, self.places, both.to(self.flat.dtype))
 
 
 class SlotStorage(Cache):  # type: ignore[misc]
