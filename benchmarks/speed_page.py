@@ -63,7 +63,8 @@ def page() -> str:
         "Products go to oneDNN where a measurement at the start finds it faster than BLAS, which it "
         "is on some processors by half. A second copy of the weights in the order that oneDNN reads "
         "saves more: of a small model it is made at each point, of a larger one after "
-        f"{PATIENCE} passes at a point, or at once where the point before took {SURE}; there it has to "
+        f"{PATIENCE} passes at a point, or at once where the point before took {SURE} or answers may be as "
+        "long; there it has to "
         f"take less than {SHARE_OF_FREE:.0%} of the free memory and be measured to be faster. Keys "
         "and values of a model in bfloat16 are kept in float32 on a CPU, where attention to one token "
         "is faster so.",

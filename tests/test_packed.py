@@ -150,6 +150,27 @@ def test_after_a_long_point_the_next_one_is_copied_at_once(
     assert len(found) == 3
 
 
+def test_where_many_passes_are_expected_it_is_copied_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(copies, "MOST", 0)
+    monkeypatch.setattr(copies, "are_faster", lambda modules: True)
+    found = made(monkeypatch)
+    every = Copies([Packed(weights(40, True))])
+    every.refresh()
+    every.passed()
+    every.expect(SURE - 1)
+    every.refresh()
+    assert not found
+    every.expect(SURE)
+    every.refresh()
+    assert len(found) == 1
+    every.expect(SURE)
+    every.held = True
+    every.refresh()
+    assert len(found) == 1
+
+
 def test_where_memory_runs_out_passes_go_by_the_weights(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: Packed) -> None:
         raise MemoryError

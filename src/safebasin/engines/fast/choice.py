@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from safebasin.directions import Direction
@@ -125,7 +126,7 @@ def measure_pooled(
 def _cost(forward: Forward, context: int, coefficients: Sequence[float]) -> Cost:
     before = replace(forward.counter)
     try:
-        with forward.hurried():
+        with nullcontext() if forward.pool is None else forward.hurried():
             return _measured(forward, context, coefficients)
     finally:
         forward.counter = before

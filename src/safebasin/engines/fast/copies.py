@@ -25,9 +25,10 @@ PATIENCE = 6
 """Passes by the weights of a point after which a larger model is copied. To copy SmolLM2-135M took
 as long as was saved in 5 passes of 40 tokens in float32, in bfloat16 in 8, on one processor."""
 
-SURE = 24
-"""After so many passes at a point it is copied at once at the next one, before prompts are read: a
-choice. There a point of SmolLM2-135M took 7.15 s and not 7.69, in bfloat16 5.47 and not 5.68."""
+SURE = 12
+"""After so many passes at a point, or where so many are expected, it is copied at once, before
+prompts are read: a choice, more than the 5 to 8 that copying takes. A point of SmolLM2-135M of 64
+tokens took 7.15 s so and not 7.69, in bfloat16 5.47 and not 5.68."""
 
 FEW, FEW_STEP = 128, 4
 """Up to FEW tokens of a larger model are rounded up to multiples of FEW_STEP: there the tokens
@@ -42,7 +43,8 @@ class Copies:
     """The copies of all linear modules of a model on the CPU; none where they would not pay.
 
     Those of a `larger` model wait for PATIENCE passes by the same weights, where there were fewer
-    than SURE by those before, and for longer while they are `held`; passes meanwhile do not count.
+    than SURE by those before, or as many were not expected; and for longer while they are `held`;
+    passes meanwhile do not count.
     """
 
     def __init__(self, modules: Sequence[Packed]) -> None:
@@ -64,6 +66,12 @@ class Copies:
         """Take nothing of the weights as known the next time."""
         for one in self.modules:
             one.forget()
+
+    def expect(self, passes: int) -> None:
+        """Take as many passes for granted at the next point, which may be this one once more."""
+        if passes >= SURE:
+            self._passes = passes
+            self.forget()
 
     def refresh(self) -> None:
         """Take note of the weights as they are; to be called before the passes that go by them."""

@@ -6,7 +6,7 @@ In float32 it gives the plain engine's answers token for token, up to where a ve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
 from safebasin.directions import Direction
@@ -163,14 +163,13 @@ class FastEngine:
             self.notes += batch.notes
 
     @contextmanager
-    def hurried(self) -> Iterator[None]:
-        """Answers are not scored, nor larger models copied for them, while the context lasts."""
+    def without_scores(self) -> Iterator[None]:
+        """Answers are not scored while the context lasts."""
         scores, self.scores = self.scores, False
-        with nullcontext() if self.forward is None else self.forward.hurried():
-            try:
-                yield
-            finally:
-                self.scores = scores
+        try:
+            yield
+        finally:
+            self.scores = scores
 
     def settle(
         self, points: Sequence[Point], prompts: Sequence[Prompt], sampling: Sampling

@@ -73,6 +73,11 @@ class Forward:
         if self.decoder is not None:
             self.decoder.forget()
 
+    def expect(self, passes: int) -> None:
+        """So many passes may come at each point: what they gain by is worth making at once."""
+        if self.decoder is not None:
+            self.decoder.copies.expect(passes)
+
     @contextmanager
     def hurried(self) -> Iterator[None]:
         """A larger model's weights are not copied while the context lasts: a few passes do not pay

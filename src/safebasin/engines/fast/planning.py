@@ -94,6 +94,8 @@ class Planner:
         reason = "it was asked for" if self.mode == "plain" else self._cannot(encoded, longest)
         if reason is not None:
             return MemoryPlan("plain", 0, longest, 0, 0, 0, 0, free, (reason,))
+        if self.forward is not None:
+            self.forward.expect(sampling.max_new_tokens)
         shape = CacheShape.of(self.model)
         vocabulary = vocabulary_rows(self.model)
         row = (longest + len(shared_prefix(encoded))) * shape.bytes_per_token + 12 * vocabulary
