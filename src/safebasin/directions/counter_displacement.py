@@ -20,7 +20,7 @@ from safebasin.directions.counter_noise import Parts, by_row, draw, square_sums
 from safebasin.directions.philox import Key
 from safebasin.weights.counted import Term
 from safebasin.weights.parameters import Parameter
-from safebasin.weights.sums import all_finite, fp32
+from safebasin.weights.sums import Finite, fp32
 
 _PIECE = 1 << 24
 _PIECE_ON_CPU = 1 << 20
@@ -68,19 +68,21 @@ def displace_by_torch_(
         )
         for term in terms
     ]
-    finite = torch.ones((), dtype=torch.bool, device=device)
+    finite = Finite(device)
     flat = zip(*(torch.split(tensor.view(-1), size) for tensor in (target, origin)), strict=True)
     for number, (to, start) in enumerate(flat):
         begin = offset + number * size
-        total = start.to(torch.float32, copy=True)
+        total = start.to(torch.float32)
         for key, coefficient, scale in moves:
             step = draw(key, begin, len(to), device)
             own = _spread(scale, begin, len(to), parts) if isinstance(scale, Tensor) else scale
             step.mul_(own)
-            total.add_(step.mul_(coefficient))
-        to.copy_(total)
-        finite &= all_finite(to)
-    return finite
+            step.mul_(coefficient)
+            total = torch.add(total, step, out=to if to.dtype == total.dtype else None)
+        if total is not to:
+            to.copy_(total)
+        finite.see(to)
+    return finite.all()
 
 
 def _spread(scales: Tensor, begin: int, count: int, parts: Parts | None) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from safebasin.weights.parameters import Parameter
-from safebasin.weights.sums import BLOCK, all_finite
+from safebasin.weights.sums import BLOCK, Finite
 
 PIECE = 16 * BLOCK
 """The elements of one piece: 4 MiB in float32."""
@@ -63,15 +63,17 @@ def add(target: Tensor, origin: Tensor, steps: Sequence[tuple[float, Tensor]]) -
 
     Returns whether all of it is finite, bool [] on the target's device.
     """
-    finite = torch.ones((), dtype=torch.bool, device=target.device)
+    finite = Finite(target.device)
     whole = [t if t.dim() else t[None] for t in (target, origin, *(step for _, step in steps))]
     at_once = AT_ONCE_ON_CPU if target.device.type == "cpu" else AT_ONCE
     rows = max(1, at_once // max(1, target.numel() // max(1, len(whole[0]))))
     for to, start, *moves in zip(*(torch.split(t, rows) for t in whole), strict=True):
-        total = start.to(to.device, torch.float32, copy=True)
+        total = start.to(to.device, torch.float32)
         for (coefficient, _), step in zip(steps, moves, strict=True):
             # Two operations: a fused multiply-add would round differently on a GPU.
-            total.add_(step.to(to.device).mul(coefficient))
-        to.copy_(total)
-        finite &= all_finite(to)
-    return finite
+            scaled = step.to(to.device).mul(coefficient)
+            total = torch.add(total, scaled, out=to if to.dtype == total.dtype else None)
+        if total is not to:
+            to.copy_(total)
+        finite.see(to)
+    return finite.all()

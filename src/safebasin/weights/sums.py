@@ -111,6 +111,28 @@ def all_finite(tensor: Tensor) -> Tensor:
     return least.isfinite() & largest.isfinite()
 
 
+class Finite:
+    """Whether tensors that are shown one after another are finite, asked once at the end.
+
+    The least and the largest element of each say so; to compare them at once for each of many small
+    tensors takes as long as to write these.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._ends: list[Tensor] = []
+
+    def see(self, tensor: Tensor) -> None:
+        if tensor.numel():
+            self._ends += torch.aminmax(tensor)
+
+    def all(self) -> Tensor:
+        """bool [] on the device."""
+        if not self._ends:
+            return torch.ones((), dtype=torch.bool, device=self._device)
+        return torch.stack(self._ends).isfinite().all()
+
+
 def fp32(value: float) -> float:
     """The nearest float32, as a Python number."""
     return torch.tensor(value, dtype=torch.float32).item()
