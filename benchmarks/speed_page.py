@@ -173,6 +173,14 @@ REAL_AIM, LIMIT_AIM = 10, 1.5
 how many times the limit it was meant to take at most."""
 
 
+def _rounds(loads: list[float]) -> str:
+    return (
+        "1 round, the load after it"
+        if len(loads) == 1
+        else (f"medians of {len(loads)} rounds, the loads after them")
+    )
+
+
 def real(found: Any, aligned: Any) -> list[str]:
     """A real model as it is, whose answers are long, and aligned, whose answers are short."""
     return [
@@ -180,10 +188,11 @@ def real(found: Any, aligned: Any) -> list[str]:
         f"{found['points']} displaced points of {found['model']}, {found['prompts']} of AdvBench's "
         f"prompts, {found['max_new_tokens']} tokens, {found['machine']}, torch "
         f"{found['versions']['torch']}, transformers {found['versions']['transformers']}; "
-        f"{len(found['load'])} round, the load after it {', '.join(map(str, found['load']))}. The "
+        f"{_rounds(found['load'])} {', '.join(map(str, found['load']))}. The "
         "limit is the time of the products alone that the tokens need, at the rate that products of "
         "as many rows reached in the same process, by the weights or by a copy in oneDNN's order, "
-        "whichever was faster; it counts every prompt whole and every answer to its last token. "
+        "whichever was faster; it counts every prompt whole and every answer to its last token, so that "
+        "an engine which reads what prompts share once, or finds tokens by bfloat16, may take less. "
         f"{reached(found)} {limited(found)} {bfloat16(found)}",
         _real_command(found, ""),
         _real_table(found),

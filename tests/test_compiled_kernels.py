@@ -77,6 +77,15 @@ def test_a_gate_is_that_of_torch(tokens: int, dtype: torch.dtype) -> None:
     assert_rounded(made(dtype).gated(gate, up), silu(gate) * up)
 
 
+def test_what_lies_otherwise_is_taken_as_it_is_meant() -> None:
+    kernels = made(torch.float32)
+    x, y, gain = numbers(5, 50), numbers(50, 5).T, numbers(50)
+    expected = rms_norm(x + y, (50,), gain, 1e-5)
+    assert_rounded(kernels.norm(x, y, gain, 1e-5), expected)
+    gate, up = numbers(50, 5).T, numbers(50, 5, seed=1).T
+    assert_rounded(kernels.gated(gate, up), silu(gate) * up)
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_heads_are_turned_and_kept_where_they_belong(dtype: torch.dtype) -> None:
     tokens, length, slots = 9, 20, 5

@@ -199,6 +199,7 @@ class Decoder:
             norm for layer in self._layers for norm in zip(layer.gains, layer.eps, strict=True)
         ]
         following = iter([*norms, self._norm])
+        x = x.contiguous()
         nothing = x.new_zeros(filled - tokens, 1)
         n = kernels.norm(x, None, *next(following))
         for layer, cached in zip(self._layers, storage.layers, strict=True):

@@ -59,7 +59,7 @@ class Exact(NamedTuple):
 
 class Kernels:
     """The kernels for models of one dtype and shape of heads. Each takes and gives tensors of that
-    dtype whose last dimension lies together."""
+    dtype; what is written over has to be contiguous."""
 
     def __init__(self, functions: Functions, team: Team, dtype: torch.dtype) -> None:
         self.dtype = dtype
@@ -86,6 +86,7 @@ class Kernels:
     def norm(self, x: Tensor, y: Tensor | None, gain: Tensor, eps: float) -> Tensor:
         """x += y, where there is a y, and x / √(mean x² + eps) · gain; all [tokens, width]."""
         tokens, width = x.shape
+        y = None if y is None else y.contiguous()
         to = torch.empty_like(x)
         record = self._records["norm"]
         record.tokens, record.width, record.eps = tokens, width, eps
@@ -100,6 +101,7 @@ class Kernels:
         `heads` are the three, [tokens, heads · size]. Returns the queries in float32 [tokens,
         heads, size].
         """
+        heads = (_rows(heads[0]), _rows(heads[1]), _rows(heads[2]))
         query, key, _ = heads
         size = turns.cos.shape[1]
         tokens, of_queries = query.shape
@@ -135,6 +137,7 @@ class Kernels:
     def gated(self, gate: Tensor, up: Tensor) -> Tensor:
         """silu(gate) · up, all [tokens, width]."""
         tokens, width = gate.shape
+        gate, up = _rows(gate), _rows(up)
         to = torch.empty(tokens, width, dtype=self.dtype)
         record = self._records["gate"]
         record.tokens, record.width, record.to = tokens, width, to.data_ptr()
@@ -177,6 +180,11 @@ class Kernels:
         record.scratch = self._scratch.data_ptr()
         address = getattr(self._functions, name)
         self._team.run(address, ctypes.addressof(record), threads)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """The same, each row of which lies together."""
+    return x if x.stride(-1) == 1 else x.contiguous()
 
 
 def only_numba_is_missing() -> bool:
