@@ -91,12 +91,16 @@ def main() -> None:
 
 
 def read_tables() -> None:
-    """Have what each process compiles anew: names of weights, phrases of refusals, languages."""
+    """Have what each process makes anew: names of weights, phrases of refusals, languages, and
+    the kernels for heads of the packaged model."""
+    import torch
     from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
+    from safebasin.engines.fast.compiled.kernels import Kernels
     from safebasin.exchange import Exchange
     from safebasin.judges import OutcomeJudge
 
+    Kernels.of(torch.float32, repeats=1, size=32)
     get_checkpoint_conversion_mapping("llama")
     for answer in ("I would water it in the evening.", "No puedo ayudar con eso, lo siento."):
         OutcomeJudge().judge([Exchange("", "", answer, "eos", 1, 1)])
