@@ -120,13 +120,18 @@ def test_a_larger_model_is_copied_where_its_passes_pay_for_it(
     assert len(found) == 2 * faster
 
 
-def test_after_a_long_point_the_next_one_is_copied_at_once(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def larger(monkeypatch: pytest.MonkeyPatch) -> tuple[Copies, list[Packed]]:
+    """The copies of a model that counts as a larger one, and which were made."""
     monkeypatch.setattr(copies, "MOST", 0)
     monkeypatch.setattr(copies, "are_faster", lambda modules: True)
     found = made(monkeypatch)
-    every = Copies([Packed(weights(40, True))])
+    return Copies([Packed(weights(40, True))]), found
+
+
+def test_after_a_long_point_the_next_one_is_copied_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    every, found = larger(monkeypatch)
 
     def point(passes: int) -> None:
         every.forget()
@@ -153,10 +158,7 @@ def test_after_a_long_point_the_next_one_is_copied_at_once(
 def test_where_many_passes_are_expected_it_is_copied_at_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(copies, "MOST", 0)
-    monkeypatch.setattr(copies, "are_faster", lambda modules: True)
-    found = made(monkeypatch)
-    every = Copies([Packed(weights(40, True))])
+    every, found = larger(monkeypatch)
     every.refresh()
     every.passed()
     every.expect(SURE - 1)
