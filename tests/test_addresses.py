@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import typer
 
+from safebasin.addresses import local_path
 from safebasin.cli.application import application
 from safebasin.cli.reference import leaves
 from safebasin.config import ScanConfig
 from safebasin.errors import RunError, UsageError
 from safebasin.run import RunFolder
-from safebasin.run.addresses import local_path
 from safebasin.run.atomic import prepare_folder
 from safebasin.run.lock import lock_folder, lock_shard
 from safebasin.study.preparation import folder_of

@@ -65,6 +65,7 @@ HELP_OF_EACH = """
 import contextlib, io, json, sys, time
 from safebasin.cli.application import application
 
+assert not {"numpy", "pydantic"} & set(sys.modules)
 to_start, took = time.process_time(), {}
 for path in json.loads(sys.argv[1]):
     began, text = time.process_time(), io.StringIO()
@@ -77,7 +78,7 @@ print(json.dumps(took))
 """
 
 
-def test_the_help_of_each_command_is_fast_and_loads_no_torch() -> None:
+def test_the_help_of_each_command_is_fast_and_loads_nothing_large() -> None:
     paths = [name for name, _ in leaves(typer.main.get_command(application), "safebasin")]
     assert len(paths) > 18
     done = subprocess.run(
@@ -205,6 +206,18 @@ def test_a_bad_checkpoint_is_one_sentence(command, tmp_path, asked, how, complai
     assert "Traceback" not in err
     assert complaint in err
     assert "  fix: " in err
+
+
+def test_a_bad_checkpoint_is_told_before_anything_slow_begins(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    model = pico.save(tmp_path / "model")
+    damage(model, "truncated")
+    for name in ("scan", "evaluate"):
+        asked = [sys.executable, "-X", "importtime", "-m", "safebasin", name, str(model)]
+        done = subprocess.run(asked, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 1
+        assert "model.safetensors" in done.stderr
+        assert "starting" not in done.stderr
+        assert "torch" not in done.stderr
 
 
 def test_a_missing_model(command, tmp_path, asked) -> None:  # type: ignore[no-untyped-def]

@@ -15,8 +15,9 @@ import safebasin
 ROOT = Path(safebasin.__file__).parent
 
 BASE = {
-    "blocks", "config", "errors", "exchange", "given_judges", "hub", "landscape", "plane",
-    "prompts", "protocol", "run", "setting", "stopping", "system_message", "terminal", "thought",
+    "addresses", "blocks", "config", "errors", "exchange", "given_judges", "hub", "landscape",
+    "plane", "prompts", "protocol", "run", "setting", "stopping", "system_message", "terminal",
+    "thought",
 }  # fmt: skip
 LAYERS: list[set[str]] = [
     BASE,

@@ -167,7 +167,10 @@ def test_where_many_passes_are_expected_it_is_copied_at_once(
     every.expect(SURE)
     every.refresh()
     assert len(found) == 1
-    every.expect(SURE)
+    every.expect(SURE)  # of the same weights, of which there is a copy already
+    every.refresh()
+    assert len(found) == 1
+    every.forget()
     every.held = True
     every.refresh()
     assert len(found) == 1
@@ -219,6 +222,24 @@ def test_a_model_is_answered_by_the_weights_of_the_moment(family: str) -> None:
     found = passes(forward)
     forward.decoder = None
     torch.testing.assert_close(found, passes(forward), rtol=1e-4, atol=1e-4)
+
+
+def test_where_nobody_writes_to_the_weights_no_copy_is_made_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forward = Forward(pico.model("llama", seed=3))
+    passes(forward)
+    found = made(monkeypatch)
+    with forward.unwritten():
+        with forward.unwritten():
+            forward.forget()
+        forward.forget()
+        passes(forward)
+    assert not found
+    forward.forget()
+    passes(forward)
+    assert forward.decoder is not None
+    assert len(found) == len(forward.decoder.copies.modules)
 
 
 def test_what_finds_no_room_or_is_different_is_not_copied(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -188,7 +188,7 @@ def _fast(
         and count > FEWEST_PROBED
     ):
         count = max(FEWEST_PROBED, count // 2)
-    with engine.without_scores():  # they take as long again, and are known from the passes
+    with engine.trial():  # scores take as long again, and are known from the passes
         measured, computed, exchanges = _counted(engine, prompts[:count], probe)
         if measured < AGAIN_SECONDS:  # what a first call alone takes would count
             measured, computed, exchanges = _counted(engine, prompts[:count], probe)

@@ -15,7 +15,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from safebasin.blocks import blocks_named, require_blocks
-from safebasin.checkpoint import chats, fetched_kernels, vetting
+from safebasin.checkpoint import chats, fetched_kernels, hashing, vetting
 from safebasin.checkpoint.adapter_tables import untie_tables
 from safebasin.checkpoint.adapters import merge_into, structure_as_merged
 from safebasin.checkpoint.codes import Codes, loader_of, storage
@@ -42,7 +42,7 @@ from safebasin.checkpoint.implementations import choose
 from safebasin.checkpoint.loading_errors import cannot_load
 from safebasin.checkpoint.mismatches import recorded_base, refuse
 from safebasin.checkpoint.naming import TESTBED, folder_of, named
-from safebasin.checkpoint.sources import commit, display
+from safebasin.checkpoint.sources import commit, display, is_there
 from safebasin.checkpoint.tokenizers import (
     adapter_tokenizer,
     extends,
@@ -115,6 +115,17 @@ class Checkpoint:
         """
         self._vet()
         refuse(recorded_base(self))
+
+    @property
+    def is_here(self) -> bool:
+        """Whether its parts are on this machine by their names: nothing is to be downloaded."""
+        parts = [self.base] if self.adapter is None else [self.base, self.adapter]
+        return all(is_there(part) or part.startswith(TESTBED) for part in parts)
+
+    def begin_hashing(self) -> None:
+        """Have threads read its files from now on: their digests, of any checkpoint that has these
+        files, are known the sooner."""
+        hashing.begin(self._hashed_files())
 
     def require_blocks(self, *asked: str | None) -> None:
         """Raise UsageError where `0,4-7` names a block that the config says there is none of.
@@ -357,6 +368,9 @@ class Checkpoint:
             pool.shutdown(wait=False)
 
     def _hash(self) -> str:
+        return digest(self._hashed_files(), self._gives_up)
+
+    def _hashed_files(self) -> list[Path]:
         model, adapter = self._vet()
         base_folder, _ = self.folders
         # A GGUF file holds its settings itself; those beside the link to it are made from them.
@@ -365,7 +379,7 @@ class Checkpoint:
         files += model.weights
         if adapter is not None:
             files += [adapter.weights[0].with_name("adapter_config.json"), *adapter.weights]
-        return digest(files, self._gives_up)
+        return files
 
     def _load_model(self, dtype: str, processes: int = 1) -> Any:
         folder = self.folders[0]

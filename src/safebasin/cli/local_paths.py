@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand
 
-from safebasin.run.addresses import local_path
+from safebasin.addresses import local_path
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from safebasin.addresses import local_path
 from safebasin.errors import RunError
-from safebasin.run.addresses import local_path
 from safebasin.terminal import printable
 
 _TEMPORARY = re.compile(r"\..+\.[0-9a-f]{8}\.tmp")

@@ -21,12 +21,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from safebasin.addresses import local_path
 from safebasin.errors import RunBusy, RunError
 from safebasin.exchange import Exchange, Verdict
 from safebasin.landscape.capability import Item
 from safebasin.plane import Plane, Point
 from safebasin.run import records
-from safebasin.run.addresses import local_path
 from safebasin.run.atomic import cannot_write, remove_leftovers
 from safebasin.run.lock import (
     SHARDS_WAIT,

@@ -10,8 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safebasin.addresses import local_path
 from safebasin.errors import RunBusy, RunError
-from safebasin.run.addresses import local_path
 from safebasin.run.atomic import (
     cannot_write,
     is_temporary,

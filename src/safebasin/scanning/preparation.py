@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
+from safebasin.addresses import local_path
 from safebasin.capability.exact import ExactProbe
 from safebasin.capability.probe import Bench, Probe
 from safebasin.capability.tasks import load_tasks
@@ -30,7 +31,6 @@ from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
 from safebasin.results import assumed_points
 from safebasin.run import RunFolder
-from safebasin.run.addresses import local_path
 from safebasin.run.folder import LEXICON, MANIFEST
 from safebasin.run.identity import Identity
 from safebasin.run.manifest import Manifest, plane_to_json

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from safebasin import prompts as prompt_sets
+from safebasin.addresses import local_path
 from safebasin.checkpoint import Checkpoint
 from safebasin.checkpoint.adapter_mismatches import compare_adapter
 from safebasin.config import DEFAULT_MAX_NEW_TOKENS, ScanConfig
@@ -21,7 +22,6 @@ from safebasin.errors import UsageError
 from safebasin.judges import Judge, Lexicon, build_all
 from safebasin.prompts import Prompt, PromptSet
 from safebasin.prompts.prefill import prefilled
-from safebasin.run.addresses import local_path
 from safebasin.run.names import default_folder
 from safebasin.subject.subject import Subject
 from safebasin.weights import Weights

@@ -16,7 +16,7 @@ def attribute(given: Given[AttributeConfig], json: JsonResultOption = False) -> 
     need rows of utility. A folder that holds it already is read.
     """
     config = given.settings()
-    begin()
+    begin(config.model, trust_remote_code=config.trust_remote_code)
     from safebasin.cli.views.attribute import run_attribute
 
     run_attribute(config, as_json=json)

@@ -43,7 +43,7 @@ def compare(
         )
     if not config.landscape:
         given.refuse({"seeds"}, "--landscape")
-    begin()
+    begin(config.scan.model, trust_remote_code=config.scan.trust_remote_code)
     from safebasin.cli.views.compare import run_compare
 
     run_compare(config, as_json=json, junit=junit, dry_run=dry_run, no_probe=no_probe)

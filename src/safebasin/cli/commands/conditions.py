@@ -19,7 +19,7 @@ def conditions(
     Attacks are asked under the first system prompt. The same command resumes.
     """
     config = given.settings()
-    begin()
+    begin(config.scan.model, trust_remote_code=config.scan.trust_remote_code)
     from safebasin.cli.views.conditions import run_conditions
 
     run_conditions(config, as_json=json, dry_run=dry_run, no_probe=no_probe)

@@ -15,7 +15,7 @@ def defend(given: Given[DefendConfig], json: JsonResultOption = False) -> None:
     measured: it is `compare` that gates. The same command resumes.
     """
     config = given.settings()
-    begin()
+    begin(config.model, trust_remote_code=config.scan.trust_remote_code)
     from safebasin.cli.views.defend import run_defend
 
     run_defend(config, as_json=json)

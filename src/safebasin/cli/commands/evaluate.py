@@ -24,7 +24,7 @@ def evaluate(
     could not be judged.
     """
     config = given.settings()
-    begin()
+    begin(config.scan.model, trust_remote_code=config.scan.trust_remote_code)
     from safebasin.cli.views.evaluate import run_evaluation
 
     run_evaluation(config, as_json=json, dry_run=dry_run, no_probe=no_probe)

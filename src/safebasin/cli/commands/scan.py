@@ -64,7 +64,7 @@ def scan(
         _check_sequential(asked)
     if asked.tensor_parallel > 1 and asked.engine == "fast":
         _check_together(score=score is not None, sequential=sequential)
-    begin()
+    begin(asked.model, trust_remote_code=asked.trust_remote_code)
     if score is not None or adaptive or edge_tolerance is not None:
         from safebasin.cli.views.scout import check_scout, check_ways, run_adaptive, run_scout
 

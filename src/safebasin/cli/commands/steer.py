@@ -15,7 +15,7 @@ def steer(given: Given[SteerConfig], json: JsonResultOption = False) -> None:
     `evaluate --steer`.
     """
     config = given.settings()
-    begin()
+    begin(config.model, trust_remote_code=config.trust_remote_code)
     from safebasin.cli.views.steer import run_steer
 
     run_steer(config, as_json=json)

@@ -24,7 +24,7 @@ def worst_case(
     The directions are saved for `scan --directions`. The same command resumes.
     """
     config = given.settings()
-    begin()
+    begin(config.scan.model, trust_remote_code=config.scan.trust_remote_code)
     from safebasin.cli.views.worst_case import run_worst_case
 
     run_worst_case(config, as_json=json, dry_run=dry_run, no_probe=no_probe)

@@ -71,7 +71,8 @@ class Copies:
         """Take as many passes for granted at the next point, which may be this one once more."""
         if passes >= SURE:
             self._passes = passes
-            self.forget()
+            if not all(one.is_copied() for one in self.modules):
+                self.forget()
 
     def refresh(self) -> None:
         """Take note of the weights as they are; to be called before the passes that go by them."""

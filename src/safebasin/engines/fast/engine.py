@@ -6,7 +6,7 @@ In float32 it gives the plain engine's answers token for token, up to where a ve
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from safebasin.directions import Direction
@@ -163,11 +163,13 @@ class FastEngine:
             self.notes += batch.notes
 
     @contextmanager
-    def without_scores(self) -> Iterator[None]:
-        """Answers are not scored while the context lasts."""
+    def trial(self) -> Iterator[None]:
+        """Answers are tried at the undisplaced weights while this lasts: they are not scored, and
+        nothing is computed anew of the weights, to which nobody writes."""
         scores, self.scores = self.scores, False
         try:
-            yield
+            with nullcontext() if self.forward is None else self.forward.unwritten():
+                yield
         finally:
             self.scores = scores
 

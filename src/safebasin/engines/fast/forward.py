@@ -37,6 +37,7 @@ class Forward:
         self.counter = Counter()
         self.meter = Meter(knee=200.0 if self.device.type == "cuda" else 32.0)
         self._pool: Pool | None = None
+        self._unwritten = False
         # Each process of a divided model goes by the model's own modules, which put parts together.
         divided = has_parts(model)
         records = self.device.type == "cuda" and not divided
@@ -70,8 +71,17 @@ class Forward:
 
     def forget(self) -> None:
         """The weights may be others than before, whatever wrote to them."""
-        if self.decoder is not None:
+        if self.decoder is not None and not self._unwritten:
             self.decoder.forget()
+
+    @contextmanager
+    def unwritten(self) -> Iterator[None]:
+        """Nobody writes to the weights while the context lasts, and `forget` does nothing."""
+        before, self._unwritten = self._unwritten, True
+        try:
+            yield
+        finally:
+            self._unwritten = before
 
     def expect(self, passes: int) -> None:
         """So many passes may come at each point: what they gain by is worth making at once."""

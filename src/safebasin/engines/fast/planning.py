@@ -91,11 +91,9 @@ class Planner:
         """How these points will be answered, what memory it takes, and why."""
         longest = max(map(len, encoded)) + sampling.max_new_tokens
         free = least(self.model, free_bytes(self.model.device))
-        reason = "it was asked for" if self.mode == "plain" else self._cannot(encoded, longest)
+        reason = "it was asked for" if self.mode == "plain" else self._cannot(encoded, sampling)
         if reason is not None:
             return MemoryPlan("plain", 0, longest, 0, 0, 0, 0, free, (reason,))
-        if self.forward is not None:
-            self.forward.expect(sampling.max_new_tokens)
         shape = CacheShape.of(self.model)
         vocabulary = vocabulary_rows(self.model)
         row = (longest + len(shared_prefix(encoded))) * shape.bytes_per_token + 12 * vocabulary
@@ -305,12 +303,15 @@ class Planner:
         """Whether a pool over these points never has to materialise any."""
         return all(not group.base for group in along_lines(points, self.directions))
 
-    def _cannot(self, encoded: Sequence[list[int]], longest: int) -> str | None:
+    def _cannot(self, encoded: Sequence[list[int]], sampling: Sampling) -> str | None:
         """Why the plain engine has to do it; the first call tries the model out."""
-        reason = unsupported(self.model, longest)
-        if reason is None and self.forward is None:
+        reason = unsupported(self.model, max(map(len, encoded)) + sampling.max_new_tokens)
+        if reason is not None:
+            return reason
+        if "rows" not in self._checked:
             LOG.info("trying the fast engine on this model")
             forward = Forward(self.model)
+            forward.expect(sampling.max_new_tokens)
             reason = mismatch(forward, min(encoded, key=len))
             if reason is not None and forward.decoder is not None:
                 forward.decoder = None
@@ -319,7 +320,9 @@ class Planner:
             if reason is None:
                 forward.counter = Counter()
                 self.forward = forward
-        return reason or self._checked.get("rows")
+        elif self.forward is not None:
+            self.forward.expect(sampling.max_new_tokens)
+        return self._checked["rows"]
 
     def _cannot_pool(self, points: Sequence[Point], encoded: Sequence[list[int]]) -> str | None:
         """Why rows of many points cannot share a batch; the first call tries it out."""
