@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import torch
 
-from safebasin.checkpoint import Checkpoint, hashing
+from safebasin.checkpoint import Checkpoint, checkpoint, hashing
 from safebasin.conditions.preparation import prepare as prepare_conditions
 from safebasin.conditions.settings import ConditionsConfig
 from safebasin.config import ScanConfig
@@ -91,6 +92,27 @@ def test_a_name_by_the_identity_is_found_once_the_plan_is_made(
     assert resumed.plan(probe=False).answers_missing == 0
     assert resumed.folder == prepared.folder
     assert drawn == 2 * ["gaussian-0", "gaussian-1"]
+
+
+def test_the_weights_are_hashed_once_a_plan_is_made(
+    config: ScanConfig, drawn: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = Checkpoint.parse(config.model).fingerprint()
+    read: list[Path] = []
+    taken = checkpoint.digest
+
+    def digest(files: Sequence[Path], gives_up: Event | None = None) -> str:
+        read.extend(files)
+        return taken(files, gives_up)
+
+    monkeypatch.setattr(checkpoint, "digest", digest)
+    prepared = prepare(config)
+    prepared.plan()
+    assert read == []
+    assert prepared.identity["model"]["fingerprint"] == expected
+    assert [path.name for path in read].count("model.safetensors") == 1
+    assert list(prepared.identity) == list(prepared.determining)
+    assert next(iter(prepared.identity)) == "model"
 
 
 def test_a_dry_run_says_where_the_run_would_lie(config: ScanConfig, command: Command) -> None:

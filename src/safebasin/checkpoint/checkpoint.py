@@ -15,7 +15,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from safebasin.blocks import blocks_named, require_blocks
-from safebasin.checkpoint import chats, fetched_kernels, hashing, vetting
+from safebasin.checkpoint import chats, fetched_kernels, vetting
 from safebasin.checkpoint.adapter_tables import untie_tables
 from safebasin.checkpoint.adapters import merge_into, structure_as_merged
 from safebasin.checkpoint.codes import Codes, loader_of, storage
@@ -122,11 +122,6 @@ class Checkpoint:
         parts = [self.base] if self.adapter is None else [self.base, self.adapter]
         return all(is_there(part) or part.startswith(TESTBED) for part in parts)
 
-    def begin_hashing(self) -> None:
-        """Have threads read its files from now on: their digests, of any checkpoint that has these
-        files, are known the sooner."""
-        hashing.begin(self._hashed_files())
-
     def require_blocks(self, *asked: str | None) -> None:
         """Raise UsageError where `0,4-7` names a block that the config says there is none of.
 
@@ -176,6 +171,11 @@ class Checkpoint:
         except BaseException:
             self._gives_up.set()
             raise
+
+    @property
+    def quantisation(self) -> dict[str, Any] | None:
+        """How the base stores codes in place of numbers; None where it stores plain numbers."""
+        return self._vet()[0].quantisation
 
     def spec(self) -> dict[str, Any]:
         """What the checkpoint is, for a manifest. Of a local folder only its name is recorded."""
@@ -368,9 +368,6 @@ class Checkpoint:
             pool.shutdown(wait=False)
 
     def _hash(self) -> str:
-        return digest(self._hashed_files(), self._gives_up)
-
-    def _hashed_files(self) -> list[Path]:
         model, adapter = self._vet()
         base_folder, _ = self.folders
         # A GGUF file holds its settings itself; those beside the link to it are made from them.
@@ -379,7 +376,7 @@ class Checkpoint:
         files += model.weights
         if adapter is not None:
             files += [adapter.weights[0].with_name("adapter_config.json"), *adapter.weights]
-        return files
+        return digest(files, self._gives_up)
 
     def _load_model(self, dtype: str, processes: int = 1) -> Any:
         folder = self.folders[0]

@@ -34,7 +34,7 @@ def begin(*models: str, trust_remote_code: bool = False) -> None:
     """Say that something happens, and import what takes seconds to import.
 
     Those of the `models` that are on this machine are looked at before, so that a mistake in them
-    is told at once, and threads read their files meanwhile.
+    is told at once.
 
     Collecting garbage among modules that stay would take a sixth of that time, and every later
     collection would look through them again.
@@ -45,7 +45,6 @@ def begin(*models: str, trust_remote_code: bool = False) -> None:
         checkpoint = Checkpoint.parse(name, trust_remote_code=trust_remote_code)
         if checkpoint.is_here:
             checkpoint.check()
-            checkpoint.begin_hashing()
     if "torch" not in sys.modules:
         from safebasin.cli.console import tell
 

@@ -26,7 +26,7 @@ from safebasin.run import RunFolder
 from safebasin.run.manifest import load_manifest, plane_to_json
 from safebasin.run.names import default_folder
 from safebasin.run.records import SCHEMA_VERSION
-from safebasin.scanning.preparation import Prepared
+from safebasin.scanning.preparation import Prepared, whole
 from safebasin.scanning.scan import measure
 from safebasin.scanning.scout import Scout, judged_answers
 from safebasin.study.observer import Observer, Silent
@@ -137,7 +137,7 @@ def adapted(prepared: Prepared) -> Prepared:
     own = {"grid": GRID, "planes": [plane_to_json(plane) for plane in planes]}
     identity, folder = prepared.determining | own, prepared.out
     if folder is None or config.out is None:
-        folder = default_folder(prepared.checkpoint.name, identity)
+        folder = default_folder(prepared.checkpoint.name, whole(identity, prepared.checkpoint))
         template = prepared.engine.template
         identity = settle_day(identity, folder, config.date, template.clock, template.source)
     recorded = load_manifest(folder / "manifest.json")

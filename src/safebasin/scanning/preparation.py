@@ -32,7 +32,7 @@ from safebasin.prompts import PromptSet
 from safebasin.results import assumed_points
 from safebasin.run import RunFolder
 from safebasin.run.folder import LEXICON, MANIFEST
-from safebasin.run.identity import Identity
+from safebasin.run.identity import Identity, Late
 from safebasin.run.manifest import Manifest, plane_to_json
 from safebasin.run.names import default_folder, may_be_begun
 from safebasin.run.provenance import plain_json
@@ -48,11 +48,12 @@ from safebasin.study.engine import (
     settings_elsewhere,
 )
 from safebasin.study.preparation import (
+    besides_the_model,
     checked,
     harmful_prompts,
-    identity_of,
     judged_by,
     load,
+    named,
     on_its_day,
     sampled,
     sampling_of,
@@ -69,8 +70,8 @@ LOG = logging.getLogger(__name__)
 class Prepared:
     """A scan with everything loaded and checked, and nothing measured or written yet.
 
-    `determining` is the identity, with the directions not described yet; `out` is the run folder
-    where it is given or known: else its name follows from the identity.
+    `determining` is the identity, with the model and the directions not described yet; `out` is
+    the run folder where it is given or known: else its name follows from the identity.
     `late` are those of the judges whose models do not fit in memory beside the model that is
     asked: they read once all is answered and that one is freed.
     """
@@ -91,7 +92,7 @@ class Prepared:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What determines the answers; for the digests of the directions these are drawn."""
-        return dict(self.determining)
+        return whole(self.determining, self.checkpoint)
 
     @cached_property
     def folder(self) -> Path:
@@ -255,6 +256,13 @@ class Prepared:
         return len(wanted)
 
 
+def whole(determining: Identity, checkpoint: Checkpoint) -> dict[str, Any]:
+    """An identity with all digests: the model's files are read while directions are drawn."""
+    with checkpoint.hashed_meanwhile():
+        _ = determining["directions"]
+        return dict(determining)
+
+
 def prepare(config: ScanConfig, *, follows: bool = False) -> Prepared:
     """Check everything that can be checked, cheap things first, then load the model.
 
@@ -276,9 +284,9 @@ def prepare(config: ScanConfig, *, follows: bool = False) -> Prepared:
         if not follows:
             followers = Followers(processes - 1, config.to_json())
         with nullcontext() if followers is None else followers.met():
-            subject = load(checkpoint, config, processes)
+            subject = load(checkpoint, config, processes, hashed=False)
     else:
-        subject = load(checkpoint, config)
+        subject = load(checkpoint, config, hashed=False)
     model, weights, template = subject.model, subject.weights, subject.template
     directions = build_directions(config, weights)
     asked = [template.render(prompt.text, prompt.prefill) for prompt in prompts]
@@ -305,12 +313,13 @@ def prepare(config: ScanConfig, *, follows: bool = False) -> Prepared:
             **prompts.taken(),
         },
     }
-    identity = Identity(identity_of(subject, engine, sampling, **own))
+    besides = besides_the_model(subject, engine, sampling, **own)
+    identity = Identity({"model": Late(lambda: named(checkpoint)), **besides})
     out = local_path(config.out) if config.out else None
     recorded = out
     if out is None and reads_clock(template.source):
         begun = may_be_begun(checkpoint.name, identity["planes"])
-        recorded = default_folder(checkpoint.name, identity) if begun else None
+        recorded = default_folder(checkpoint.name, whole(identity, checkpoint)) if begun else None
     identity = on_its_day(identity, recorded, config, template)
     bench = Bench(model, weights, directions, template, config.batch, sampling.max_new_tokens)
     prepared = Prepared(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -67,11 +68,14 @@ def checked(scan: ScanConfig) -> Checkpoint:
     return checkpoint
 
 
-def load(checkpoint: Checkpoint, scan: ScanConfig, processes: int = 1) -> Subject:
+def load(
+    checkpoint: Checkpoint, scan: ScanConfig, processes: int = 1, *, hashed: bool = True
+) -> Subject:
     """Load a model with the weights that the settings select; with several processes, its part.
 
-    Warns of what an adapter brings that is not its base's; raises CheckpointError where it was
-    trained with other tokens.
+    Its fingerprint is taken meanwhile, unless it is not to be `hashed` now. Warns of what an
+    adapter brings that is not its base's; raises CheckpointError where it was trained with other
+    tokens.
     """
 
     def selected(model: Any) -> Weights:
@@ -79,7 +83,7 @@ def load(checkpoint: Checkpoint, scan: ScanConfig, processes: int = 1) -> Subjec
             model, include=scan.include, exclude=scan.exclude, layers=scan.layers, tied=scan.tied
         )
 
-    subject = load_with(checkpoint, scan, selected, processes)
+    subject = load_with(checkpoint, scan, selected, processes, hashed=hashed)
     compare_adapter(checkpoint, subject.tokenizer, subject.template.source)
     return subject
 
@@ -89,8 +93,10 @@ def load_with(
     scan: ScanConfig,
     weights_of: Callable[[Any], Weights],
     processes: int = 1,
+    *,
+    hashed: bool = True,
 ) -> Subject:
-    """Load a model with the weights that `weights_of` selects.
+    """Load a model with the weights that `weights_of` selects, as `load` does.
 
     For the engine vllm it stays in host memory: vLLM has the device's to itself. Raises UsageError
     where settings ask for a division among processes that the study has none of.
@@ -103,7 +109,7 @@ def load_with(
             "Only `safebasin scan` divides a model among processes with --engine fast.",
             "Give --engine vllm with --tensor-parallel, or leave it out.",
         )
-    with checkpoint.hashed_meanwhile():  # every identity has its fingerprint
+    with checkpoint.hashed_meanwhile() if hashed else nullcontext():
         model, tokenizer = checkpoint.load(
             scan.dtype, scan.device, keep_on_host=on_host, processes=processes
         )
@@ -132,6 +138,15 @@ def identity_of(
     """What determines the answers of any study, and what of this one alone does."""
     return {
         "model": named(subject.checkpoint),
+        **besides_the_model(subject, engine, sampling, **own),
+    }
+
+
+def besides_the_model(
+    subject: Subject, engine: AnyEngine, sampling: Sampling, **own: Any
+) -> dict[str, Any]:
+    """The same without the model, to identify which all of its files are read."""
+    return {
         **own,
         "weights": subject.weights.spec(),
         "engine": dict(engine.spec()),

@@ -122,7 +122,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> Iterator[str]:
 
 def _stored(prepared: Prepared) -> str:
     """How the weights are stored where they are codes; nothing where they are plain numbers."""
-    found = prepared.determining["model"].get("quantisation")
+    found = prepared.checkpoint.quantisation
     return "" if found is None else f"as {told_storage(found)}; measured are the numbers they mean"
 
 
