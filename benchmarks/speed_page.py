@@ -13,9 +13,11 @@ from typing import Any
 
 from gpu_page import gpu
 from gpu_real_page import real as real_on_gpu
+from plan_seconds_section import plan_seconds
 from vllm_peer_page import peer
 
 from safebasin.engines.fast.copies import PATIENCE, SHARE_OF_FREE, SURE
+from safebasin.study.engine import HELD_SHARE
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -87,6 +89,10 @@ def page() -> str:
                 for aligned in (True, False)
                 for dtype, tail in (("float32", ""), ("bfloat16", "_bfloat16"))
             },
+        ),
+        *plan_seconds(
+            read("plan_seconds"),
+            command("plan_seconds", " --model M --name smollm2 --advbench FILE"),
         ),
         *memory(read("engine_memory")),
         *scaling(read("engine_scaling")),
@@ -311,9 +317,10 @@ def memory(found: Any) -> list[str]:
         f"Random weights of the shape of SmolLM2-135M in float32 ({size:.0f} MiB), "
         f"{found['points']} points, {found['prompts']} prompts: the peak of the process over what "
         "it had before the model was loaded. The plain engine's cache is not counted apart. No "
-        "direction is stored on the disk or, in place, in memory. In place the weights are copied "
-        "once more where a tenth of the free memory holds that; `in-place, no copy` is where it "
-        "does not.",
+        "direction is stored on the disk or, in place, in memory; a scan holds its directions in "
+        f"memory besides where they take less than {HELD_SHARE:.0%} of what is free, which saves drawing them "
+        "at every point, and its plan counts them. In place the weights are copied once more where "
+        f"{SHARE_OF_FREE:.0%} of the free memory holds that; `in-place, no copy` is where it does not.",
         command("engine_memory"),
         "\n".join(
             [

@@ -19,6 +19,7 @@ from torch import nn
 
 from safebasin.checkpoint import Checkpoint
 from safebasin.directions import (
+    CounterGaussian,
     Direction,
     Gaussian,
     Given,
@@ -31,6 +32,7 @@ from safebasin.directions import (
     orthogonal,
     rebuild,
 )
+from safebasin.directions.resident import bytes_to_hold
 from safebasin.errors import DirectionError
 from safebasin.weights import Weights, sums
 from safebasin.weights.parameters import Parameter
@@ -529,6 +531,60 @@ def test_a_resident_direction_is_the_same_bit_for_bit():
     assert rounded.tensor(weights.views()[0]).dtype == torch.float32
     assert digest(rounded, weights) != digest(direction, weights)
     assert rounded.tensor(Parameter("elsewhere", (1,))) is None
+
+
+def test_a_resident_direction_draws_each_tensor_once_when_it_is_asked_for():
+    weights = Weights(pico.model("llama", tied=True), tied="reference")
+    asked = []
+
+    class Counted(Gaussian):
+        def tensor(self, parameter):
+            asked.append(parameter.name)
+            return super().tensor(parameter)
+
+    views = weights.views()
+    resident = Resident(Counted(0, weights), weights, when_asked=True)
+    cpu = torch.device("cpu")
+    sizes = [4 * math.prod(view.shape) for view in views]
+    assert asked == []
+    assert resident.concurrent
+    assert bytes_to_hold([resident, Gaussian(1, weights)], cpu) == sum(sizes)
+    assert bytes_to_hold([resident], torch.device("meta")) == 0
+    first = resident.tensor(views[0])
+    assert resident.missing_bytes == sum(sizes) - sizes[0]
+    assert digest(resident, weights) == digest(Gaussian(0, weights), weights)
+    assert all_equal(Gaussian(0, weights), resident, weights)
+    assert sorted(asked) == sorted(view.name for view in views)
+    assert resident.tensor(views[0]) is first
+    assert resident.missing_bytes == 0
+    assert not resident.concurrent  # nothing is left to draw
+    assert resident.tensor(Parameter("elsewhere", (1,))) is None
+    with weights.displaced([(0.5, Gaussian(0, weights))]):
+        expected = {n: t.clone() for n, t in weights.model.state_dict().items()}
+    again = Resident(Gaussian(0, weights), weights, when_asked=True)
+    for _ in range(2):
+        with weights.displaced([(0.5, again)]):
+            found = weights.model.state_dict()
+            assert all(torch.equal(found[name], tensor) for name, tensor in expected.items())
+
+
+def test_a_direction_at_right_angles_is_drawn_by_threads_where_its_own_are():
+    weights = Weights(plain())
+    a, b, counter = Gaussian(0, weights), Gaussian(1, weights), CounterGaussian(2, weights)
+    assert Orthogonal(b, a).concurrent
+    assert Orthogonal(b, counter).concurrent
+    assert Orthogonal(b, Resident(a, weights)).concurrent
+    assert not Orthogonal(counter, a).concurrent
+
+    class Foreign:
+        """Says nothing of threads."""
+
+        name = "foreign"
+
+        def tensor(self, parameter):
+            return a.tensor(parameter)
+
+    assert not Orthogonal(b, Foreign()).concurrent
 
 
 def test_the_digest_sees_every_bit_and_no_order():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 import torch
 
-from safebasin.directions import Gaussian
+from safebasin.directions import Gaussian, Resident
 from safebasin.engines import Sampling
 from safebasin.engines.fast import copies, packed, planning
 from safebasin.engines.fast.costs import Cost
@@ -307,6 +308,25 @@ def test_the_plan_keeps_within_the_memory_there_is(monkeypatch: pytest.MonkeyPat
     assert asked == f"{work} rows in a batch were asked for; {tight.rows} fit"
     monkeypatch.setattr("safebasin.engines.fast.planning.free_bytes", lambda device: 3 * row)
     assert FastEngine(*made, mode="pool").plan(points, PROMPTS, LIMIT).mode == "in-place"
+
+
+def test_a_plan_counts_directions_that_will_be_held() -> None:
+    model, weights, directions, template = parts(sharpened())
+    held = {
+        name: Resident(direction, weights, when_asked=True)
+        for name, direction in directions.items()
+    }
+    points = outward([LINE])
+    size = sum(4 * math.prod(parameter.shape) for parameter in weights.parameters)
+    for mode in ("in-place", "pool"):
+        before = FastEngine(model, weights, directions, template, mode=mode)
+        engine = FastEngine(model, weights, held, template, mode=mode)
+        more = engine.plan(points, PROMPTS, LIMIT).direction
+        # A pool is tried out along one of them, which is drawn for it after the size was taken.
+        assert more - before.plan(points, PROMPTS, LIMIT).direction == 2 * size
+    found, _ = fast((model, weights, held, template), [LINE, PLANE])
+    assert sum(direction.missing_bytes for direction in held.values()) == 0
+    assert_equal(found, plain((model, weights, directions, template), [LINE, PLANE]))
 
 
 def test_a_plan_tells_of_bfloat16_where_it_is_faster(monkeypatch: pytest.MonkeyPatch) -> None:

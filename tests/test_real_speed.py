@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 import pytest
@@ -91,3 +92,34 @@ def test_the_page_says_by_the_numbers_what_was_reached(monkeypatch: pytest.Monke
     )
     assert "only saves memory" in speed_page.bfloat16(measured(1, 99))
     assert "only saves memory" not in speed_page.bfloat16(measured(1, 100))
+
+
+def test_the_time_to_the_plan_is_that_of_its_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from plan_seconds import once
+
+    says = "import time; print('time     1 s', flush=True); time.sleep(0.3); print('run      a')"
+    found = once([sys.executable, "-c", says])
+    assert found["time"] + 0.25 < found["run"] <= found["end"]
+    with pytest.raises(RuntimeError, match="no plan came"):
+        once([sys.executable, "-c", "print('time     1 s')"])
+    with pytest.raises(RuntimeError, match="no plan came"):
+        once([sys.executable, "-c", says + "; raise SystemExit(1)"])
+
+
+@pytest.mark.parametrize(("seconds", "told"), [(5.9, "reached"), (6.0, "reached"), (6.1, "missed")])
+def test_whether_a_plan_comes_in_time_is_by_the_median(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, told: str
+) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from plan_seconds_section import plan_seconds
+
+    found = {
+        "model": "m", "asked": "--dry-run", "load": 0.1, "machine": "x86_64, 2 cores",
+        "seconds": {"time": [4.0, seconds, 9.0], "run": [5.0, 7.0, 9.5], "end": [5.1, 7.1, 9.6]},
+        "median": {"time": seconds, "run": 7.0, "end": 7.1},
+    }  # fmt: skip
+    text = "\n".join(plan_seconds(found, "$ command"))
+    assert f"comes after {seconds:.1f} s (4.0 to 9.0)" in text
+    assert f"on a quiet machine: {told}." in text
+    assert "comes after 7.0 s (5.0 to 9.5)" in text

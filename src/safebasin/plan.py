@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from safebasin.directions.resident import bytes_to_hold
 from safebasin.engines import Engine, Sampling
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.fast.costs import Counter
@@ -161,7 +162,7 @@ def _vllm(
         new_tokens=len(points) * len(prompts) * sampling.max_new_tokens,
         batch_size=session.rows,
         seconds=(low, high),
-        memory=weights + engine.weights.pristine_bytes,
+        memory=weights + engine.weights.pristine_bytes + _to_hold(engine),
         memory_free=free_bytes(engine.model.device),
         way=engine.plan_text(),
         thinks=_thinks(answers),
@@ -266,7 +267,7 @@ def _plain(
         new_tokens=len(points) * len(prompts) * sampling.max_new_tokens,
         batch_size=1 if together == "single" else batch_size,
         seconds=(low, high),
-        memory=weights + engine.weights.pristine_bytes + rows,
+        memory=weights + engine.weights.pristine_bytes + rows + _to_hold(engine),
         memory_free=free_bytes(engine.model.device),
         way="\n  ".join(["one point after another with the plain engine", *filter(None, notes)]),
         thinks=_thinks(answers),
@@ -296,6 +297,10 @@ def _counted(
         getattr(engine.counter, name) - getattr(before, name) for name in ("passes", "tokens")
     )
     return measured, Counter(passes=passes, tokens=tokens), exchanges
+
+
+def _to_hold(engine: PlainEngine | VllmEngine) -> int:
+    return bytes_to_hold(engine.directions.values(), engine.model.device)
 
 
 def _longest(exchanges: Sequence[Exchange]) -> int:

@@ -13,6 +13,7 @@ from safebasin.directions.base import Normalised, along_rows, products
 from safebasin.directions.kinds import rebuild
 from safebasin.errors import DirectionError
 from safebasin.weights import Direction, Weights
+from safebasin.weights.direction import Concurrent
 from safebasin.weights.parameters import Parameter
 from safebasin.weights.sums import at_once, inner, row_inner, rows_at_once
 
@@ -73,6 +74,12 @@ class Orthogonal:
             views = [view for view in weights.views() if math.prod(view.matrix.shape) > 1]
             if views:
                 self.tensor(min(views, key=lambda view: math.prod(view.shape)))
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads may ask for tensors, and gain by it: as for `second`."""
+        gains = isinstance(self.second, Concurrent) and self.second.concurrent
+        return gains and isinstance(self.first, Concurrent)
 
     @classmethod
     def rebuild(cls, spec: Mapping[str, Any], weights: Weights) -> Orthogonal:

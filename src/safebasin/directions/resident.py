@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, ClassVar
 
@@ -13,6 +14,7 @@ from torch import Tensor
 from safebasin.directions.base import Essential
 from safebasin.directions.kinds import rebuild
 from safebasin.weights import Direction, Weights
+from safebasin.weights.direction import Concurrent
 from safebasin.weights.parameters import Parameter
 
 
@@ -22,6 +24,8 @@ class Resident:
     With the default dtype the values are the same bit for bit. In a narrower dtype they are
     rounded, and the direction has a spec and a digest of its own. A coefficient means what it
     means along the direction itself: W = W0 + c·d (Peng et al. 2024, Sec. 3).
+
+    It is drawn at once by `workers` threads, or each tensor `when_asked` for it, by who asks.
     """
 
     kind: ClassVar[str] = "rounded"
@@ -35,20 +39,37 @@ class Resident:
         dtype: torch.dtype = torch.float32,
         *,
         workers: int | None = None,
+        when_asked: bool = False,
     ) -> None:
         self.direction = direction
         self.name = direction.name
+        self.device = device
         self.dtype = dtype
         views = weights.views()
+        self._missing = {view.name: math.prod(view.shape) * dtype.itemsize for view in views}
+        self._tensors: dict[str, Tensor | None] = {}
+        if not when_asked:
+            # numpy and torch release the interpreter lock while they draw.
+            with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
+                list(pool.map(self._draw, views))
 
-        def draw(view: Parameter) -> Tensor | None:
-            tensor = direction.tensor(view)
-            return None if tensor is None else tensor.to(device, dtype)
+    @property
+    def missing_bytes(self) -> int:
+        """What it will take in memory besides what it holds by now."""
+        return sum(self._missing.values())
 
-        # numpy and torch release the interpreter lock while they draw.
-        with ThreadPoolExecutor(workers or min(8, os.cpu_count() or 1)) as pool:
-            drawn = pool.map(draw, views)
-            self._tensors = {view.name: tensor for view, tensor in zip(views, drawn, strict=True)}
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads may ask for tensors, and gain by it: while they are drawn."""
+        own = self.direction
+        return bool(self._missing) and isinstance(own, Concurrent) and own.concurrent
+
+    def _draw(self, view: Parameter) -> Tensor | None:
+        tensor = self.direction.tensor(view)
+        held = None if tensor is None else tensor.to(self.device, self.dtype)
+        self._tensors[view.name] = held
+        self._missing.pop(view.name, None)
+        return held
 
     @classmethod
     def rebuild(cls, spec: Mapping[str, Any], weights: Weights) -> Resident:
@@ -73,7 +94,17 @@ class Resident:
         return None
 
     def tensor(self, parameter: Parameter) -> Tensor | None:
-        if parameter.name not in self._tensors:
-            return None
-        tensor = self._tensors[parameter.name]
+        if parameter.name in self._missing:
+            tensor = self._draw(parameter)
+        else:
+            tensor = self._tensors.get(parameter.name)
         return None if tensor is None else tensor.float()
+
+
+def bytes_to_hold(directions: Iterable[Direction], device: torch.device) -> int:
+    """What these directions will take of a device's memory besides what they take by now."""
+    return sum(
+        one.missing_bytes
+        for one in directions
+        if isinstance(one, Resident) and torch.device(one.device).type == device.type
+    )

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+import torch
+
 from safebasin.blocks import interval_named
 from safebasin.config import DEFAULT_JUDGES, PLATEAU_POINTS, ScanConfig
 from safebasin.directions import (
@@ -23,6 +25,7 @@ from safebasin.directions import (
 )
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.fast.engine import FastEngine
+from safebasin.engines.memory import free_bytes
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.engine import VllmEngine
@@ -34,6 +37,10 @@ LOG = logging.getLogger(__name__)
 
 RESIDENT_BYTES = 128 * 2**20
 """Directions that take less than this together are drawn once, not at every point."""
+
+HELD_SHARE = 0.1
+"""The share of the free memory that larger ones may take to be held so: a choice, as for copies of
+weights. A direction of SmolLM2-135M takes .4 of 22 GiB; to draw it takes .75 s of a point of 7."""
 
 
 class Askable(Protocol):
@@ -72,7 +79,9 @@ def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Directio
 
     Of a plane's two directions the second one is made orthogonal to the first (Gram-Schmidt). With
     `blocks` each is restricted to them, at the length that it has in all weights together.
+    They are held in memory where there is room, and otherwise drawn at every point.
     """
+    hold = _holding(config, weights)
     directions: dict[str, Direction] = {}
     if config.directions:
         for name, path in zip(config.direction_names, config.directions, strict=True):
@@ -83,19 +92,32 @@ def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Directio
     if config.axes == 2 and not config.directions:
         names = list(directions)
         for first, second in zip(names[::2], names[1::2], strict=True):
+            if config.blocks is None:
+                directions[first] = hold(directions[first])
             directions[second] = Orthogonal(directions[second], directions[first])
     if config.blocks is not None:
         interval = interval_named(config.blocks)
         for name, whole in directions.items():
             directions[name] = Restricted(whole, *interval, weights, name=name)
-    if config.law == "counter" and weights.device.type != "cpu":
-        return directions  # drawn where they are added
-    elements = sum(math.prod(view.shape) for view in weights.views())
-    if 4 * elements * len(directions) <= RESIDENT_BYTES:
-        return {
-            name: Resident(direction, weights, workers=1) for name, direction in directions.items()
-        }
-    return directions
+    return {name: hold(direction) for name, direction in directions.items()}
+
+
+def _holding(config: ScanConfig, weights: Weights) -> Callable[[Direction], Direction]:
+    """What makes a direction one that is held, or leaves it as it is."""
+    size = 4 * len(config.direction_names) * sum(math.prod(v.shape) for v in weights.views())
+    small = size <= RESIDENT_BYTES
+    # All processes of a divided model have to draw the same in the same order.
+    fits = not weights.divided and size <= HELD_SHARE * free_bytes(torch.device("cpu"))
+    drawn_where_added = config.law == "counter" and weights.device.type != "cpu"
+    if drawn_where_added or not (small or fits):
+        return lambda direction: direction
+
+    def hold(direction: Direction) -> Direction:
+        if isinstance(direction, Resident):
+            return direction
+        return Resident(direction, weights, workers=1, when_asked=not small)
+
+    return hold
 
 
 def build_engine(

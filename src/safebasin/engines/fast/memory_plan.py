@@ -20,7 +20,7 @@ class MemoryPlan:
     rows        how many rows are answered at a time
     length      how many tokens a row has at most, prompt and answer
     pristine    the copy of the undisplaced weights, where points are materialised
-    direction   the pooled direction
+    direction   the pooled direction, and those that will be held once they were drawn
     cache       keys and values of all rows
     logits      the output of one pass
     scores      keys, values and logits while answers are scored, where they are

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from safebasin.directions import Direction
+from safebasin.directions.resident import bytes_to_hold
 from safebasin.engines import Sampling
 from safebasin.engines.fast.choice import (
     ROWS,
@@ -128,8 +129,9 @@ class Planner:
             )
 
         most = {"in-place": len(encoded), "pool": len(points) * len(encoded)}
+        to_hold = bytes_to_hold(self.directions.values(), self.model.device)
         in_place = planned(
-            "in-place", len(encoded), 0, *self._kernel_reasons(), *self._dtype_reasons()
+            "in-place", len(encoded), to_hold, *self._kernel_reasons(), *self._dtype_reasons()
         )
         if self.mode == "in-place":
             return in_place
@@ -155,7 +157,7 @@ class Planner:
             if name is not None
         )
         wanted = max(POOL_ROWS.get(self.model.device.type, 96), len(encoded))
-        pool = planned("pool", wanted, size)
+        pool = planned("pool", wanted, size + to_hold)
         if pool.rows < min(FEWEST_ROWS, self.rows or FEWEST_ROWS, most["pool"]):
             return because("a direction does not fit beside the weights")
         kept = 0
