@@ -82,9 +82,11 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Packed]:
 def test_a_copy_is_made_only_where_something_was_written(monkeypatch: pytest.MonkeyPatch) -> None:
     found = made(monkeypatch)
     every = Copies([Packed(weights(40, True)), Packed(weights(32, True))])
+    assert every.seconds == 0
     every.refresh()
     every.refresh()
     assert len(found) == 2
+    assert every.seconds > 0
     with torch.no_grad():
         every.modules[1].weights[0][0].mul_(3)
     every.refresh()

@@ -254,3 +254,42 @@ def test_scoring_is_counted_in_a_plan_and_not_measured(
     assert plan.seconds[1] > most
     engine.planner.scores = False
     assert engine.planner.scoring_seconds(prepared.points, encoded, 12) == 0
+
+
+def test_a_plan_counts_what_is_asked_beside_the_points(tmp_path: Path) -> None:
+    config = config_of(tmp_path, pico.save(tmp_path / "llama"), "fast", judges=("outcome",))
+    prepared = prepare(config)
+    plan = prepared.plan()
+    assert plan.seconds is not None
+    low, high = plan.seconds
+    everyday, most = plan.asides
+    # 32 questions of as many tokens as an answer may have here, and 8 answers of 64 tokens.
+    each = (high - most) / plan.answers_missing
+    assert everyday == pytest.approx(32 * each)
+    assert most - everyday == pytest.approx(each * 8 * 64 / 12)
+    assert low > everyday
+    elsewhere = replace(plan, workers=1).by_workers(2).seconds
+    assert elsewhere == pytest.approx(((low + everyday) / 2, (high + most) / 2))
+    scan(prepare(replace(config, limit=3)))
+    more = prepare(config).plan()
+    assert more.answers_missing == 9
+    assert more.asides[0] == 0  # they were asked
+    scan(prepare(config))
+    assert prepare(config).plan().asides == (0.0, 0.0)
+    words = prepare(replace(config, judges=("llm-landscape",), out="elsewhere"))
+    assert words.plan().asides[0] == 0
+    unmeasured = words.plan(probe=False)
+    assert unmeasured.seconds is None
+    assert unmeasured.asides == (0.0, 0.0)
+
+
+def test_a_plan_counts_the_way_to_each_point(tmp_path: Path) -> None:
+    prepared = prepare(config_of(tmp_path, pico.save(tmp_path / "llama"), "fast", mode="in-place"))
+    engine = prepared.engine
+    assert isinstance(engine, FastEngine)
+    memory = engine.plan(prepared.points, prepared.prompts.prompts, prepared.sampling)
+    assert engine.forward is not None
+    assert engine.forward.decoder is not None
+    engine.forward.decoder.copies.seconds = 0.5
+    assert engine.planner.moving_seconds(memory, prepared.points) == 3 * 8 * 0.5
+    assert engine.planner.moving_seconds(replace(memory, mode="pool"), prepared.points) == 0

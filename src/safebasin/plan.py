@@ -58,7 +58,9 @@ class Plan:
     `seconds` is a range: the low end if every answer is as long as those of the measured batch at
     the undisplaced model, the high end if every answer runs to the token limit, as broken models
     do; None where nothing was measured, and then `memory` is that of the weights alone, and the
-    batch is not known. Memory is in bytes. `answers_missing` counts what the run folder does not
+    batch is not known. `asides` is what of it goes to answers of the undisplaced model beside those
+    at the points: everyday questions, and at the high end a few answers given again with a longer
+    limit. Memory is in bytes. `answers_missing` counts what the run folder does not
     hold yet. `way` says how the answers will be made, and why so, by how many `workers`. The time
     of `capabilities` is not in `seconds`. Of the judges that are models, `judges_beside` are loaded
     beside the model that is asked, `judges_last` once all is answered and that one is freed.
@@ -83,12 +85,28 @@ class Plan:
     judges_last: tuple[str, ...] = ()
     thinks: bool = False
     thought: ThoughtPlan | None = None
+    asides: tuple[float, float] = (0.0, 0.0)
+
+    def with_asides(self, everyday: float, further: float) -> Plan:
+        """The same with so many answers more, counted in answers that run to the limit.
+
+        `everyday` ones are given in any case, `further` ones where answers are cut.
+        """
+        if self.seconds is None or not self.answers_missing:
+            return self
+        low, high = self.seconds
+        each = high / self.answers_missing
+        asides = each * everyday, each * (everyday + further)
+        return replace(self, seconds=(low + asides[0], high + asides[1]), asides=asides)
 
     def by_workers(self, count: int) -> Plan:
-        """The same work done by so many processes, each with its own rows."""
+        """The same work done by so many processes, each with its own rows, but for the asides."""
         if self.seconds is None:
             return replace(self, workers=count)
-        low, high = (seconds / count for seconds in self.seconds)
+        low, high = (
+            aside + (seconds - aside) / count
+            for seconds, aside in zip(self.seconds, self.asides, strict=True)
+        )
         return replace(self, seconds=(low, high), workers=count)
 
     def to_json(self) -> dict[str, Any]:
@@ -208,6 +226,7 @@ def _fast(
         * (
             factor * engine.planner.seconds(memory, points, encoded, length, each, pace)
             + engine.planner.scoring_seconds(points, encoded, each)
+            + engine.planner.moving_seconds(memory, points)
         )
         for length, each in ((longest, mean), (limit, limit))
     )

@@ -71,6 +71,21 @@ def ask_everyday(
     run.write_json(REFERENCE, found | {"answers": [exchange_to_json(one) for one in answers]})
 
 
+def everyday_to_ask(
+    run: RunFolder | None, judges: Sequence[Judge], model: str, prompts: str, limit: int
+) -> float:
+    """How much `ask_everyday` has to ask, in answers of `limit` tokens; 0 where nothing.
+
+    `run` is None where there is none yet, `model` and `prompts` are the names in its identity.
+    """
+    if not any(isinstance(judge, ReadsOrigin) for judge in judges):
+        return 0.0
+    if run is not None and run.read_json(REFERENCE) is not None:
+        return 0.0
+    questions = everyday_for({"model": {"name": model}, "prompts": {"name": prompts}})
+    return len(questions) * min(MOST_TOKENS, limit) / limit
+
+
 def everyday_for(identity: Mapping[str, Any]) -> PromptSet:
     """The everyday questions for the model of a run, in a language that it knows."""
     names = (identity.get(part, {}).get("name", "") for part in ("model", "prompts"))

@@ -108,6 +108,16 @@ def worth_asking_further(
     return ()
 
 
+def further_at_most(run: RunFolder | None, limit: int) -> float:
+    """How much may be worth asking further, in answers of `limit` tokens; 0 where it was asked.
+
+    `run` is None where there is none yet.
+    """
+    if run is not None and run.read_json(FURTHER) is not None:
+        return 0.0
+    return MOST_FURTHER * longer_limit(limit) / limit
+
+
 def store_further(run: RunFolder, limit: int, exchanges: Sequence[Exchange]) -> None:
     """Keep answers that were given again, up to `limit` tokens."""
     rows = [exchange_to_json(exchange) for exchange in exchanges]

@@ -29,6 +29,7 @@ from safebasin.judges.placement import waiting
 from safebasin.plan import CapabilityPlan, Plan, estimate, outline
 from safebasin.plane import Plane, Point, outward
 from safebasin.prompts import PromptSet
+from safebasin.reference import everyday_to_ask
 from safebasin.results import assumed_points
 from safebasin.run import RunFolder
 from safebasin.run.folder import LEXICON, MANIFEST
@@ -61,6 +62,7 @@ from safebasin.study.preparation import (
 from safebasin.study.spread import Spread, prober_count, worker_count
 from safebasin.study.steered import SteeredEngine
 from safebasin.thought_plan import thought_plan
+from safebasin.truncation import further_at_most
 from safebasin.weights import Weights
 
 LOG = logging.getLogger(__name__)
@@ -161,6 +163,7 @@ class Prepared:
         probe = probe and not self.engine.weights.divided
         size = estimate if probe else outline
         plan = size(self.engine, self.prompts.prompts, self.sampling, self.points, missing)
+        plan = plan.with_asides(*self._asides())
         if probe and (plan.thinks or self.engine.template.thinks):
             LOG.info("looking at the length of thoughts")
             known = self._at_origin()
@@ -173,6 +176,15 @@ class Prepared:
             judges_beside=tuple(one.name for one in self.beside if isinstance(one, HoldsModel)),
             judges_last=tuple(one.name for one in self.late),
         )
+
+    def _asides(self) -> tuple[float, float]:
+        """What is asked beside the points, in answers of full length: everyday, and at most."""
+        run = RunFolder.read(self.folder) if self.is_begun else None
+        limit = self.sampling.max_new_tokens
+        names = self.checkpoint.name, self.prompts.name
+        everyday = everyday_to_ask(run, self.judges, *names, limit)
+        asks = Point() in self.points and not self.engine.own_process
+        return everyday, further_at_most(run, limit) if asks else 0.0
 
     def _at_origin(self) -> list[Exchange]:
         """The answers of the undisplaced model that the run folder holds."""

@@ -8,6 +8,9 @@ from typing import Any
 
 from safebasin.plan import estimate
 from safebasin.plane import outward
+from safebasin.reference import everyday_to_ask
+from safebasin.run import RunFolder
+from safebasin.run.folder import MANIFEST
 from safebasin.study.parts import Part, unmeasured
 from safebasin.study.spread import worker_count
 from safebasin.study.work import Work
@@ -65,7 +68,8 @@ def study_plan(
     """The plan of these parts. Without `probe` nothing is measured or asked.
 
     With it a batch is asked at the undisplaced model, and the other parts are taken to cost as
-    much an answer as the largest one. Writes nothing.
+    much an answer as the largest one, as are the everyday questions that a judge needs. Writes
+    nothing.
     """
     sizes = tuple(
         PartPlan(
@@ -80,5 +84,17 @@ def study_plan(
         largest = max(parts, key=lambda part: len(outward(part.planes)) * len(part.prompts))
         points, prompts = outward(largest.planes), largest.prompts.prompts
         one = estimate(work.engine, prompts, work.sampling, points, missing)
-        seconds = one.by_workers(count).seconds
+        seconds = one.with_asides(_everyday(work, parts), 0.0).by_workers(count).seconds
     return StudyPlan(sizes, work.sampling.max_new_tokens, seconds, count, tuple(further))
+
+
+def _everyday(work: Work[Any], parts: Sequence[Part]) -> float:
+    """The everyday questions, which one engine is asked once, in answers of full length."""
+    model, limit = work.identity["model"]["name"], work.sampling.max_new_tokens
+    asked = [0.0]
+    for part in parts:
+        path = work.folder / part.name
+        run = RunFolder.read(path) if (path / MANIFEST).exists() else None
+        judges = (*part.judges, *part.readers)
+        asked.append(everyday_to_ask(run, judges, model, part.prompts.name, limit))
+    return max(asked)

@@ -115,6 +115,7 @@ def plan_lines(prepared: Prepared, plan: Plan) -> Iterator[str]:
             else ""
         )
         + ("; the capabilities come on top" if plan.capabilities and plan.seconds else ""),
+        *_asides(plan),
     ]
     yield f"run      {prepared.folder}"
     yield from _recorded(prepared)
@@ -147,6 +148,16 @@ def budget_lines(prepared: Prepared, note: str = "") -> list[str]:
         for judge in prepared.judges
         if isinstance(judge, AsksAgain)
     ]
+
+
+def _asides(plan: Plan) -> Iterator[str]:
+    """What of the time goes to answers beside those at the points, where that is a second."""
+    everyday, most = plan.asides
+    parts = [f"{duration(everyday)} for everyday questions"] if everyday else []
+    if most > everyday:
+        parts.append(f"up to {duration(most - everyday)} for longer answers")
+    if most >= 1:
+        yield f"         of it {' and '.join(parts)} of the undisplaced model"
 
 
 def _memory(plan: Plan) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 
 import torch
@@ -44,7 +45,7 @@ class Copies:
 
     Those of a `larger` model wait for PATIENCE passes by the same weights, where there were fewer
     than SURE by those before, or as many were not expected; and for longer while they are `held`;
-    passes meanwhile do not count.
+    passes meanwhile do not count. `seconds` is what it took to copy most or all of them.
     """
 
     def __init__(self, modules: Sequence[Packed]) -> None:
@@ -56,6 +57,7 @@ class Copies:
         self._timed = not self.larger
         self._left = 0
         self._passes = 0
+        self.seconds = 0.0
 
     @property
     def bytes(self) -> int:
@@ -105,9 +107,13 @@ class Copies:
         try:
             if self._timed or are_faster(self.modules):
                 self._timed = True
-                for one in self.modules:
-                    if not one.is_copied():
-                        one.copy()
+                waiting = [one for one in self.modules if not one.is_copied()]
+                start = time.perf_counter()
+                for one in waiting:
+                    one.copy()
+                if len(waiting) > len(self.modules) // 2:
+                    spent = time.perf_counter() - start
+                    self.seconds = spent * len(self.modules) / len(waiting)
                 return
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

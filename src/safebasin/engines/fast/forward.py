@@ -69,6 +69,11 @@ class Forward:
         """What copies of weights take that passes go by."""
         return 0 if self.decoder is None else self.decoder.copied_bytes
 
+    @property
+    def copy_seconds(self) -> float:
+        """What the last of these copies took; 0 where none was made."""
+        return 0.0 if self.decoder is None else self.decoder.copies.seconds
+
     def forget(self) -> None:
         """The weights may be others than before, whatever wrote to them."""
         if self.decoder is not None and not self._unwritten:

@@ -216,6 +216,17 @@ class Planner:
         answers = len(points) * len(encoded) * mean
         return self.seconds_of(Counter(tokens=round(sum(map(len, encoded)) + answers)))
 
+    def moving_seconds(self, plan: MemoryPlan, points: Sequence[Point]) -> float:
+        """What it takes besides passes to get to the points, where weights were copied for it.
+
+        At each of them they are displaced, copied and put back, each of which goes through all
+        weights once.
+        """
+        if self.forward is None or plan.mode == "pool":
+            return 0.0
+        moved = sum(not point.is_origin for point in points)
+        return 3 * moved * self.forward.copy_seconds
+
     def seconds_of(self, computed: Counter) -> float:
         """What so many passes and tokens at one point take by the passes that were measured."""
         if self._plain is None:
