@@ -19,7 +19,8 @@ from safebasin.terminal import shorten
 class Shape(BaseModel):
     """An object with the fields that are read; a field of another type is an error."""
 
-    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False)
+    # Built when it is first read by: most commands read few of all shapes.
+    model_config = ConfigDict(extra="allow", strict=True, allow_inf_nan=False, defer_build=True)
 
 
 LONGEST_NAME = 1000
