@@ -17,7 +17,7 @@ from plan_seconds_section import plan_seconds
 from vllm_peer_page import peer
 
 from safebasin.engines.fast.copies import PATIENCE, SHARE_OF_FREE, SURE
-from safebasin.study.engine import HELD_SHARE
+from safebasin.study.holding import HELD_SHARE
 
 RESULTS = Path(__file__).parent / "results"
 

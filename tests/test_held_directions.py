@@ -7,13 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from safebasin.compare.preparation import prepare as prepare_comparison
+from safebasin.compare.settings import CompareConfig
 from safebasin.config import ScanConfig
-from safebasin.directions import Gaussian, Orthogonal, Resident, Restricted
+from safebasin.directions import Adapter, Gaussian, Orthogonal, Resident, Restricted, Toward
 from safebasin.directions.gaussian import Gaussian as Drawn
 from safebasin.run import RunFolder
 from safebasin.scanning.preparation import Prepared, prepare
 from safebasin.scanning.scan import scan
-from safebasin.study import engine
+from safebasin.study import holding
+from safebasin.trajectory.preparation import prepare as prepare_trajectory
+from safebasin.trajectory.settings import TrajectoryConfig
 from safebasin.weights.parameters import Parameter
 from support import pico
 
@@ -21,7 +25,7 @@ from support import pico
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ScanConfig:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(engine, "RESIDENT_BYTES", 0)
+    monkeypatch.setattr(holding, "RESIDENT_BYTES", 0)
     prompts = tmp_path / "prompts.txt"
     prompts.write_text("one\ntwo two\n", encoding="utf-8")
     return ScanConfig(
@@ -51,8 +55,8 @@ def changed(config: ScanConfig, **settings: object) -> ScanConfig:
 def room(monkeypatch: pytest.MonkeyPatch, prepared: Prepared, times: float) -> None:
     """So many times the room that two directions take."""
     size = 2 * sum(4 * math.prod(p.shape) for p in prepared.engine.weights.parameters)
-    free = int(times * size / engine.HELD_SHARE)
-    monkeypatch.setattr(engine, "free_bytes", lambda device: free)
+    free = int(times * size / holding.HELD_SHARE)
+    monkeypatch.setattr(holding, "free_bytes", lambda device: free)
 
 
 def test_where_there_is_room_each_is_drawn_once_and_answers_are_the_same(
@@ -97,7 +101,35 @@ def test_only_the_direction_in_the_blocks_is_held(
 
 
 def test_small_ones_are_drawn_at_once(config: ScanConfig, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine, "RESIDENT_BYTES", 2**20)
+    monkeypatch.setattr(holding, "RESIDENT_BYTES", 2**20)
     for one in prepare(config).engine.directions.values():
         assert isinstance(one, Resident)
         assert one.missing_bytes == 0
+
+
+def test_the_way_to_another_model_is_held_and_that_to_an_adapter_is_not(
+    config: ScanConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "RESIDENT_BYTES", 2**20)
+    other = str(pico.save(tmp_path / "other", seed=5))
+    scan = changed(config, axes=1)
+    [direction] = prepare_comparison(CompareConfig(other, scan=scan)).engine.directions.values()
+    assert isinstance(direction, Resident)
+    assert isinstance(direction.direction, Toward)
+    adapter = str(pico.adapter(config.model, tmp_path / "adapter"))
+    [direction] = prepare_comparison(CompareConfig(adapter, scan=scan)).engine.directions.values()
+    assert isinstance(direction, Adapter)
+
+
+def test_the_axes_of_a_trajectory_are_held(
+    config: ScanConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "RESIDENT_BYTES", 2**20)
+    others = tuple(str(pico.save(tmp_path / str(seed), seed=seed)) for seed in (5, 6))
+    scan = changed(config, axes=1)
+    prepared = prepare_trajectory(TrajectoryConfig(others, scan=scan))
+    directions = prepared.engine.directions
+    axes = {name for plane in prepared.parts[-1].planes for name in plane.directions}
+    assert len(axes) == 2
+    for name, direction in directions.items():
+        assert isinstance(direction, Resident) == (name in axes)

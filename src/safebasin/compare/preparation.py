@@ -22,6 +22,7 @@ from safebasin.prompts import PromptSet
 from safebasin.prompts.expected import require_expected
 from safebasin.reference import everyday_for
 from safebasin.study.engine import build_engine
+from safebasin.study.holding import holding
 from safebasin.study.mismatches import between
 from safebasin.study.parts import Part
 from safebasin.study.preparation import (
@@ -103,7 +104,8 @@ def prepare(config: CompareConfig) -> Prepared:
     mismatches = between(subject.template, base, tuned, asked, vocabulary_rows(subject.model))
     refuse(mismatches, DirectionError)
     scan, lexicon, judges = judged_by(subject, scan, asked)
-    engine = build_engine(scan, subject, {DIRECTION: direction})
+    hold = holding(1, subject.weights)
+    engine = build_engine(scan, subject, {DIRECTION: hold(direction)})
     other_ends = end_at(engine, {TUNED: tuned})
     sampling = sampling_of(scan, engine.own_limit)
     path, ends = Plane((config.path(DIRECTION),)), Plane((Axis(DIRECTION, (0.0, 1.0)),))

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
-
-import torch
 
 from safebasin.blocks import interval_named
 from safebasin.config import DEFAULT_JUDGES, PLATEAU_POINTS, ScanConfig
@@ -17,7 +14,6 @@ from safebasin.directions import (
     Direction,
     Given,
     Orthogonal,
-    Resident,
     Restricted,
     cosine,
     digest,
@@ -25,22 +21,15 @@ from safebasin.directions import (
 )
 from safebasin.engines.any_engine import AnyEngine
 from safebasin.engines.fast.engine import FastEngine
-from safebasin.engines.memory import free_bytes
 from safebasin.engines.plain import PlainEngine
 from safebasin.engines.template import Template
 from safebasin.engines.vllm.engine import VllmEngine
 from safebasin.judges import Judge, KeywordJudge, common_stop_rule
 from safebasin.run.identity import Late
+from safebasin.study.holding import as_it_is, holding
 from safebasin.weights import Weights
 
 LOG = logging.getLogger(__name__)
-
-RESIDENT_BYTES = 128 * 2**20
-"""Directions that take less than this together are drawn once, not at every point."""
-
-HELD_SHARE = 0.1
-"""The share of the free memory that larger ones may take to be held so: a choice, as for copies of
-weights. A direction of SmolLM2-135M takes .4 of 22 GiB; to draw it takes .75 s of a point of 7."""
 
 
 class Askable(Protocol):
@@ -81,7 +70,8 @@ def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Directio
     `blocks` each is restricted to them, at the length that it has in all weights together.
     They are held in memory where there is room, and otherwise drawn at every point.
     """
-    hold = _holding(config, weights)
+    where_added = config.law == "counter" and weights.device.type != "cpu"
+    hold = as_it_is if where_added else holding(len(config.direction_names), weights)
     directions: dict[str, Direction] = {}
     if config.directions:
         for name, path in zip(config.direction_names, config.directions, strict=True):
@@ -100,24 +90,6 @@ def build_directions(config: ScanConfig, weights: Weights) -> dict[str, Directio
         for name, whole in directions.items():
             directions[name] = Restricted(whole, *interval, weights, name=name)
     return {name: hold(direction) for name, direction in directions.items()}
-
-
-def _holding(config: ScanConfig, weights: Weights) -> Callable[[Direction], Direction]:
-    """What makes a direction one that is held, or leaves it as it is."""
-    size = 4 * len(config.direction_names) * sum(math.prod(v.shape) for v in weights.views())
-    small = size <= RESIDENT_BYTES
-    # All processes of a divided model have to draw the same in the same order.
-    fits = not weights.divided and size <= HELD_SHARE * free_bytes(torch.device("cpu"))
-    drawn_where_added = config.law == "counter" and weights.device.type != "cpu"
-    if drawn_where_added or not (small or fits):
-        return lambda direction: direction
-
-    def hold(direction: Direction) -> Direction:
-        if isinstance(direction, Resident):
-            return direction
-        return Resident(direction, weights, workers=1, when_asked=not small)
-
-    return hold
 
 
 def build_engine(

@@ -24,6 +24,7 @@ from safebasin.judges import check_judges
 from safebasin.plane import Axis, Plane, Point
 from safebasin.prompts import PromptSet
 from safebasin.study.engine import build_engine
+from safebasin.study.holding import holding
 from safebasin.study.mismatches import between
 from safebasin.study.parts import Part
 from safebasin.study.plan import StudyPlan, study_plan
@@ -96,7 +97,9 @@ def prepare(config: TrajectoryConfig) -> Prepared:
         )
     scan, lexicon, judges = judged_by(subject, scan, prompts)
     config = replace(config, scan=scan)
-    engine = build_engine(scan, subject, {**axes, **series})
+    hold = holding(len(axes), subject.weights)
+    held = {name: hold(axis) for name, axis in axes.items()}
+    engine = build_engine(scan, subject, {**series, **held})
     places = [Point.of({name: 1.0}) for name in series]
     ends = end_at(engine, dict(zip(places, checkpoints, strict=True)))
     sampling = sampling_of(scan, engine.own_limit)
