@@ -22,5 +22,5 @@ def test_the_peak_is_that_of_the_command_itself(monkeypatch: pytest.MonkeyPatch)
     status, used, peak = attribution_commands._awaited(running.pid)
     running.returncode = status
     assert status == 0
-    assert used.ru_utime > 0
+    assert used.ru_utime + used.ru_stime > 0  # by the tick it may all be the one or the other
     assert 40 << 20 < peak < len(held)
