@@ -44,6 +44,9 @@ in turn, from the origin outward, so that all cost alike. The task that complete
   nothing.
 - Two tasks that end at the same moment may leave the summary to each other. The job after the array, or
   any command on the run, makes it from the records.
+- What a task may take of the memory (`--mem`) is read from its control group, as it is for a container:
+  batches, copies of weights and directions that are held in memory go by that, not by what the machine
+  has free.
 
 ## A Ray job
 

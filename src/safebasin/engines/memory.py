@@ -9,6 +9,7 @@ from typing import Any
 import psutil
 import torch
 
+from safebasin.engines.control_groups import memory_left
 from safebasin.engines.model_shape import key_value_shape, state_values, vocabulary_rows, width
 from safebasin.weights.divided import least
 
@@ -20,11 +21,16 @@ KEPT = 2**24
 
 
 def free_bytes(device: torch.device) -> int:
-    """Free memory of a device, in bytes; on a GPU with what torch holds for this process unused."""
+    """Free memory of a device, in bytes; on a GPU with what torch holds for this process unused.
+
+    On the CPU no more than what a job or a container may still take.
+    """
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return int(torch.cuda.mem_get_info(device)[0] + unused)
-    return int(psutil.virtual_memory().available)
+    available = int(psutil.virtual_memory().available)
+    left = memory_left()
+    return available if left is None else min(available, left)
 
 
 def free_model(model: Any) -> None:
