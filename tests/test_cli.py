@@ -208,7 +208,7 @@ def test_a_bad_checkpoint_is_one_sentence(command, tmp_path, asked, how, complai
     assert "  fix: " in err
 
 
-def test_a_bad_checkpoint_is_told_before_anything_slow_begins(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_bad_checkpoint_is_told_before_anything_slow_begins(tmp_path: Path) -> None:
     model = pico.save(tmp_path / "model")
     damage(model, "truncated")
     for name in ("scan", "evaluate"):

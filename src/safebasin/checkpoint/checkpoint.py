@@ -41,8 +41,8 @@ from safebasin.checkpoint.hashing import digest
 from safebasin.checkpoint.implementations import choose
 from safebasin.checkpoint.loading_errors import cannot_load
 from safebasin.checkpoint.mismatches import recorded_base, refuse
-from safebasin.checkpoint.naming import TESTBED, folder_of, named
-from safebasin.checkpoint.sources import commit, display, is_there
+from safebasin.checkpoint.naming import TESTBED, folder_of, is_here, named
+from safebasin.checkpoint.sources import commit, display
 from safebasin.checkpoint.tokenizers import (
     adapter_tokenizer,
     extends,
@@ -119,8 +119,7 @@ class Checkpoint:
     @property
     def is_here(self) -> bool:
         """Whether its parts are on this machine by their names: nothing is to be downloaded."""
-        parts = [self.base] if self.adapter is None else [self.base, self.adapter]
-        return all(is_there(part) or part.startswith(TESTBED) for part in parts)
+        return is_here(self.base) and (self.adapter is None or is_here(self.adapter))
 
     def require_blocks(self, *asked: str | None) -> None:
         """Raise UsageError where `0,4-7` names a block that the config says there is none of.

@@ -44,11 +44,16 @@ def named(text: str) -> Named:
             f"'{text}' does not name a model.", "Write BASE[@REVISION][+ADAPTER[@REVISION]]."
         )
     for part, at in ((base, revision), (adapter, adapter_revision)):
-        if part and at and (is_there(part) or part.startswith(TESTBED)):
+        if part and at and is_here(part):
             raise UsageError(
                 f"'{part}' is on this machine and has no revision '{at}'.", "Leave it out."
             )
     return Named(base, adapter, revision, adapter_revision)
+
+
+def is_here(name: str) -> bool:
+    """Whether what is named so is on this machine, packaged models included."""
+    return is_there(name) or name.startswith(TESTBED)
 
 
 def folder_of(name: str, revision: str | None = None, *, code: bool = False) -> Path:

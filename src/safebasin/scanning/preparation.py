@@ -163,7 +163,8 @@ class Prepared:
         probe = probe and not self.engine.weights.divided
         size = estimate if probe else outline
         plan = size(self.engine, self.prompts.prompts, self.sampling, self.points, missing)
-        plan = plan.with_asides(*self._asides())
+        if probe:
+            plan = plan.with_asides(*self._asides())
         if probe and (plan.thinks or self.engine.template.thinks):
             LOG.info("looking at the length of thoughts")
             known = self._at_origin()
